@@ -1,0 +1,1 @@
+"""Who did what: plain rows in the caller's transaction."""

@@ -1,0 +1,1 @@
+"""Results, documents and their immutable revisions: upload, templates, blobs, number series."""

@@ -1,0 +1,1 @@
+"""Enqueueing, claiming and parking of background work; knows no slice."""

@@ -1,0 +1,1 @@
+"""What a citizen reaches without an account: submit, track, download, verify."""

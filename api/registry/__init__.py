@@ -1,0 +1,1 @@
+"""Agencies, persons, accounts, posts, mandates, certificates, procedures, competence, calendar."""

@@ -1,0 +1,1 @@
+"""The life of a signature: ask, prepare, send, finish, record, sweep."""

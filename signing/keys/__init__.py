@@ -1,0 +1,1 @@
+"""Who holds the key: one port, one contract test."""

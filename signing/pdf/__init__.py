@@ -1,0 +1,1 @@
+"""PDF work: readable source in, writable target out. No network, database or environment; the clock is an argument."""
