@@ -330,3 +330,6 @@ GRANT SELECT, INSERT, UPDATE ON key_holder TO signer;
 GRANT INSERT, UPDATE ON certificate, mandate TO signer;
 GRANT INSERT ON second_factor TO signer;
 GRANT UPDATE (state) ON account TO signer;
+
+-- migrate:down
+-- Forward only: the next version mends what this one got wrong.

@@ -101,3 +101,6 @@ GRANT SELECT, DELETE ON idempotency TO worker;
 GRANT SELECT, INSERT ON audit, view_log TO app, signer, worker;
 GRANT SELECT, INSERT, UPDATE, DELETE ON job_claim TO signer, worker;
 GRANT SELECT ON job_claim TO app;
+
+-- migrate:down
+-- Forward only: the next version mends what this one got wrong.

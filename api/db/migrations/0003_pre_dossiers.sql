@@ -182,3 +182,6 @@ GRANT UPDATE (upload_id, given_back_at) ON dossier_part TO app, worker;
 GRANT INSERT ON journal, dossier_deadline TO app, signer, worker;
 GRANT INSERT, UPDATE ON task, dossier_pause TO app, signer, worker;
 GRANT INSERT, UPDATE ON dossier_fee TO app;
+
+-- migrate:down
+-- Forward only: the next version mends what this one got wrong.

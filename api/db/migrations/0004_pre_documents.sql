@@ -231,3 +231,6 @@ GRANT INSERT ON number_series TO app;
 GRANT INSERT, UPDATE ON number_counter TO app, signer;
 GRANT INSERT ON number TO app, signer;
 GRANT UPDATE (state, reason, settled_at, request_id) ON number TO app, signer;
+
+-- migrate:down
+-- Forward only: the next version mends what this one got wrong.

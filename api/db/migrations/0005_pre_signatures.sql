@@ -269,3 +269,6 @@ GRANT SELECT ON key_use TO app, worker;
 GRANT INSERT, UPDATE ON holder_transaction TO signer;
 GRANT INSERT ON signature_answer TO app;
 GRANT SELECT ON signature_answer TO signer;
+
+-- migrate:down
+-- Forward only: the next version mends what this one got wrong.

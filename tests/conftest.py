@@ -1,0 +1,105 @@
+"""What many tests start from: one PostgreSQL for the session, a migrated template, and a fresh database per test."""
+
+import contextlib
+import itertools
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+from api.db.migrate import migrate
+from api.db.pools import Pools, _prepare_connection, open_pools
+from api.embedded.postgres import Cluster
+
+CORPUS = Path(__file__).resolve().parents[2] / "shared" / "data" / "pdfs"
+"""Real PDF files, kept beside the repository; without them the corpus module is not collected."""
+
+collect_ignore_glob = [] if CORPUS.is_dir() else ["*corpus*"]
+
+_numbers = itertools.count(1)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    files = sum(1 for _ in CORPUS.rglob("*.pdf")) if CORPUS.is_dir() else 0
+    terminalreporter.write_line(f"corpus: {files} files")
+
+
+class Database:
+    """One test's own database: `admin` is the owner's connection, `pools` and `dsn` are per role."""
+
+    def __init__(self, cluster: Cluster, name: str, admin: asyncpg.Connection) -> None:
+        self.cluster = cluster
+        self.name = name
+        self.admin = admin
+        self._pools: dict[str, Pools] = {}
+
+    def dsn(self, role: str) -> str:
+        """asyncpg's DSN of `admin`, `app`, `signer` or `worker`."""
+        return self.cluster.dsn(role, self.name)
+
+    async def pools(self, role: str) -> Pools:
+        """The pools of a role, opened at the first call; use as `(await db.pools("app")).transaction()`."""
+        if role not in self._pools:
+            self._pools[role] = await open_pools(self.dsn(role))
+        return self._pools[role]
+
+    async def close(self) -> None:
+        for pools in self._pools.values():
+            pools.read.terminate()
+            pools.write.terminate()
+        await self.admin.close()
+
+
+@pytest_asyncio.fixture(scope="session")
+async def cluster() -> AsyncIterator[Cluster]:
+    """A server for plain database tests; fault tests start their own, with fsync on."""
+    root = Path(tempfile.mkdtemp(prefix="motcua-test-"))
+    tuning = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "shared_buffers": "64MB"}
+    server = Cluster(root, tuning=tuning)
+    await server.start(lambda _vi, _en: None)
+    try:
+        yield server
+    finally:
+        await server.stop()
+        shutil.rmtree(root)
+
+
+@pytest_asyncio.fixture(scope="session")
+async def template(cluster: Cluster) -> str:
+    """The name of a database to which every migration has been applied, and nothing else."""
+    await _run_on(cluster, "CREATE DATABASE template_migrated")
+    await migrate(cluster.dsn("admin", "template_migrated"))
+    return "template_migrated"
+
+
+@pytest_asyncio.fixture
+async def db(cluster: Cluster, template: str) -> AsyncIterator[Database]:
+    """A fresh, migrated, empty database."""
+    async with _copy(cluster, template) as database:
+        yield database
+
+
+async def _run_on(cluster: Cluster, statement: str) -> None:
+    connection = await asyncpg.connect(cluster.dsn("admin", "postgres"))
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+@contextlib.asynccontextmanager
+async def _copy(cluster: Cluster, template: str) -> AsyncIterator[Database]:
+    name = f"test_{next(_numbers)}"
+    await _run_on(cluster, f"CREATE DATABASE {name} TEMPLATE {template}")
+    admin = await asyncpg.connect(cluster.dsn("admin", name))
+    await _prepare_connection(admin)
+    database = Database(cluster, name, admin)
+    try:
+        yield database
+    finally:
+        await database.close()
+        await _run_on(cluster, f"DROP DATABASE {name} WITH (FORCE)")
