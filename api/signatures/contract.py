@@ -1,0 +1,206 @@
+"""What the signature routes take and give; names are the wire's names."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta
+
+from api.signatures.chain import Signer
+
+Lane = Literal["counter", "normal"]
+HexDigest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$", description="SHA-256, hexadecimal")]
+Code = Annotated[str, Meta(pattern="^[0-9]{6}$", description="Mã xác thực 6 số / six-digit code of the second factor")]
+Why = Annotated[str, Meta(min_length=3, max_length=2000)]
+
+
+class _Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class SubmitForSignature(_Request, frozen=True, kw_only=True):
+    """Submit a document for signature (trình ký); without `signers` the procedure's usual ones are named."""
+
+    signers: Annotated[list[Signer], Meta(max_length=20)] = []
+    lane: Lane = "normal"
+
+
+class Submitted(msgspec.Struct, frozen=True, kw_only=True):
+    """The chain that was opened; its places are laid in the file next, then it appears in the first list."""
+
+    chain_id: UUID
+    document_id: UUID
+    request_ids: list[UUID]
+
+
+class AskItem(_Request, frozen=True, kw_only=True):
+    """One request with the digest of the revision that the person was shown."""
+
+    request_id: UUID
+    sha256: HexDigest
+
+
+class Ask(_Request, frozen=True, kw_only=True):
+    """Sign or seal these (ký hàng loạt): at most 500, each with the digest shown, with a fresh second factor."""
+
+    items: Annotated[list[AskItem], Meta(min_length=1, max_length=500)]
+    code: Code
+    lane: Lane = "normal"
+
+
+class PlanAsk(_Request, frozen=True, kw_only=True):
+    """Which requests somebody is about to ask, to be told how often they will confirm."""
+
+    request_ids: Annotated[list[UUID], Meta(min_length=1, max_length=500)]
+
+
+class Confirmations(msgspec.Struct, frozen=True, kw_only=True):
+    """How a batch will be cut for one key holder: "3 lần xác nhận, mỗi lần 50"."""
+
+    holder: str
+    documents: int
+    times: int
+    at_most_each: int
+    asks_person: bool
+    window_s: int
+    vi: str
+    en: str
+
+
+class Accepted(msgspec.Struct, frozen=True, kw_only=True):
+    """The durable ticket (mã lượt ký) of an ask."""
+
+    ticket: UUID
+    items: int
+    stage: str
+    position: int
+    estimate_s: int
+    authorised_until: datetime
+
+
+class TicketItem(msgspec.Struct, frozen=True, kw_only=True):
+    """One item of a ticket. `stage` is a state, or the terminal outcome once there is one."""
+
+    ordinal: int
+    request_id: UUID
+    document_id: UUID
+    dossier_code: str
+    role: str
+    stage: str
+    detail: dict[str, str] | None
+    ended_at: datetime | None
+    number_text: str | None
+    recorded_sha256: str | None
+
+
+class Ticket(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a ticket stands: `version` grows with every change and is the event id of the stream."""
+
+    ticket: UUID
+    version: int
+    stage: str
+    stage_vi: str
+    asked_at: datetime
+    finished_at: datetime | None
+    position: int
+    estimate_s: int
+    counts: dict[str, int]
+    items: list[TicketItem]
+
+
+class TicketSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of a person's own tickets."""
+
+    id: UUID
+    asked_at: datetime
+    item_count: int
+    complete: bool
+    closed_at: datetime | None
+    lane: str
+
+
+class ToSign(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of a list "chờ ký": `sha256` is what must be shown and sent back."""
+
+    id: UUID
+    document_id: UUID
+    dossier_id: UUID
+    dossier_code: str
+    title: str
+    role: str
+    act: str
+    capacity: str | None
+    title_lines: list[str]
+    lane: str
+    due_at: datetime | None
+    sha256: str
+    holder: str | None
+    procedure_code: str
+    submitted_at: datetime
+
+
+class ToSignPage(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of a list; `next` is the cursor of the following one."""
+
+    items: list[ToSign]
+    next: str | None
+
+
+class Return(_Request, frozen=True, kw_only=True):
+    """Send a document back to a named step, with a reason (trả lại để sửa)."""
+
+    reason: Why
+    to_step: Annotated[str, Meta(max_length=40)] = "appraise"
+
+
+class Because(_Request, frozen=True, kw_only=True):
+    """A reason: for declining (không ký) or taking back one's own signature."""
+
+    reason: Why
+
+
+class PassOn(_Request, frozen=True, kw_only=True):
+    """Pass to another competent signatory: the title and name are printed, so a new revision is made."""
+
+    to_person_id: UUID
+    to_post_id: UUID
+    reason: Why
+
+
+class Reassign(_Request, frozen=True, kw_only=True):
+    """Reassign an absent signatory's whole list to another."""
+
+    from_person_id: UUID
+    to_person_id: UUID
+    to_post_id: UUID
+    reason: Why
+
+
+class Reassigned(msgspec.Struct, frozen=True, kw_only=True):
+    """The result per item of reassigning a list."""
+
+    done: list[UUID]
+    failed: dict[str, str]
+
+
+class ChainLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One request of a document's chains, newest chain first."""
+
+    id: UUID
+    chain_id: UUID
+    chain_state: str
+    group_no: int
+    ordinal: int
+    role: str
+    state: str
+    field: str
+    person_id: UUID | None
+    person_name: str | None
+    capacity: str | None
+    title_lines: list[str]
+    agency_id: UUID
+    due_at: datetime | None
+    recorded_at: datetime | None
+    reason: str | None
+    batch_id: UUID | None

@@ -1,0 +1,255 @@
+-- name: lock_document
+-- The document to submit, with what its chain is made from; the lock lives as long as the caller's transaction.
+SELECT document.id, document.dossier_id, document.result_id, document.act, document.head_revision_id, document.head_sha256,
+       revision.places, result.state AS result_state, result.refusal, dossier.code AS dossier_code, dossier.urgent,
+       dossier.step_agency_id AS agency_id, dossier.procedure_code, dossier.step_due_at AS due_at,
+       procedure_version.definition
+  FROM document
+  JOIN result ON result.id = document.result_id
+  JOIN dossier ON dossier.id = document.dossier_id
+  JOIN procedure_version ON procedure_version.id = dossier.procedure_version_id
+  LEFT JOIN revision ON revision.id = document.head_revision_id
+ WHERE document.id = $1
+   FOR UPDATE OF document;
+
+-- name: open_chain_of_document
+-- The chain that is open for a document, if any.
+SELECT id FROM chain WHERE document_id = $1 AND state IN ('laying', 'open');
+
+-- name: signatory_candidates
+-- Who may sign this act of this procedure at this agency now, strongest basis first, with a valid certificate if there is one.
+SELECT mandate.id AS mandate_id, mandate.person_id, mandate.post_id, mandate.capacity, mandate.title_lines,
+       official.display_name, certificate.id AS certificate_id, certificate.serial AS certificate_serial,
+       certificate.holder, certificate.class AS certificate_class
+  FROM mandate
+  JOIN official ON official.person_id = mandate.person_id
+  LEFT JOIN LATERAL (
+        SELECT id, serial, holder, class
+          FROM certificate
+         WHERE certificate.person_id = mandate.person_id AND revoked_at IS NULL AND not_before <= $4 AND not_after > $4
+         ORDER BY bound_at DESC
+         LIMIT 1) certificate ON true
+ WHERE mandate.agency_id = $1 AND $2 = ANY (mandate.acts)
+   AND (mandate.procedure_codes IS NULL OR $3 = ANY (mandate.procedure_codes))
+   AND mandate.valid_from <= $4 AND (mandate.valid_to IS NULL OR mandate.valid_to > $4) AND mandate.revoked_at IS NULL
+ ORDER BY array_position(ARRAY['standing', 'assignment', 'by_order', 'mandate'], mandate.kind), mandate.valid_from, mandate.id;
+
+-- name: role_candidates
+-- Who holds a post with this role at this agency now (initials, coordinating office).
+SELECT post_holding.person_id, post_holding.post_id, post.title, official.display_name,
+       certificate.id AS certificate_id, certificate.serial AS certificate_serial, certificate.holder,
+       certificate.class AS certificate_class
+  FROM post
+  JOIN post_holding ON post_holding.post_id = post.id
+   AND post_holding.valid_from <= $3 AND (post_holding.valid_to IS NULL OR post_holding.valid_to > $3)
+  JOIN official ON official.person_id = post_holding.person_id
+  LEFT JOIN LATERAL (
+        SELECT id, serial, holder, class
+          FROM certificate
+         WHERE certificate.person_id = post_holding.person_id AND revoked_at IS NULL AND not_before <= $3 AND not_after > $3
+         ORDER BY bound_at DESC
+         LIMIT 1) certificate ON true
+ WHERE post.agency_id = $1 AND $2 = ANY (post.roles)
+ ORDER BY array_position(ARRAY['division_head', 'deputy', 'head'], post.rank) NULLS LAST, post_holding.valid_from, post_holding.id;
+
+-- name: seal_certificate
+-- The certificate of the organisation whose seal is put, the newest that is valid now.
+SELECT id AS certificate_id, serial AS certificate_serial, holder, class AS certificate_class
+  FROM certificate
+ WHERE agency_id = $1 AND revoked_at IS NULL AND not_before <= $2 AND not_after > $2
+ ORDER BY bound_at DESC
+ LIMIT 1;
+
+-- name: insert_chain
+-- One submission for signature; the partial unique index refuses a second open one.
+INSERT INTO chain (document_id, dossier_id, result_id, draft_revision_id, mark, lane, submitted_by_account_id, submitted_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+RETURNING id;
+
+-- name: insert_request
+-- One signature wanted, in its group and order.
+INSERT INTO signature_request (chain_id, document_id, dossier_id, result_id, group_no, ordinal, role, pdf_signature, act, field,
+       person_id, post_id, agency_id, capacity, title_lines, mandate_id, holder, certificate_id, certificate_serial,
+       placement, due_at, lane, created_at, state_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $23)
+RETURNING id;
+
+-- name: chain_view
+-- A chain with its requests, for whoever may read the dossier.
+SELECT request.id, request.chain_id, chain.state AS chain_state, request.group_no, request.ordinal, request.role, request.state,
+       request.field, request.person_id, official.display_name AS person_name, request.capacity, request.title_lines,
+       request.agency_id, request.due_at, request.recorded_at, request.reason, request.batch_id
+  FROM chain
+  JOIN signature_request request ON request.chain_id = chain.id
+  LEFT JOIN official ON official.person_id = request.person_id
+ WHERE chain.document_id = $1
+ ORDER BY chain.submitted_at DESC, request.ordinal;
+
+-- name: to_sign_page
+-- First or next page of what waits for one person: their own requests, or the seals of the agency where they are clerk.
+SELECT request.id, request.document_id, request.dossier_id, dossier.code AS dossier_code, document.title, request.role, request.act,
+       request.capacity, request.title_lines, request.lane, request.due_at, document.head_sha256 AS sha256, request.holder,
+       dossier.procedure_code, chain.submitted_at
+  FROM signature_request request
+  JOIN chain ON chain.id = request.chain_id AND chain.state = 'open'
+  JOIN document ON document.id = request.document_id
+  JOIN dossier ON dossier.id = request.dossier_id
+ WHERE request.state = 'to_sign'
+   AND (request.person_id = $1 OR ($2 AND request.role = 'seal' AND request.agency_id = $3))
+   AND NOT EXISTS (SELECT 1 FROM signature_request before
+                    WHERE before.chain_id = request.chain_id AND before.group_no < request.group_no AND before.state <> 'recorded')
+   AND (request.lane, coalesce(request.due_at, 'infinity'), request.id) > ($4, $5, $6)
+ ORDER BY request.lane, coalesce(request.due_at, 'infinity'), request.id
+ LIMIT $7;
+
+-- name: lock_dossiers
+-- The dossiers of the requests that are asked, locked in the order of their ids so that two asks never wait crosswise.
+SELECT id
+  FROM dossier
+ WHERE id IN (SELECT dossier_id FROM signature_request WHERE id = ANY ($1::uuid[]))
+ ORDER BY id
+   FOR NO KEY UPDATE;
+
+-- name: items_to_ask
+-- What an ask must know of each request: state, head of its document, who it is for, what stands before it.
+SELECT request.id, request.state, request.role, request.act, request.person_id, request.agency_id, request.document_id,
+       request.result_id, request.dossier_id, request.lane, request.holder, request.field, dossier.code AS dossier_code,
+       dossier.procedure_code, document.head_sha256, chain.state AS chain_state, result.state AS result_state, result.kind_code,
+       procedure_version.definition -> 'result' ->> 'book' AS book,
+       EXISTS (SELECT 1 FROM signature_request before WHERE before.chain_id = request.chain_id
+                  AND before.group_no < request.group_no AND before.state <> 'recorded') AS waits_for_others,
+       EXISTS (SELECT 1 FROM batch_item WHERE batch_item.request_id = request.id AND batch_item.outcome IS NULL) AS already_asked
+  FROM signature_request request
+  JOIN chain ON chain.id = request.chain_id
+  JOIN document ON document.id = request.document_id
+  JOIN result ON result.id = request.result_id
+  JOIN dossier ON dossier.id = request.dossier_id
+  JOIN procedure_version ON procedure_version.id = dossier.procedure_version_id
+ WHERE request.id = ANY ($1::uuid[]);
+
+-- name: insert_batch
+-- The ticket: what one person asked at one moment.
+INSERT INTO signature_batch (account_id, person_id, post_id, agency_id, session_id, lane, item_count, trace_id, authorised_until)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+RETURNING id;
+
+-- name: insert_items
+-- The items of a ticket with exactly the digests that were shown.
+INSERT INTO batch_item (batch_id, ordinal, request_id, shown_sha256, number_id)
+SELECT $1, item.ordinal, item.request_id, item.shown_sha256, item.number_id
+  FROM unnest($2::integer[], $3::uuid[], $4::bytea[], $5::uuid[]) AS item (ordinal, request_id, shown_sha256, number_id);
+
+-- name: insert_step_up
+-- The second factor's answer as given; only the signer can judge it.
+INSERT INTO step_up (batch_id, account_id, kind, response, digest) VALUES ($1, $2, $3, $4, $5);
+
+-- name: ticket
+-- A ticket's head with the counts of its items by stage, and how much work of equal or better right stands before it.
+SELECT batch.id, batch.account_id, batch.person_id, batch.agency_id, batch.lane, batch.item_count, batch.complete, batch.asked_at,
+       batch.closed_at, batch.authorised_until, step_up_verdict.accepted AS factor_accepted, step_up_verdict.reason AS factor_reason,
+       (SELECT count(*) FROM signature_request other
+         WHERE other.state IN ('asked', 'prepared', 'value_received') AND other.batch_id <> batch.id
+           AND (other.lane, other.state_at) < (batch.lane, batch.asked_at)) AS ahead,
+       (SELECT count(*) FROM signature_request done
+         WHERE done.recorded_at > now() - interval '60 seconds') AS recorded_last_minute
+  FROM signature_batch batch
+  LEFT JOIN step_up ON step_up.batch_id = batch.id
+  LEFT JOIN step_up_verdict ON step_up_verdict.step_up_id = step_up.id
+ WHERE batch.id = $1;
+
+-- name: ticket_items
+-- The items of a ticket: the outcome once there is one, else the stage of the request.
+SELECT item.ordinal, item.request_id, request.document_id, dossier.code AS dossier_code, request.role,
+       CASE WHEN item.outcome IS NOT NULL THEN item.outcome
+            WHEN request.batch_id = item.batch_id THEN request.state
+            ELSE 'queued' END AS stage,
+       item.detail, item.ended_at, number.text AS number_text, request.recorded_sha256
+  FROM batch_item item
+  JOIN signature_request request ON request.id = item.request_id
+  JOIN dossier ON dossier.id = request.dossier_id
+  LEFT JOIN number ON number.id = item.number_id
+ WHERE item.batch_id = $1
+ ORDER BY item.ordinal;
+
+-- name: ticket_versions
+-- One growing number per watched ticket: any change of an item makes it larger, so a stream can tell that nothing was missed.
+SELECT item.batch_id,
+       sum(CASE WHEN request.batch_id = item.batch_id THEN request.version ELSE 0 END)::bigint
+         + count(item.outcome) * 1000 + max(batch.complete::int) + max((batch.closed_at IS NOT NULL)::int) AS version
+  FROM batch_item item
+  JOIN signature_batch batch ON batch.id = item.batch_id
+  JOIN signature_request request ON request.id = item.request_id
+ WHERE item.batch_id = ANY ($1::uuid[])
+ GROUP BY item.batch_id;
+
+-- name: my_tickets
+-- The latest tickets of one account, so that a second device or a reload shows the same one.
+SELECT id, asked_at, item_count, complete, closed_at, lane
+  FROM signature_batch
+ WHERE account_id = $1
+ ORDER BY id DESC
+ LIMIT $2;
+
+-- name: lock_chain_of_request
+-- A request with its chain, both locked: for sending back, declining, passing on and taking back.
+SELECT request.id, request.state, request.role, request.person_id, request.agency_id, request.chain_id, request.document_id,
+       request.dossier_id, request.result_id, request.number_id, request.group_no, chain.state AS chain_state
+  FROM signature_request request
+  JOIN chain ON chain.id = request.chain_id
+ WHERE request.id = $1
+   FOR UPDATE OF request, chain;
+
+-- name: requests_of_chain
+-- All requests of a chain, locked in order.
+SELECT id, state, role, group_no, person_id, number_id
+  FROM signature_request
+ WHERE chain_id = $1
+ ORDER BY id
+   FOR UPDATE;
+
+-- name: supersede_requests
+-- Move the named requests to a final state with a reason.
+UPDATE signature_request
+   SET state = $2, reason = $3, state_at = $4, version = version + 1
+ WHERE id = ANY ($1::uuid[]) AND state IN ('to_sign', 'asked')
+RETURNING id;
+
+-- name: close_chain
+-- End a chain that will not be signed.
+UPDATE chain SET state = 'superseded', closed_at = $2 WHERE id = $1 AND state IN ('laying', 'open') RETURNING id;
+
+-- name: withdraw_signed_revisions
+-- The revisions that were signed in a chain stay as evidence and can never be released.
+INSERT INTO revision_withdrawal (revision_id, reason, at, by_account_id)
+SELECT revision.id, $2, $3, $4
+  FROM revision
+  JOIN signature_request request ON request.id = revision.request_id
+ WHERE request.chain_id = $1
+ON CONFLICT (revision_id) DO NOTHING;
+
+-- name: open_requests_of_person
+-- What waits for one person, for reassigning a whole list.
+SELECT request.id
+  FROM signature_request request
+  JOIN chain ON chain.id = request.chain_id AND chain.state = 'open'
+ WHERE request.person_id = $1 AND request.agency_id = $2 AND request.state = 'to_sign'
+ ORDER BY request.due_at NULLS LAST, request.id
+ LIMIT $3;
+
+-- name: insert_answer
+-- What came from outside, committed before it is answered.
+INSERT INTO signature_answer (holder, transaction_id, body, headers) VALUES ($1, $2, $3, $4) RETURNING id;
+
+-- name: holders_of_requests
+-- How the items of an ask divide among key holders, with what each allows: told to the person before they confirm.
+SELECT request.holder, count(*) AS documents, key_holder.hashes_per_authorisation, key_holder.window_s, key_holder.asks_person,
+       key_holder.shows_document_names
+  FROM signature_request request
+  JOIN key_holder ON key_holder.name = request.holder
+ WHERE request.id = ANY ($1::uuid[]) AND request.pdf_signature
+ GROUP BY request.holder, key_holder.name
+ ORDER BY request.holder;
+
+-- name: void_numbers
+-- Give up reserved numbers with a reason; the register shows the gap.
+UPDATE number SET state = 'void', reason = $2, settled_at = $3 WHERE id = ANY ($1::uuid[]) AND state = 'reserved';
