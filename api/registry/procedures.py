@@ -17,7 +17,7 @@ Act = Literal["main_document", "separate_annex", "copy", "digitised_paper", "cou
 SignatureRole = Literal["initials", "coordinator", "signatory", "seal"]
 Channel = Literal["counter", "online", "post"]
 FormOfResult = Literal["a", "b", "c", "d"]
-"""a electronic original; b paper original, then its scan sealed; c a ministry's system; d certified copy and its book."""
+"""a electronic original; b paper original, then its scan sealed; c a ministry's system; d copy with its book."""
 
 
 class StepKind(StrEnum):
