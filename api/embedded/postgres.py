@@ -111,8 +111,8 @@ class Cluster:
         Raises:
             LauncherError: another launcher holds it, the disk is full, the directory is somebody else's, or it fails.
         """
-        self._take_lock()
         try:
+            self._take_lock()
             user = self._settle()
             await self._end_leftovers(progress)
             if not (self.data / "PG_VERSION").exists():
