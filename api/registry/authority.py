@@ -32,99 +32,118 @@ class Role(StrEnum):
     REGISTRAR = "registrar"  # quản trị danh mục của tỉnh
 
 
-_READ: Final = frozenset({"dossier.read", "dossier.list", "document.read", "task.read"})
-_WORK: Final = frozenset({"task.claim", "task.release", "task.hand_over", "opinion.give"})
+_READ: Final = frozenset({"dossier.read", "dossier.list", "document.read", "task.read", "procedure.read"})
+_TASKS: Final = frozenset({"dossier.claim", "dossier.release", "dossier.hand_over", "dossier.answer_opinion"})
+_RECEIVING: Final = frozenset({"dossier.confirm_hand_over", "dossier.decline_hand_over"})
+_WAITING: Final = frozenset({"dossier.ask_supplement", "dossier.answer_supplement", "dossier.ask_duty"})
+_OVERDUE: Final = frozenset({"dossier.explain_overdue", "dossier.apologise"})
+_DRAFTING: Final = frozenset(
+    {
+        "dossier.appraise",
+        "dossier.ask_opinion",
+        "dossier.withdraw_opinion",
+        "dossier.refuse_request",
+        "dossier.send_back",
+        "dossier.submit_for_signature",
+        "document.upload",
+        "result.draft",
+        "signature.initial",
+        "signature.sign",
+    }
+)
 
 PERMITTED: Final[dict[Role, frozenset[str]]] = {
     Role.COUNTER: _READ
-    | _WORK
+    | _TASKS
+    | _WAITING
     | {
         "dossier.submit",
+        "dossier.import",
         "dossier.receive",
         "dossier.refuse_intake",
-        "dossier.ask_supplement",
-        "dossier.accept_supplement",
-        "dossier.ask_payment",
-        "dossier.accept_payment",
-        "dossier.transfer",
+        "dossier.fulfil_duty",
+        "dossier.charge",
+        "dossier.pay",
+        "dossier.exempt",
+        "dossier.refund",
         "dossier.withdraw",
-        "dossier.record_contingency",
+        "dossier.deliver",
+        "dossier.fail_delivery",
+        "dossier.block_handover",
         "document.upload",
-        "result.deliver",
     },
     Role.APPRAISER: _READ
-    | _WORK
-    | {
-        "dossier.appraise",
-        "dossier.ask_supplement",
-        "dossier.ask_payment",
-        "dossier.ask_opinion",
-        "dossier.refuse_request",
-        "dossier.stop",
-        "dossier.reappoint",
-        "dossier.send_back",
-        "document.upload",
-        "result.draft",
-        "result.record_external",
-        "signature.submit",
-        "signature.initial",
-        "signature.sign",
-    },
+    | _TASKS
+    | _RECEIVING
+    | _WAITING
+    | _DRAFTING
+    | _OVERDUE
+    | {"dossier.fulfil_duty", "dossier.stop", "dossier.record_outside_result", "dossier.take_back_signature"},
     Role.DIVISION_HEAD: _READ
-    | _WORK
-    | {
-        "dossier.assign",
-        "dossier.appraise",
-        "dossier.ask_opinion",
-        "dossier.refuse_request",
-        "dossier.reappoint",
-        "dossier.send_back",
-        "document.upload",
-        "result.draft",
-        "signature.submit",
-        "signature.initial",
-        "signature.sign",
-        "signature.send_back",
-    },
+    | _TASKS
+    | _RECEIVING
+    | _WAITING
+    | _DRAFTING
+    | _OVERDUE
+    | {"dossier.assign", "dossier.stop", "dossier.take_back_signature", "signature.send_back"},
     Role.SIGNATORY: _READ
-    | _WORK
+    | _TASKS
+    | _OVERDUE
     | {
         "dossier.assign",
-        "dossier.reappoint",
+        "dossier.stop",
+        "dossier.refuse_request",
         "dossier.send_back",
+        "dossier.take_back_signature",
+        "dossier.pass_signature",
+        "dossier.block_handover",
+        "dossier.unblock_handover",
+        "dossier.replace_result",
+        "dossier.recall_result",
+        "signature.initial",
         "signature.sign",
         "signature.decline",
         "signature.send_back",
-        "signature.pass_on",
-        "signature.take_back",
         "signature.reassign",
-        "result.replace",
-        "result.recall",
+        "result.correct",
         "result.annul",
     },
     Role.CLERK: _READ
-    | _WORK
+    | _TASKS
     | {
+        "dossier.issue",
+        "dossier.send_back",
+        "dossier.block_handover",
+        "dossier.unblock_handover",
+        "dossier.replace_result",
         "document.upload",
-        "number.reserve",
-        "number.void",
         "signature.seal",
         "signature.send_back",
-        "result.issue",
+        "number.read",
+        "number.reserve",
+        "number.void",
         "result.correct",
-        "result.replace",
-        "result.recall",
     },
-    Role.HEAD_OF_CENTRE: _READ | {"dossier.assign", "task.hand_over", "report.read", "agency.read_overdue"},
-    Role.DISPATCHER: _READ | {"dossier.dispatch", "task.claim", "task.release"},
+    Role.HEAD_OF_CENTRE: _READ
+    | _OVERDUE
+    | {"dossier.assign", "dossier.block_handover", "dossier.unblock_handover", "report.read", "number.read"},
+    Role.DISPATCHER: _READ | {"dossier.dispatch", "dossier.claim", "dossier.release"},
     Role.ADMINISTRATOR: frozenset(
         {"account.read", "account.propose", "account.block", "factor.propose", "factor.confirm", "mandate.propose"}
     ),
     Role.REGISTRAR: frozenset(
-        {"procedure.publish", "competence.publish", "calendar.publish", "rule.publish", "agency.publish", "report.read"}
+        {
+            "procedure.read",
+            "procedure.publish",
+            "competence.publish",
+            "calendar.publish",
+            "rule.publish",
+            "agency.publish",
+            "report.read",
+        }
     ),
 }
-"""The only place where a role is given an action."""
+"""The only place where a role is given an action; `dossier.x` is the action x of `api.dossiers.words`."""
 
 PROVINCE_WIDE: Final = frozenset({Role.REGISTRAR, Role.DISPATCHER})
 """Roles whose rights do not end at the agency of their post."""
