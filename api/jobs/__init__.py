@@ -1,1 +1,25 @@
-"""Enqueueing, claiming and parking of background work; knows no slice."""
+"""Jobs: put in by the transaction that needs them, done at least once, parked with a name when they cannot be done.
+
+This package knows no slice. A kind is called `slice.verb`; its handler is idempotent, with a natural key of its own in
+the transaction of its effect, because a job may run twice. Payloads hold ids only.
+"""
+
+from api.jobs.queue import Depth, Job, ParkedJob, depths, enqueue, enqueue_many, parked, unpark
+from api.jobs.runner import Handler, JobContext, OnParked, Park, RetryPolicy, Runner
+
+__all__ = [
+    "Depth",
+    "Handler",
+    "Job",
+    "JobContext",
+    "OnParked",
+    "Park",
+    "ParkedJob",
+    "RetryPolicy",
+    "Runner",
+    "depths",
+    "enqueue",
+    "enqueue_many",
+    "parked",
+    "unpark",
+]

@@ -20,12 +20,12 @@ COMMENT ON TABLE session IS 'Server-side sessions of officials; they outlive a r
 
 CREATE TABLE login_attempt (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    login_sha256 bytea NOT NULL,
+    login_fingerprint bytea NOT NULL,
     source inet,
     succeeded boolean NOT NULL,
     at timestamptz NOT NULL DEFAULT now()
 );
-CREATE INDEX login_attempt_lookup ON login_attempt (login_sha256, source, at);
+CREATE INDEX login_attempt_lookup ON login_attempt (login_fingerprint, source, at);
 COMMENT ON TABLE login_attempt IS 'Counts failures by account and source together: nobody locks a chairman out from outside.';
 
 CREATE TABLE idempotency (
@@ -34,7 +34,7 @@ CREATE TABLE idempotency (
     key text NOT NULL CHECK (length(key) BETWEEN 1 AND 255),
     body_sha256 bytea NOT NULL,
     status smallint NOT NULL,
-    answer jsonb NOT NULL,
+    answer json NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (actor, route, key)
 );
@@ -82,10 +82,14 @@ CREATE TABLE job_claim (
     key text PRIMARY KEY,
     kind text NOT NULL,
     claims integer NOT NULL DEFAULT 1,
+    failures integer NOT NULL DEFAULT 0,
     first_claimed_at timestamptz NOT NULL DEFAULT now(),
     last_claimed_at timestamptz NOT NULL DEFAULT now(),
     parked_at timestamptz,
-    reason text
+    reason text,
+    payload bytea,
+    priority integer NOT NULL DEFAULT 0,
+    CHECK ((parked_at IS NULL) = (reason IS NULL))
 );
 CREATE INDEX job_claim_parked ON job_claim (parked_at) WHERE parked_at IS NOT NULL;
 COMMENT ON TABLE job_claim IS 'How often a piece of work was begun, committed before it begins: a job that kills its process is parked after three claims.';
