@@ -1,0 +1,104 @@
+"""Settings: every fault at once, no secret in what is printed, each process only its own."""
+
+import pytest
+
+from api.settings import BadSettings, all_faults, read
+
+KEY = "ab" * 32
+
+
+@pytest.fixture
+def environment(tmp_path):
+    (tmp_path / "holders.json").write_text('[{"name": "remote", "kind": "remote", "url": "https://holder.example"}]')
+    return {
+        "DATABASE_URL": "postgresql://owner@db/motcua",
+        "DATABASE_URL_APP": "postgresql://app:hush@db/motcua",
+        "DATABASE_URL_SIGNER": "postgresql://signer:hush@db/motcua",
+        "DATABASE_URL_WORKER": "postgresql://worker:hush@db/motcua",
+        "MOTCUA_DATA_KEYS": f"k2:{KEY},k1:{'cd' * 32}",
+        "MOTCUA_FACTOR_KEYS": f"f1:{KEY}",
+        "MOTCUA_SESSION_KEY": KEY,
+        "MOTCUA_BLOB_DIR": str(tmp_path),
+        "MOTCUA_TRUST_DIR": str(tmp_path),
+        "MOTCUA_HOLDERS_FILE": str(tmp_path / "holders.json"),
+        "MOTCUA_PUBLIC_URL": "https://motcua.example/",
+    }
+
+
+def test_each_process_holds_only_its_own_secrets(environment):
+    api, signer, worker = (read(process, environment) for process in ("api", "signer", "worker"))
+    assert api.database_url.startswith("postgresql://app:")
+    assert api.factor_keys == worker.factor_keys == {}
+    assert signer.session_key == worker.session_key == b""
+    assert api.holders == worker.holders == ()
+    assert signer.holders[0]["name"] == "remote"
+    assert api.data_key == "k2"
+    assert api.public_url == "https://motcua.example"
+
+
+def test_nothing_printed_shows_a_secret(environment):
+    assert repr(read("signer", environment)) == "Settings(process='signer', demo=False)"
+
+
+def test_an_empty_environment_names_everything_that_is_missing():
+    names = {fault[1].partition(":")[0] for fault in all_faults({})}
+    assert names == {
+        "DATABASE_URL",
+        "DATABASE_URL_APP",
+        "DATABASE_URL_SIGNER",
+        "DATABASE_URL_WORKER",
+        "MOTCUA_DATA_KEYS",
+        "MOTCUA_FACTOR_KEYS",
+        "MOTCUA_SESSION_KEY",
+        "MOTCUA_BLOB_DIR",
+        "MOTCUA_TRUST_DIR",
+        "MOTCUA_HOLDERS_FILE",
+        "MOTCUA_PUBLIC_URL",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MOTCUA_DATA_KEYS", "k1:abcd"),
+        ("MOTCUA_DATA_KEYS", f"k1:{KEY},k1:{KEY}"),
+        ("MOTCUA_DATA_KEYS", f"k1:{'zz' * 32}"),
+        ("MOTCUA_SESSION_KEY", "short"),
+        ("MOTCUA_TRUST_DIR", "/nowhere/at/all"),
+        ("MOTCUA_LISTEN", "8080"),
+        ("MOTCUA_LISTEN", "127.0.0.1:99999"),
+        ("MOTCUA_PUBLIC_URL", "motcua.example"),
+        ("MOTCUA_API_WORKERS", "0"),
+        ("MOTCUA_POOL_BUDGET_S", "soon"),
+        ("MOTCUA_DEMO", "yes"),
+        ("DATABASE_URL_APP", "mysql://app@db/motcua"),
+        ("MOTCUA_FAILPOINTS", "after-commit-1"),
+    ],
+)
+def test_a_wrong_value_is_named_and_never_guessed(environment, name, value):
+    with pytest.raises(BadSettings) as refused:
+        read("api", {**environment, name: value})
+    assert [fault[1].partition(":")[0] for fault in refused.value.faults] == [name]
+
+
+def test_several_faults_come_together(environment):
+    with pytest.raises(BadSettings, match="MOTCUA_LISTEN") as refused:
+        read("api", {**environment, "MOTCUA_LISTEN": "x", "MOTCUA_SESSION_KEY": "", "MOTCUA_API_WORKERS": "-1"})
+    assert len(refused.value.faults) == 3
+
+
+def test_key_files_refuse_to_start_in_production(environment, tmp_path):
+    (tmp_path / "holders.json").write_text('[{"name": "demo", "kind": "software"}]')
+    with pytest.raises(BadSettings, match="production"):
+        read("signer", environment)
+    assert read("signer", {**environment, "MOTCUA_DEMO": "1"}).holders[0]["kind"] == "software"
+
+
+def test_a_bucket_stands_in_for_the_directory_and_must_be_whole(environment):
+    del environment["MOTCUA_BLOB_DIR"]
+    environment |= {"MOTCUA_S3_BUCKET": "docs", "MOTCUA_S3_ENDPOINT": "https://s3.example"}
+    with pytest.raises(BadSettings) as refused:
+        read("worker", environment)
+    assert len(refused.value.faults) == 2
+    environment |= {"MOTCUA_S3_ACCESS_KEY": "who", "MOTCUA_S3_SECRET_KEY": "hush"}
+    assert "hush" not in repr(read("worker", environment).s3)
