@@ -1,0 +1,215 @@
+"""The life of a dossier: one table (`table`), one pure function that steps through it, one fold over the journal.
+
+No clock, no database, no web: time and terms arrive as arguments. A refused step raises Refused with what is allowed.
+`step` decides once and writes what it decided into the entry's effect; `apply` only folds effects, so a rule changed
+next year never rewrites what happened this year.
+"""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Any, Final, Literal, cast
+from uuid import UUID
+
+import msgspec
+
+from api.dossiers import effects, table
+from api.dossiers.deadlines import Plan
+from api.dossiers.effects import Effect
+from api.dossiers.facts import Facts, SendBack, split
+from api.dossiers.projection import Projection
+from api.dossiers.words import ACTION_VI, STATUS_VI, Action, Delivery, Finance, Standing, Status, Sync
+from api.errors import Refused
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the journal: what was done when, its facts, and the columns it set in the projection."""
+
+    seq: int
+    action: Action
+    occurred_at: datetime
+    data: dict[str, Any]
+    effect: dict[str, Any]
+
+
+def opening(
+    first: Projection, action: Literal[Action.SUBMIT, Action.IMPORT], data: dict[str, Any], at: datetime
+) -> Entry:
+    """Return the line that begins a dossier: handed in, or imported in the state another system left it in."""
+    return Entry(seq=first.seq, action=action, occurred_at=at, data=data, effect=msgspec.to_builtins(first))
+
+
+def step(before: Projection, action: Action, facts: Facts, *, at: datetime, plan: Plan) -> Entry:
+    """Decide one step and return its line.
+
+    Raises:
+        Refused: the state, a rule or an open matter does not allow it; `allowed` names what is allowed.
+        Invalid: the facts name a result this dossier does not have, or a date that has passed.
+    """
+    if action not in allowed(before):
+        raise _refusal(before, action, why_not(before, action))
+    effects.check(before, action, facts, plan, lambda vi, en: _refusal(before, action, (vi, en)))
+    change: Effect = {"results": effects.results_after(before, action, facts)}
+    if action in table.BUSINESS_ACTIONS:
+        change["status"] = _target(before, action, facts, change["results"], plan)
+    change |= _axes(before, action, change.get("status", before.status), change["results"])
+    change |= effects.columns(before, action, facts, change.get("status", before.status), at=at, plan=plan)
+    data, _ = split(facts)
+    return Entry(
+        seq=before.seq + 1, action=action, occurred_at=at, data=data, effect=_changed(before, change, before.seq + 1)
+    )
+
+
+def apply(before: Projection | None, entry: Entry) -> Projection:
+    """Return the projection after a line; the only way a dossier row comes to be what it is."""
+    state = {} if before is None else msgspec.to_builtins(before)
+    return msgspec.convert({**state, **entry.effect}, Projection)
+
+
+def fold(lines: Iterable[dict[str, Any]]) -> Projection:
+    """Rebuild a projection from the effects of all its lines in order: `apply` over them, converted once."""
+    state: dict[str, Any] = {}
+    for effect in lines:
+        state.update(effect)
+    return msgspec.convert(state, Projection)
+
+
+def allowed(dossier: Projection) -> tuple[Action, ...]:
+    """Return what may be done now, in the order of the action list; a limit of a rule may still refuse the facts."""
+    return tuple(action for action in Action if _on_the_table(dossier, action) and why_not(dossier, action) is None)
+
+
+def _on_the_table(dossier: Projection, action: Action) -> bool:
+    """Tell whether every axis that knows the action has a way by it; an action of no business axis needs none there."""
+    tried = [
+        (dossier.status, action) in table.TRANSITIONS if action in table.BUSINESS_ACTIONS else None,
+        (dossier.finance, action) in table.FINANCE if action in table.FINANCE_ACTIONS else None,
+        (dossier.delivery, action) in table.DELIVERY if action in table.DELIVERY_ACTIONS else None,
+        (dossier.sync, action) in table.SYNC if action in table.SYNC_ACTIONS else None,
+    ]
+    return any(tried) and False not in tried
+
+
+def _open_transfer(dossier: Projection) -> tuple[str, str] | None:
+    if dossier.transfer_agency_id is None:
+        return "chưa có lượt chuyển hồ sơ nào", "no hand-over is open"
+    return None
+
+
+def _no_transfer(dossier: Projection) -> tuple[str, str] | None:
+    if dossier.transfer_agency_id is not None:
+        return "hồ sơ đang chờ nơi nhận xác nhận", "a hand-over waits for its receiver"
+    return None
+
+
+def _may_hand_over(dossier: Projection) -> tuple[str, str] | None:
+    if dossier.competent_agency_id is None:
+        return "chưa xác định cơ quan có thẩm quyền", "the competent agency is unknown"
+    return _no_transfer(dossier)
+
+
+def _may_appraise(dossier: Projection) -> tuple[str, str] | None:
+    if dossier.status is Status.RECEIVED and dossier.competent_agency_id != dossier.step_agency_id:
+        return "hồ sơ chưa chuyển đến cơ quan có thẩm quyền", "the dossier is not yet at the competent agency"
+    return _no_transfer(dossier)
+
+
+def _opinions_open(dossier: Projection) -> tuple[str, str] | None:
+    return None if dossier.open_opinions else ("không có ý kiến nào đang chờ", "no opinion is waited for")
+
+
+def _opinions_closed(dossier: Projection) -> tuple[str, str] | None:
+    if dossier.open_opinions:
+        return (
+            "còn ý kiến phối hợp chưa trả lời; im lặng không phải là đồng ý",
+            "an opinion is open; silence is no consent",
+        )
+    return _no_transfer(dossier)
+
+
+def _nothing_released(dossier: Projection) -> tuple[str, str] | None:
+    if table.RELEASED & set(dossier.results.values()):
+        return "đã có kết quả được phát hành", "a result was already issued"
+    return None
+
+
+def _has_due(dossier: Projection) -> tuple[str, str] | None:
+    return None if dossier.due_at else ("hồ sơ không có hạn trả", "the dossier has no due date")
+
+
+_GUARDS: Final[dict[Action, Callable[[Projection], tuple[str, str] | None]]] = {
+    Action.DISPATCH: _no_transfer,
+    Action.HAND_OVER: _may_hand_over,
+    Action.CONFIRM_HAND_OVER: _open_transfer,
+    Action.DECLINE_HAND_OVER: _open_transfer,
+    Action.APPRAISE: _may_appraise,
+    Action.REFUSE_REQUEST: _no_transfer,
+    Action.ASK_SUPPLEMENT: _no_transfer,
+    Action.ASK_DUTY: _no_transfer,
+    Action.SEND_BACK: _no_transfer,
+    Action.ANSWER_OPINION: _opinions_open,
+    Action.WITHDRAW_OPINION: _opinions_open,
+    Action.SUBMIT_FOR_SIGNATURE: _opinions_closed,
+    Action.WITHDRAW: _nothing_released,
+    Action.STOP: _nothing_released,
+    Action.APOLOGISE: _has_due,
+}
+
+
+def why_not(dossier: Projection, action: Action) -> tuple[str, str] | None:
+    """Return what stands in the way of an action that the table knows, in Vietnamese and English, or None."""
+    if action in table.RESULT_MOVES:
+        origins, _ = table.RESULT_MOVES[action]
+        if not origins & set(dossier.results.values()):
+            return "không có kết quả nào ở trạng thái phù hợp", "no result stands where this could begin"
+    guard = _GUARDS.get(action)
+    return guard(dossier) if guard else None
+
+
+def _refusal(dossier: Projection, action: Action, why: tuple[str, str] | None) -> Refused:
+    vi, en = why or (f"không phù hợp với trạng thái “{STATUS_VI[dossier.status]}”", f"the dossier is {dossier.status}")
+    return Refused(
+        f"Không thể {ACTION_VI[action]}: {vi}.",
+        f"Cannot {action.replace('_', ' ')}: {en}.",
+        allowed=tuple(allowed(dossier)),
+        dossier_status=str(dossier.status),
+    )
+
+
+def _target(before: Projection, action: Action, facts: Facts, results: dict[UUID, Standing], plan: Plan) -> Status:
+    ordinary = table.TRANSITIONS[before.status, action]
+    for condition, status in table.BRANCHES.get((before.status, action), {}).items():
+        if _holds(condition, before, facts, results, plan):
+            return status
+    return ordinary
+
+
+def _holds(condition: str, before: Projection, facts: Facts, results: dict[UUID, Standing], plan: Plan) -> bool:
+    live = [standing for standing in results.values() if standing not in table.GONE]
+    if condition == "next_appraisal":
+        return plan.next_appraisal(effects.appraisal_step(before, plan)) is not None
+    if condition == "appraise":
+        return cast("SendBack", facts).to == "appraise"
+    if condition == "all_signed":
+        return not {Standing.TO_SIGN, Standing.DRAFTED} & set(live)
+    if condition == "all_issued":
+        return not {Standing.TO_SIGN, Standing.DRAFTED, Standing.SIGNED} & set(live)
+    assert condition == "all_delivered", condition  # noqa: S101 - a name in the table that nobody knows is our bug
+    return Standing.DELIVERED in live and set(live) == {Standing.DELIVERED}
+
+
+def _axes(before: Projection, action: Action, status: Status, results: dict[UUID, Standing]) -> Effect:
+    finance: Finance = table.FINANCE.get((before.finance, action), before.finance)
+    delivery: Delivery = table.DELIVERY.get((before.delivery, action), before.delivery)
+    sync: Sync = table.SYNC.get((before.sync, action), before.sync)
+    if status is Status.DELIVERED and status is not before.status:
+        delivery = Delivery.DELIVERED
+    moved = status is not before.status or results != before.results
+    if moved and before.sync is not Sync.NOT_APPLICABLE:
+        sync = Sync.PENDING
+    return {"finance": finance, "delivery": delivery, "sync": sync}
+
+
+def _changed(before: Projection, change: Effect, seq: int) -> dict[str, Any]:
+    """Keep only the columns that differ, as the plain values JSON knows."""
+    differing = {name: value for name, value in change.items() if getattr(before, name) != value}
+    return {"seq": seq, **msgspec.to_builtins(differing)}
