@@ -1,0 +1,67 @@
+"""What the session endpoints take and answer."""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+
+Login = Annotated[str, msgspec.Meta(min_length=1, max_length=100, description="Tên đăng nhập / log-in name")]
+Password = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+NewPassword = Annotated[
+    str, msgspec.Meta(min_length=12, max_length=256, description="Ít nhất 12 ký tự / at least 12 characters")
+]
+
+
+class LogIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Log in (đăng nhập); `post_id` chooses the post when the person holds several."""
+
+    login: Login
+    password: Password
+    post_id: UUID | None = None
+
+
+class SwitchPost(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Act in another of one's posts (đổi chức danh đang dùng)."""
+
+    post_id: UUID
+
+
+class ChangePassword(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Change the own password; every other session of the account ends."""
+
+    current: Password
+    new: NewPassword
+
+
+class HeldPost(msgspec.Struct, frozen=True, kw_only=True):
+    """A post (chức danh) that the person holds now."""
+
+    post_id: UUID
+    title: str
+    unit: str | None
+    rank: str
+    roles: tuple[str, ...]
+    agency_id: UUID
+    agency_code: str
+    agency_name: str
+
+
+class WhoAmI(msgspec.Struct, frozen=True, kw_only=True):
+    """Who is logged in, in which post, and until when."""
+
+    account_id: UUID
+    person_id: UUID
+    login: str
+    display_name: str | None
+    post_id: UUID
+    posts: tuple[HeldPost, ...]
+    actions: tuple[str, ...]
+    expires_at: datetime
+    idle_s: int
+
+
+class Opened(WhoAmI, frozen=True, kw_only=True):
+    """A new session; `token` is shown this once (`Authorization: Bearer …`), browsers get it as a cookie too."""
+
+    token: str

@@ -1,0 +1,84 @@
+-- name: find_session
+-- Find a session with everything a request needs of it, in one round trip.
+SELECT s.id, s.account_id, a.person_id, s.post_id, p.agency_id, p.roles, s.seen_at, s.expires_at, s.ended_at,
+       a.state = 'active'
+       AND p.valid_from <= $3 AND (p.valid_to IS NULL OR p.valid_to > $3)
+       AND EXISTS (SELECT 1 FROM post_holding h
+                    WHERE h.person_id = a.person_id AND h.post_id = s.post_id
+                      AND h.valid_from <= $2 AND (h.valid_to IS NULL OR h.valid_to > $2)) AS entitled
+  FROM session s
+  JOIN account a ON a.id = s.account_id
+  JOIN post p ON p.id = s.post_id
+ WHERE s.token_sha256 = $1;
+
+-- name: touch_session
+-- Note that a session is in use; at most once a minute.
+UPDATE session SET seen_at = $2 WHERE id = $1 AND seen_at < $2;
+
+-- name: insert_session
+-- Open a session; only the hash of its token is kept.
+INSERT INTO session (token_sha256, account_id, post_id, created_at, seen_at, expires_at, source, user_agent)
+VALUES ($1, $2, $3, $4, $4, $5, $6, $7)
+RETURNING id;
+
+-- name: end_session
+-- End one session.
+UPDATE session SET ended_at = $2 WHERE id = $1 AND ended_at IS NULL;
+
+-- name: end_other_sessions
+-- End every session of an account but one: after a change of password.
+UPDATE session SET ended_at = $3 WHERE account_id = $1 AND id <> $2 AND ended_at IS NULL;
+
+-- name: switch_post
+-- Act in another post from now on.
+UPDATE session SET post_id = $2 WHERE id = $1 AND ended_at IS NULL;
+
+-- name: lock_attempts
+-- Let one attempt of this account from this source go at a time, so that parallel guesses are counted too.
+SELECT pg_advisory_xact_lock(hashtextextended($1, 1));
+
+-- name: count_failures
+-- Count the failures of an account from a source since its last success.
+SELECT count(*)::int AS failures, max(f.at) AS last_failure
+  FROM login_attempt f
+ WHERE f.login_fingerprint = $1 AND f.source IS NOT DISTINCT FROM $2 AND NOT f.succeeded AND f.at > $3
+   AND f.id > coalesce((SELECT max(s.id) FROM login_attempt s
+                         WHERE s.login_fingerprint = $1 AND s.source IS NOT DISTINCT FROM $2 AND s.succeeded
+                           AND s.at > $3), 0);
+
+-- name: insert_attempt
+-- Count an attempt; it counts as failed until its success is written.
+INSERT INTO login_attempt (login_fingerprint, source, succeeded, at) VALUES ($1, $2, $3, $4);
+
+-- name: find_login
+-- Find an account by its log-in, with the hash of its password.
+SELECT a.id AS account_id, a.person_id, a.state, p.argon2
+  FROM account a
+  LEFT JOIN account_password p ON p.account_id = a.id
+ WHERE a.login = $1;
+
+-- name: find_password
+-- Find the password hash of an account.
+SELECT argon2 FROM account_password WHERE account_id = $1;
+
+-- name: save_password
+-- Keep a new password hash.
+UPDATE account_password SET argon2 = $2, changed_at = $3 WHERE account_id = $1;
+
+-- name: list_posts
+-- List the posts a person holds at this instant, at home or elsewhere.
+SELECT p.id AS post_id, p.title, p.unit, p.rank, p.roles, p.agency_id, g.code AS agency_code, g.name AS agency_name
+  FROM post_holding h
+  JOIN post p ON p.id = h.post_id
+  JOIN agency g ON g.id = p.agency_id
+ WHERE h.person_id = $1
+   AND h.valid_from <= $2 AND (h.valid_to IS NULL OR h.valid_to > $2)
+   AND p.valid_from <= $3 AND (p.valid_to IS NULL OR p.valid_to > $3)
+ ORDER BY h.valid_from, p.id;
+
+-- name: find_account
+-- Find the log-in and the name in public office of an account.
+SELECT a.login, o.display_name
+  FROM account a
+  LEFT JOIN official o ON o.person_id = a.person_id
+ WHERE a.id = $1;

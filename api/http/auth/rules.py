@@ -1,0 +1,111 @@
+"""Pure rules: when a session has ended, and how long somebody who guessed wrong must wait."""
+
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from api.errors import Forbidden, MotcuaError, Unauthenticated
+from api.kernel import AccountId, AgencyId, PersonId, PostId
+
+
+class SessionRules(msgspec.Struct, frozen=True, kw_only=True):
+    """How long a session lives (seconds), and whether its cookie may travel over TLS only."""
+
+    idle_s: int = 8 * 3600
+    absolute_s: int = 16 * 3600
+    secure_cookie: bool = True
+
+    @property
+    def cookie(self) -> str:
+        """Return the cookie's name; `__Host-` makes browsers insist on TLS, on this host and on path `/`."""
+        return "__Host-motcua" if self.secure_cookie else "motcua"
+
+
+class Session(msgspec.Struct, frozen=True, kw_only=True):
+    """A session as one statement finds it; `entitled` is whether account and post still stand."""
+
+    id: UUID
+    account_id: AccountId
+    person_id: PersonId
+    post_id: PostId
+    agency_id: AgencyId
+    roles: frozenset[str]
+    seen_at: datetime
+    expires_at: datetime
+    ended_at: datetime | None
+    entitled: bool
+
+
+TOUCH_AFTER: Final = timedelta(minutes=1)
+"""`seen_at` is written at most this often, so that reading stays reading."""
+
+
+def fault_of(session: Session | None, rules: SessionRules, at: datetime) -> MotcuaError | None:
+    """Return why a session gives no access at this instant, or None if it does."""
+    if session is None or session.ended_at is not None:
+        return Unauthenticated("Bạn chưa đăng nhập.", "You are not logged in.", code="no-session")
+    if at >= session.expires_at or at - session.seen_at >= timedelta(seconds=rules.idle_s):
+        return Unauthenticated(
+            "Phiên làm việc đã hết hạn; hãy đăng nhập lại.",
+            "Your session has expired; log in again.",
+            code="session-expired",
+        )
+    if not session.entitled:
+        return Forbidden(
+            "Tài khoản đã bị khóa hoặc không còn giữ chức danh này.",
+            "The account is locked or no longer holds this post.",
+            code="not-entitled",
+            next_step=("Liên hệ quản trị tài khoản của cơ quan.", "Ask your agency's account administrator."),
+        )
+    return None
+
+
+FREE_FAILURES: Final = 5
+LONGEST_WAIT: Final = timedelta(minutes=15)
+COUNTED_WITHIN: Final = timedelta(hours=1)
+"""Failures older than this are forgotten."""
+
+
+def wait_after(failures: int, last_failure: datetime | None, at: datetime) -> timedelta:
+    """Return how long this account from this source must still wait: at first nothing, then 1, 2, 4 … 15 min.
+
+    Counting is by account and source together, so nobody locks a chairman out from outside, and a ward behind one
+    address is not locked as a whole.
+    """
+    if failures < FREE_FAILURES or last_failure is None:
+        return timedelta()
+    lock = min(timedelta(minutes=2 ** min(failures - FREE_FAILURES, 10)), LONGEST_WAIT)
+    return max(last_failure + lock - at, timedelta())
+
+
+def locked_out(wait: timedelta) -> Unauthenticated:
+    """Return the refusal that says how long to wait and whom to ask; it is the same for an unknown account."""
+    seconds = int(wait.total_seconds()) + 1
+    minutes = -(-seconds // 60)
+    return Unauthenticated(
+        f"Sai tên đăng nhập hoặc mật khẩu nhiều lần từ máy này; hãy chờ {minutes} phút rồi thử lại.",
+        f"Too many wrong log-ins from this machine; wait {minutes} minutes and try again.",
+        code="locked-out",
+        next_step=(
+            "Chờ hết thời gian rồi thử lại, hoặc nhờ quản trị tài khoản của cơ quan đặt lại mật khẩu."
+            " Tài khoản vẫn đăng nhập được từ máy khác.",
+            "Wait and try again, or ask your agency's account administrator to reset the password."
+            " The account still works from other machines.",
+        ),
+        retry_after_s=seconds,
+    )
+
+
+def wrong_login() -> Unauthenticated:
+    """Return the one refusal for unknown account, wrong password and closed account alike."""
+    return Unauthenticated(
+        "Tên đăng nhập hoặc mật khẩu không đúng.",
+        "The account or the password is wrong.",
+        code="wrong-login",
+        next_step=(
+            "Kiểm tra bộ gõ và phím Caps Lock rồi thử lại.",
+            "Check the keyboard layout and Caps Lock, then try again.",
+        ),
+    )

@@ -1,0 +1,121 @@
+"""One function per statement of `queries.sql`."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from api.db import queries
+from api.db.pools import Tx, as_struct, as_structs
+from api.http.auth.contract import HeldPost
+from api.http.auth.rules import COUNTED_WITHIN, Session
+from api.kernel import AccountId, PersonId, vn_day
+
+_q = queries.load("api.http.auth")
+
+
+class LoginRow(msgspec.Struct, frozen=True, kw_only=True):
+    """An account at the door."""
+
+    account_id: AccountId
+    person_id: PersonId
+    state: str
+    argon2: str | None
+
+
+class AccountRow(msgspec.Struct, frozen=True, kw_only=True):
+    """How an account is called."""
+
+    login: str
+    display_name: str | None
+
+
+class Failures(msgspec.Struct, frozen=True, kw_only=True):
+    """How often an account failed from one source since its last success there."""
+
+    failures: int
+    last_failure: datetime | None
+
+
+async def find_session(tx: Tx, token_sha256: bytes, at: datetime) -> Session | None:
+    """Find a session by the hash of its token."""
+    return as_struct(await tx.fetchrow(_q.find_session, token_sha256, at, vn_day(at)), Session)
+
+
+async def touch_session(tx: Tx, session_id: UUID, at: datetime) -> None:
+    """Note that a session is in use."""
+    await tx.execute(_q.touch_session, session_id, at)
+
+
+async def insert_session(
+    tx: Tx,
+    *,
+    token_sha256: bytes,
+    account_id: UUID,
+    post_id: UUID,
+    at: datetime,
+    expires_at: datetime,
+    source: str | None,
+    user_agent: str | None,
+) -> UUID:
+    """Open a session and return its id."""
+    row = (token_sha256, account_id, post_id, at, expires_at, source, user_agent)
+    return await tx.fetchval(_q.insert_session, *row)
+
+
+async def end_session(tx: Tx, session_id: UUID, at: datetime) -> None:
+    """End one session."""
+    await tx.execute(_q.end_session, session_id, at)
+
+
+async def end_other_sessions(tx: Tx, account_id: UUID, kept: UUID, at: datetime) -> None:
+    """End every session of an account but one."""
+    await tx.execute(_q.end_other_sessions, account_id, kept, at)
+
+
+async def switch_post(tx: Tx, session_id: UUID, post_id: UUID) -> None:
+    """Act in another post from now on."""
+    await tx.execute(_q.switch_post, session_id, post_id)
+
+
+async def lock_attempts(tx: Tx, login_fingerprint: bytes, source: str | None) -> None:
+    """Queue behind other attempts of this account from this source, until the transaction ends."""
+    await tx.execute(_q.lock_attempts, f"{login_fingerprint.hex()} {source}")
+
+
+async def count_failures(tx: Tx, login_fingerprint: bytes, source: str | None, at: datetime) -> Failures:
+    """Count the failures since the last success."""
+    row = await tx.fetchrow(_q.count_failures, login_fingerprint, source, at - COUNTED_WITHIN)
+    return msgspec.convert(dict(row or {}), Failures)
+
+
+async def insert_attempt(tx: Tx, login_fingerprint: bytes, source: str | None, at: datetime, *, ok: bool) -> None:
+    """Count an attempt."""
+    await tx.execute(_q.insert_attempt, login_fingerprint, source, ok, at)
+
+
+async def find_login(tx: Tx, login: str) -> LoginRow | None:
+    """Find an account by its log-in."""
+    return as_struct(await tx.fetchrow(_q.find_login, login), LoginRow)
+
+
+async def find_password(tx: Tx, account_id: UUID) -> str | None:
+    """Find the password hash of an account."""
+    found: Any = await tx.fetchval(_q.find_password, account_id)
+    return found
+
+
+async def save_password(tx: Tx, account_id: UUID, argon2: str, at: datetime) -> None:
+    """Keep a new password hash."""
+    await tx.execute(_q.save_password, account_id, argon2, at)
+
+
+async def list_posts(tx: Tx, person_id: UUID, at: datetime) -> list[HeldPost]:
+    """List the posts a person holds at this instant."""
+    return as_structs(await tx.fetch(_q.list_posts, person_id, at, vn_day(at)), HeldPost)
+
+
+async def find_account(tx: Tx, account_id: UUID) -> AccountRow | None:
+    """Find how an account is called."""
+    return as_struct(await tx.fetchrow(_q.find_account, account_id), AccountRow)
