@@ -1,12 +1,15 @@
 """The signature service's front door: lint, lay fields, prepare, finish, verify; paths in, paths out.
 
-All functions are synchronous and made for a process pool (`signing.pdf.bounded.BoundedPool`): they take no bytes of
-a document, touch no network and no database, and the clock is an argument. Whatever a hostile file makes a library
-raise, only the kinds of SigningError leave this door. Keys are behind the second door, `signing.holders`.
+All functions are synchronous and made for a process pool (`signing.pdf.bounded.BoundedPool`), never for a thread
+that runs an event loop. They touch no network and no database, and the clock is an argument. Whatever a hostile file
+makes a library raise, only the kinds of `signing.errors` leave this door. Keys are behind the second door,
+`signing.holders`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import wraps
+from typing import ParamSpec, TypeVar
 
 from signing.contract import (
     FieldPlan,
@@ -21,14 +24,80 @@ from signing.contract import (
     Trust,
     Verdict,
 )
+from signing.errors import SigningError, UnreadableFile
+from signing.pdf import fields as _fields
+from signing.pdf import finish as _finish
+from signing.pdf import lint as _lint
+from signing.pdf import prepare as _prepare
+from signing.pdf import verify as _verify
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 
+def _guarded(work: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Let only SigningError out; on hostile files parsers raise AssertionError, KeyError, RecursionError, anything."""
+
+    @wraps(work)
+    def door(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        try:
+            return work(*args, **kwargs)
+        except SigningError:
+            raise
+        except Exception as error:
+            name = type(error).__name__
+            raise UnreadableFile(
+                "Tệp có cấu trúc không xử lý được", f"The file has a structure that cannot be handled ({name})"
+            ) from error
+
+    return door
+
+
+@_guarded
 def lint(
     source: str, profile: LintProfile, limits: LintLimits | None = None, *, at: datetime, trust: Trust | None = None
-) -> LintReport: ...
-def repair(source: str, target: str, limits: LintLimits | None = None, *, at: datetime) -> LintReport: ...
-def default_plan(source: str, chain: Sequence[str]) -> FieldPlan: ...
-def lay_fields(source: str, target: str, plan: FieldPlan, *, mark: str | None = None) -> Laid: ...
-def prepare(order: PrepareOrder) -> Prepared: ...
-def finish(order: FinishOrder, target: str) -> Signed: ...
-def verify(source: str, trust: Trust, *, at: datetime) -> Verdict: ...
+) -> LintReport:
+    """Say whether a file may enter (`handed_in`) or be signed (`to_sign`), with reason and remedy where not.
+
+    A file `to_sign` whose report says `repairable` should be given to `repair` first, also where it was accepted.
+    """
+    return _lint.lint(source, profile, limits or LintLimits(), at=at, trust=trust or Trust())
+
+
+@_guarded
+def repair(source: str, target: str, limits: LintLimits | None = None, *, at: datetime) -> LintReport:
+    """Rewrite a file without signatures into one clean revision at `target` and report on the result.
+
+    `target` exists afterwards only if the report says `accepted`.
+    """
+    return _lint.repair(source, target, limits or LintLimits(), at=at)
+
+
+@_guarded
+def default_plan(source: str, chain: Sequence[str]) -> FieldPlan:
+    """Return the places of number, date and signatures for an uploaded draft; `chain` names the fields in order."""
+    return _fields.plan_draft(source, chain)
+
+
+@_guarded
+def lay_fields(source: str, target: str, plan: FieldPlan, *, mark: str | None = None) -> Laid:
+    """Lay all fields of a document, once and before its first signature; print `mark` across every page."""
+    return _fields.lay(source, target, plan, mark)
+
+
+@_guarded
+def prepare(order: PrepareOrder) -> Prepared:
+    """Return the increment of one signature and the hash to be signed; writes nothing."""
+    return _prepare.prepare(order)
+
+
+@_guarded
+def finish(order: FinishOrder, target: str) -> Signed:
+    """Embed a returned value, verify the output with the trust given, and write it durably; refuse otherwise."""
+    return _finish.finish(order, target)
+
+
+@_guarded
+def verify(source: str, trust: Trust, *, at: datetime) -> Verdict:
+    """Judge a signed file as of a moment; a bad file gives a bad verdict, never an exception."""
+    return _verify.verify(source, trust, at)

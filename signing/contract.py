@@ -163,6 +163,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
     `untouched` says that every byte is as signed or a permitted later step; it says nothing about who signed.
     A file signed under a demo anchor may be `ok`, and `demo` then says what that is worth outside: nothing.
+    `fills` are the values of Number and IssuedDate as they stand in the file.
     """
 
     untouched: bool
@@ -170,6 +171,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     problems: tuple[Problem, ...]
     demo: bool
     ok: bool
+    fills: dict[str, str] = {}
 
 
 class Signed(msgspec.Struct, frozen=True, kw_only=True):

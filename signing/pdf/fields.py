@@ -1,0 +1,287 @@
+"""Laying all fields of a document in one revision before its first signature, and the places of an uploaded draft.
+
+What may still change after a signature is fixed here: a person's signature locks everything but the other signatures,
+the number and the date; the seal locks all (ISO 32000-2 12.8.2.4 FieldMDP). Later a field can no longer be added.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from pyhanko.pdf_utils.generic import (
+    ArrayObject,
+    DictionaryObject,
+    FloatObject,
+    IndirectObject,
+    NumberObject,
+    Reference,
+    pdf_name,
+    pdf_string,
+)
+from pyhanko.sign.fields import (
+    FieldMDPAction,
+    FieldMDPSpec,
+    MDPPerm,
+    SigFieldSpec,
+    append_signature_field,
+    ensure_sig_flags,
+)
+from pyhanko.sign.signers.constants import ESIC_EXTENSION_1
+
+from signing.contract import Field, FieldPlan, Laid
+from signing.errors import NotSignable
+from signing.pdf import appearance
+from signing.pdf.files import read, write_durably
+from signing.pdf.reading import Box, RevisionWriter, look, open_for_reading, open_for_revision, page_box, page_rotation
+
+NUMBER: Final = "Number"
+ISSUED_DATE: Final = "IssuedDate"
+SEAL: Final = "Seal"
+_PRINT_AND_LOCK: Final = 0b10000100
+_READ_ONLY: Final = 1
+_TEXT_POINTS: Final = 13.0
+"""The size of the document number in Decree 30/2020, Appendix I."""
+
+
+def lay(source: str, target: str, plan: FieldPlan, mark: str | None) -> Laid:
+    """Append one revision with all fields of the plan, and the mark on every page; write the whole to `target`."""
+    _check_plan(plan)
+    writer, buffer = open_for_revision(read(source))
+    if taken := set(_field_names(writer.root)) & {field.name for field in _fields(plan)}:
+        raise NotSignable(
+            f"Tệp đã có trường biểu mẫu trùng tên: {', '.join(sorted(taken))}",
+            f"The file already has form fields of these names: {', '.join(sorted(taken))}",
+        )
+    pages = count_pages(writer)
+    if mark:
+        for index in range(pages):
+            _mark_page(writer, index, mark)
+    for field in (plan.number, plan.issued_date):
+        if field is not None:
+            _lay_text(writer, _on_real_page(field, pages))
+    for field in plan.signatures:
+        _lay_signature(writer, _on_real_page(field, pages), plan)
+    form: Any = writer.root["/AcroForm"]
+    form.pop("/NeedAppearances", None)
+    writer.update_container(form)
+    ensure_sig_flags(writer, lock_sig_flags=True)
+    writer.ensure_output_version((1, 7))
+    writer.register_extension(ESIC_EXTENSION_1)
+    writer.write_in_place()
+    sha256, size = write_durably(target, buffer.getbuffer())
+    return Laid(sha256=sha256, size=size)
+
+
+def _fields(plan: FieldPlan) -> tuple[Field, ...]:
+    texts = tuple(field for field in (plan.number, plan.issued_date) if field is not None)
+    return (*texts, *plan.signatures)
+
+
+def _check_plan(plan: FieldPlan) -> None:
+    names = [field.name for field in _fields(plan)]
+    if len(set(names)) != len(names) or any(not name or "." in name for name in names):
+        raise NotSignable("Tên trường ký bị trùng hoặc có dấu chấm", "Field names repeat or hold a dot")
+    if SEAL in names[:-1] or not plan.signatures:
+        raise NotSignable(
+            "Con dấu phải là chữ ký cuối cùng", "The seal must be the last signature, after at least none"
+        )
+    if (plan.number and plan.number.name != NUMBER) or (plan.issued_date and plan.issued_date.name != ISSUED_DATE):
+        raise NotSignable("Trường số và ngày phải tên Number, IssuedDate", "Fields must be named Number and IssuedDate")
+
+
+def _field_names(root: Any) -> Iterator[str]:
+    try:
+        fields = root["/AcroForm"]["/Fields"]
+    except KeyError:
+        return
+    for field in fields:
+        name = look(field.get_object(), "/T") if hasattr(field, "get_object") else None
+        if name is not None:
+            yield str(name)
+
+
+def _pages(handler: Any) -> Iterator[tuple[Reference | None, Any]]:
+    """Yield every page in order; an endless or over-deep page tree is an error, not a hang."""
+    seen: set[Any] = set()
+
+    def walk(node: Any, reference: Any, depth: int) -> Iterator[tuple[Reference | None, Any]]:
+        if depth > 64 or (reference is not None and reference in seen):
+            raise NotSignable("Cây trang của tệp bị lỗi", "The page tree is broken")
+        seen.add(reference)
+        if "/Kids" not in node:
+            yield reference, node
+            return
+        for kid in node["/Kids"]:
+            held = kid.reference if isinstance(kid, IndirectObject) else None
+            yield from walk(kid.get_object(), held, depth + 1)
+
+    top = handler.root.raw_get("/Pages")
+    yield from walk(top.get_object(), getattr(top, "reference", None), 0)
+
+
+def count_pages(handler: Any) -> int:
+    """Count the pages by walking the tree; /Count may lie."""
+    return sum(1 for _ in _pages(handler))
+
+
+def _on_real_page(field: Field, pages: int) -> Field:
+    page = field.page if field.page >= 0 else pages + field.page
+    if not 0 <= page < pages:
+        raise NotSignable(f"Tệp không có trang {field.page + 1}", f"The file has no page {field.page + 1}")
+    return Field(name=field.name, kind=field.kind, page=page, box=field.box, label=field.label)
+
+
+def _lay_signature(writer: RevisionWriter, field: Field, plan: FieldPlan) -> None:
+    others = [other.name for other in _fields(plan) if other.name != field.name]
+    if field.name == SEAL or not others:
+        lock = FieldMDPSpec(FieldMDPAction.ALL)
+    else:
+        lock = FieldMDPSpec(FieldMDPAction.EXCLUDE, others)
+    box: Any = field.box
+    spec = SigFieldSpec(
+        field.name,
+        on_page=field.page,
+        box=box,
+        readable_field_name=field.label or None,
+        field_mdp_spec=lock,
+        doc_mdp_update_value=MDPPerm.FILL_FORMS,
+        empty_field_appearance=False,
+    )
+    append_signature_field(writer, spec)
+
+
+def _page(writer: RevisionWriter, index: int) -> IndirectObject:
+    found: Any = writer.find_page_for_modification(index)
+    return found[0]
+
+
+def _lay_text(writer: RevisionWriter, field: Field) -> None:
+    page = _page(writer, field.page)
+    size = (field.box[2] - field.box[0], field.box[3] - field.box[1])
+    widget = DictionaryObject(
+        {
+            pdf_name("/Type"): pdf_name("/Annot"),
+            pdf_name("/Subtype"): pdf_name("/Widget"),
+            pdf_name("/FT"): pdf_name("/Tx"),
+            pdf_name("/T"): pdf_string(field.name),
+            pdf_name("/TU"): pdf_string(field.label or field.name),
+            pdf_name("/F"): NumberObject(_PRINT_AND_LOCK),
+            pdf_name("/Ff"): NumberObject(_READ_ONLY),
+            pdf_name("/Rect"): ArrayObject(FloatObject(f"{edge:.3f}") for edge in field.box),
+            pdf_name("/DA"): pdf_string("/Helv 0 Tf 0 g"),
+            pdf_name("/P"): page,
+            pdf_name("/AP"): DictionaryObject({pdf_name("/N"): appearance.form(writer, size, b"", {})}),
+        }
+    )
+    reference = writer.add_object(widget)
+    form: Any = look(writer.root, "/AcroForm")
+    if form is None:
+        form = DictionaryObject({pdf_name("/Fields"): ArrayObject()})
+        writer.root["/AcroForm"] = writer.add_object(form)
+        writer.update_root()
+    if "/Fields" not in form:
+        form[pdf_name("/Fields")] = ArrayObject()
+    form["/Fields"].append(reference)
+    writer.update_container(form["/Fields"])
+    writer.update_container(form)
+    writer.register_annotation(page, reference)
+
+
+def _mark_page(writer: RevisionWriter, index: int, text: str) -> None:
+    reference = _page(writer, index)
+    page: Any = reference.get_object()
+    x0, y0, x1, y1 = page_box(page)
+    rotation = page_rotation(page)
+    size = (y1 - y0, x1 - x0) if rotation % 180 else (x1 - x0, y1 - y0)
+    annotation = DictionaryObject(
+        {
+            pdf_name("/Type"): pdf_name("/Annot"),
+            pdf_name("/Subtype"): pdf_name("/Stamp"),
+            pdf_name("/Contents"): pdf_string(text),
+            pdf_name("/F"): NumberObject(_PRINT_AND_LOCK | 0b1000000),
+            pdf_name("/Rect"): ArrayObject(FloatObject(f"{edge:.3f}") for edge in (x0, y0, x1, y1)),
+            pdf_name("/P"): reference,
+            pdf_name("/AP"): DictionaryObject({pdf_name("/N"): appearance.mark_form(writer, size, text, rotation)}),
+        }
+    )
+    writer.register_annotation(reference, writer.add_object(annotation))
+
+
+def fill_text(writer: RevisionWriter, name: str, value: str) -> None:
+    """Give an empty text field its value, once; the appearance is ours, so every reader shows the same."""
+    root: Any = writer.root
+    for reference in root["/AcroForm"]["/Fields"]:
+        widget = reference.get_object()
+        if look(widget, "/T") != name:
+            continue
+        if look(widget, "/V"):
+            raise NotSignable(f"Trường {name} đã có giá trị", f"Field {name} already has a value")
+        x0, y0, x1, y1 = (float(edge) for edge in widget["/Rect"])
+        rotation = page_rotation(widget["/P"])
+        size = (y1 - y0, x1 - x0) if rotation % 180 else (x1 - x0, y1 - y0)
+        drawn = appearance.text_form(writer, size, value, points=_TEXT_POINTS, rotation=rotation)
+        widget[pdf_name("/V")] = pdf_string(value)
+        widget[pdf_name("/AP")] = DictionaryObject({pdf_name("/N"): drawn})
+        writer.update_container(widget)
+        return
+    raise NotSignable(f"Tệp không có trường {name}", f"The file has no field {name}")
+
+
+def plan_draft(source: str, chain: Sequence[str]) -> FieldPlan:
+    """Return the places for an uploaded draft: number and date at the head of page 1, signatures at the end.
+
+    `chain` names the signatures in order. Decree 30/2020 Appendix I: number under the agency at the left, date at the
+    right, the signatory at the lower right, the seal over a third of the signature at its left.
+    """
+    reader = open_for_reading(read(source))
+    pages = [page for _, page in _pages(reader)]
+    first, last = _Frame(pages[0]), _Frame(pages[-1])
+    initials = [name for name in chain if name.startswith("Initials")]
+    signatories = [name for name in chain if name not in initials and name != SEAL]
+    fields: dict[str, Field] = {}
+    for place, name in enumerate(initials):
+        box = (30 + place % 8 * 62, 28, 30 + place % 8 * 62 + 56, 52)
+        fields[name] = _signature(last, name, box, "Ký nháy")
+    for place, name in enumerate(reversed(signatories)):
+        left, bottom = 380 - place % 2 * 190, 120 + place // 2 * 110
+        fields[name] = _signature(last, name, (left, bottom, left + 150, bottom + 70), "Chữ ký người có thẩm quyền")
+    if SEAL in chain:
+        side, third = appearance.SEAL_DIAMETER, 380 + 150 / 3
+        fields[SEAL] = _signature(last, SEAL, (third - side, 88, third, 88 + side + 18), "Chữ ký số của cơ quan")
+    sealed = SEAL in chain
+    return FieldPlan(
+        number=_text(first, NUMBER, (85, 722, 245, 740), "Số") if sealed else None,
+        issued_date=_text(first, ISSUED_DATE, (330, 722, 560, 740), "Ngày ban hành") if sealed else None,
+        signatures=tuple(fields[name] for name in chain),
+    )
+
+
+class _Frame:
+    """Turns places on an upright A4 page into boxes of a page of any size, origin and rotation."""
+
+    def __init__(self, page: Any) -> None:
+        self.box = page_box(page)
+        self.rotation = page_rotation(page)
+
+    def place(self, seen: Box) -> Box:
+        x0, y0, x1, y1 = self.box
+        wide, high = (y1 - y0, x1 - x0) if self.rotation % 180 else (x1 - x0, y1 - y0)
+        across, up = wide / 595.28, high / 841.89
+        scale = min(1.0, across, up)
+        left = seen[0] * across if across < 1 else seen[0] + (wide - 595.28) * (seen[0] > 297)
+        bottom = seen[1] * up if up < 1 else seen[1] + (high - 841.89) * (seen[1] > 421)
+        right, top = left + (seen[2] - seen[0]) * scale, bottom + (seen[3] - seen[1]) * scale
+        turned = {
+            0: (left, bottom, right, top),
+            90: (high - top, left, high - bottom, right),
+            180: (wide - right, high - top, wide - left, high - bottom),
+            270: (bottom, wide - right, top, wide - left),
+        }[self.rotation]
+        return (x0 + turned[0], y0 + turned[1], x0 + turned[2], y0 + turned[3])
+
+
+def _signature(frame: _Frame, name: str, seen: Box, label: str) -> Field:
+    return Field(name=name, kind="signature", page=-1, box=frame.place(seen), label=label)
+
+
+def _text(frame: _Frame, name: str, seen: Box, label: str) -> Field:
+    return Field(name=name, kind="text", page=0, box=frame.place(seen), label=label)

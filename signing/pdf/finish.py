@@ -1,0 +1,72 @@
+"""The second half of a signature: the value goes in, and what comes out was verified or is not written at all."""
+
+import hashlib
+
+from signing.contract import FinishOrder, Prepared, Problem, Signed, Verdict
+from signing.errors import BaseChanged, OutputInvalid
+from signing.pdf import cms
+from signing.pdf.files import read_base, write_durably
+from signing.pdf.prepare import check_certificate
+from signing.pdf.verify import verify_bytes
+
+
+def finish(order: FinishOrder, target: str) -> Signed:
+    """Embed the value into base plus increment, verify the result, and write it durably to `target`."""
+    prepared = order.prepared
+    base = read_base(order.base, prepared.base_sha256)
+    check_certificate(prepared.certificate, prepared.mechanism, prepared.prepared_at)
+    _check_attributes(prepared)
+    cms.check_value(prepared.certificate, prepared.signed_attrs, order.value, prepared.mechanism)
+    container = cms.signed_data(
+        certificate=prepared.certificate,
+        chain=order.chain,
+        attributes=prepared.signed_attrs,
+        value=order.value,
+        mechanism=prepared.mechanism,
+    )
+    output = bytearray(base)
+    output += prepared.increment
+    first = prepared.reserved_start + 1
+    digits = container.hex().upper().encode()
+    _check_room(output, prepared, len(digits))
+    output[first : first + len(digits)] = digits
+    whole = bytes(output)
+    verdict = verify_bytes(whole, order.trust, at=order.at or prepared.prepared_at)
+    _demand(verdict, prepared.field)
+    sha256, size = write_durably(target, whole)
+    return Signed(sha256=sha256, size=size, verdict=verdict)
+
+
+def _check_attributes(prepared: Prepared) -> None:
+    rebuilt = cms.signed_attributes(prepared.certificate, prepared.document_digest)
+    if rebuilt != prepared.signed_attrs or hashlib.sha256(rebuilt).digest() != prepared.tbs_sha256:
+        raise BaseChanged(
+            "Dữ liệu chuẩn bị ký không còn nguyên vẹn; phải chuẩn bị lại",
+            "The preparation is no longer whole; it must be made anew",
+        )
+
+
+def _check_room(output: bytearray, prepared: Prepared, digits: int) -> None:
+    start, end = prepared.reserved_start, prepared.reserved_end
+    inside = prepared.base_size <= start < end <= len(output)
+    empty = inside and output[start] == ord("<") and output[end - 1] == ord(">")
+    if not empty or output[start + 1 : end - 1].strip(b"0") or digits > end - start - 2:
+        raise OutputInvalid(
+            "Không đủ chỗ cho chữ ký trong bản đã chuẩn bị; phải chuẩn bị lại",
+            "The signature does not fit the room that was prepared; prepare anew",
+        )
+
+
+def _demand(verdict: Verdict, field: str) -> None:
+    own = next((signature for signature in verdict.signatures if signature.field == field), None)
+    if verdict.ok and own is not None and own.covers == "whole_file":
+        return
+    problems: list[Problem] = list(verdict.problems)
+    for signature in verdict.signatures:
+        problems += signature.problems
+    said = "; ".join(problem.en for problem in problems) or "the new signature does not cover the whole file"
+    raise OutputInvalid(
+        "Bản đã ký không qua được kiểm tra nên không được lưu",
+        f"The signed output did not verify and was not written: {said}",
+        problems=tuple(problems),
+    )

@@ -1,0 +1,146 @@
+"""The first half of a signature: appearance, byte range and signed attributes; out comes the hash that leaves.
+
+The base is never written to and no second copy of it is made: what is kept is the increment.
+"""
+
+import hashlib
+from datetime import datetime, timedelta, timezone
+from typing import Any, Final
+
+from cryptography import x509
+from pyhanko.pdf_utils.generic import DictionaryObject, pdf_name
+from pyhanko.pdf_utils.misc import get_and_apply
+from pyhanko.sign.fields import FieldMDPSpec, MDPPerm, SigSeedSubFilter, enumerate_sig_fields
+from pyhanko.sign.signers.cms_embedder import PdfCMSEmbedder, SigIOSetup, SigMDPSetup, SigObjSetup
+from pyhanko.sign.signers.pdf_byterange import SignatureObject
+
+from signing.contract import Der, Mechanism, Prepared, PrepareOrder, Sha256
+from signing.errors import CertificateUnfit, NotSignable
+from signing.pdf import appearance, cms
+from signing.pdf.fields import ISSUED_DATE, NUMBER, SEAL, fill_text
+from signing.pdf.files import read_base
+from signing.pdf.reading import RevisionWriter, open_for_revision, page_rotation
+
+VIETNAM: Final = timezone(timedelta(hours=7))
+"""What /M and stamps carry (ISO 8601; Decree 30/2020 Appendix I)."""
+
+
+def prepare(order: PrepareOrder) -> Prepared:
+    """Return the increment for one signature and the hash to be signed; the same order differs only in the file id."""
+    if order.at.tzinfo is None:
+        raise NotSignable("Thời điểm ký phải có múi giờ", "The signing time must carry a time zone")
+    check_certificate(order.certificate, order.mechanism, order.at)
+    base = read_base(order.base, order.base_sha256)
+    writer, buffer = open_for_revision(base)
+    field = _claim_field(writer, order)
+    _fill(writer, order)
+    _draw(writer, field, order)
+    lock, permissions = _lock(field)
+    placeholder = SignatureObject(
+        timestamp=order.at.astimezone(VIETNAM),
+        subfilter=SigSeedSubFilter.PADES,
+        reason=order.reason,
+        location=order.location,
+        bytes_reserved=cms.reserve(order.certificate, order.chain),
+    )
+    steps: Any = PdfCMSEmbedder().write_cms(order.field, writer, existing_fields_only=True)
+    next(steps)
+    mdp = SigMDPSetup(md_algorithm="sha256", field_lock=lock, docmdp_perms=permissions)
+    steps.send(SigObjSetup(sig_placeholder=placeholder, mdp_setup=mdp))
+    digest, _ = steps.send(SigIOSetup(md_algorithm="sha256", in_place=True))
+    attributes = cms.signed_attributes(order.certificate, Sha256(digest.document_digest))
+    return Prepared(
+        base_sha256=order.base_sha256,
+        base_size=len(base),
+        increment=bytes(buffer.getbuffer()[len(base) :]),
+        document_digest=Sha256(digest.document_digest),
+        reserved_start=digest.reserved_region_start,
+        reserved_end=digest.reserved_region_end,
+        signed_attrs=attributes,
+        tbs_sha256=Sha256(hashlib.sha256(attributes).digest()),
+        field=order.field,
+        certificate=order.certificate,
+        mechanism=order.mechanism,
+        prepared_at=order.at,
+    )
+
+
+def check_certificate(certificate: Der, mechanism: Mechanism, at: datetime) -> None:
+    """Raise CertificateUnfit unless the certificate is for signatures, valid at this moment, with a fitting key."""
+    try:
+        parsed = x509.load_der_x509_certificate(certificate)
+        may_sign = _may_sign(parsed)
+    except ValueError as error:
+        raise CertificateUnfit("Chứng thư số không đọc được", "The certificate is not legible") from error
+    if not may_sign:
+        raise CertificateUnfit("Chứng thư không dùng để ký", "The certificate is not for signatures")
+    if not cms.mechanism_fits(certificate, mechanism):
+        raise CertificateUnfit(
+            "Khóa của chứng thư không dùng được với thuật toán ký đã chọn",
+            "The certificate's key does not fit the chosen mechanism",
+        )
+    if not parsed.not_valid_before_utc <= at <= parsed.not_valid_after_utc:
+        raise CertificateUnfit(
+            "Chứng thư số chưa có hiệu lực hoặc đã hết hạn tại thời điểm ký",
+            "The certificate is not valid at the moment of signing",
+        )
+
+
+def _may_sign(certificate: x509.Certificate) -> bool:
+    try:
+        usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
+    except x509.ExtensionNotFound:
+        return True
+    return usage.digital_signature or usage.content_commitment
+
+
+def _claim_field(writer: RevisionWriter, order: PrepareOrder) -> Any:
+    """Return the empty field's dictionary; the seal demands that every signature of the plan before it is there."""
+    state = {name: (value, reference) for name, value, reference in enumerate_sig_fields(writer)}
+    if order.field not in state:
+        raise NotSignable(f"Tệp không có trường ký {order.field}", f"The file has no signature field {order.field}")
+    value, reference = state[order.field]
+    if value is not None:
+        raise NotSignable(f"Trường {order.field} đã được ký", f"Field {order.field} is already signed")
+    if order.field == SEAL:
+        before = [field.name for field in order.plan.signatures if field.name != SEAL]
+        missing = [name for name in before if name not in state or state[name][0] is None]
+        if missing:
+            raise NotSignable(
+                f"Chưa đủ chữ ký trước khi đóng dấu số: {', '.join(missing)}",
+                f"The seal comes only after these signatures: {', '.join(missing)}",
+            )
+    return reference.get_object()
+
+
+def _fill(writer: RevisionWriter, order: PrepareOrder) -> None:
+    if order.fills and order.field != SEAL:
+        raise NotSignable("Số và ngày chỉ được điền cùng con dấu", "Number and date are filled with the seal only")
+    if unknown := set(order.fills) - {NUMBER, ISSUED_DATE}:
+        raise NotSignable(f"Không được điền trường: {sorted(unknown)}", f"Not to be filled: {sorted(unknown)}")
+    for name, value in order.fills.items():
+        if not value:
+            raise NotSignable(f"Trường {name} không được để trống", f"Field {name} must have a value")
+        fill_text(writer, name, value)
+
+
+def _draw(writer: RevisionWriter, field: Any, order: PrepareOrder) -> None:
+    shown = order.appearance
+    if shown.kind == "none" or not (shown.image_png or shown.lines):
+        return
+    x0, y0, x1, y1 = (float(edge) for edge in field["/Rect"])
+    rotation = page_rotation(field["/P"]) if "/P" in field else 0
+    size = (abs(y1 - y0), abs(x1 - x0)) if rotation % 180 else (abs(x1 - x0), abs(y1 - y0))
+    if not size[0] or not size[1]:
+        return
+    drawn = appearance.signature_form(writer, size, shown, rotation)
+    field[pdf_name("/AP")] = DictionaryObject({pdf_name("/N"): drawn})
+    writer.update_container(field)
+
+
+def _lock(field: Any) -> tuple[FieldMDPSpec | None, MDPPerm | None]:
+    """Return what the field's own lock dictionary says; the signature repeats it, or it would not bind."""
+    if "/Lock" not in field:
+        return None, None
+    lock = field["/Lock"]
+    return FieldMDPSpec.from_pdf_object(lock), get_and_apply(lock, "/P", MDPPerm)

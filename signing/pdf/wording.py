@@ -1,0 +1,172 @@
+"""What a verdict says to people, in Vietnamese and English (Circular 15/2025 asks for Vietnamese)."""
+
+import hashlib
+from datetime import UTC, datetime
+from typing import Any, Final, Literal
+
+import msgspec
+from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
+
+from signing.contract import DEMO_MARK, Problem, Sha256, SignatureKind, SignatureVerdict
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """What was found out about one signature."""
+
+    covers: Literal["whole_file", "revision", "part"]
+    intact: bool
+    valid: bool
+    trusted: bool
+    demo: bool
+    permitted_changes: bool
+    revision_sha256: Sha256
+    problems: tuple[Problem, ...]
+
+
+BROKEN: Final = Problem(
+    code="broken",
+    vi="Nội dung đã bị thay đổi sau khi ký",
+    en="The content was changed after signing",
+)
+WRONG_VALUE: Final = Problem(
+    code="wrong-value",
+    vi="Giá trị chữ ký không khớp với chứng thư",
+    en="The signature value does not fit the certificate",
+)
+INEXACT: Final = Problem(
+    code="inexact-container",
+    vi="Vùng chứa chữ ký không đúng quy cách",
+    en="The signature's container is not well formed or not exactly left out of its byte range",
+)
+DEMO: Final = Problem(
+    code="demo",
+    vi=f"{DEMO_MARK}: chứng thư thử nghiệm, không có giá trị pháp lý",
+    en="TEST ONLY: a demo certificate without legal value",
+)
+
+
+def changed(reason: str) -> Problem:
+    """Say that something was changed that may not be."""
+    return Problem(
+        code="changed",
+        vi="Có thay đổi không được phép sau chữ ký này",
+        en=f"A change that is not permitted follows this signature: {reason}",
+    )
+
+
+def untrusted(status: Any) -> Problem:
+    """Say why no trust anchor was reached."""
+    if getattr(status, "revoked", False):
+        return Problem(code="revoked", vi="Chứng thư đã bị thu hồi", en="The certificate was revoked")
+    cause = getattr(status, "trust_problem_indic", None)
+    return Problem(
+        code="untrusted",
+        vi="Không xác minh được chứng thư đến một tổ chức chứng thực tin cậy còn hiệu lực",
+        en=f"The certificate does not lead to a trusted, valid authority ({getattr(cause, 'name', 'no path')})",
+    )
+
+
+def kind_of(signature: EmbeddedPdfSignature) -> SignatureKind:
+    """Return what a signature stands for, by the names that this service gives its fields."""
+    if signature.sig_object_type == "/DocTimeStamp":
+        return "timestamp"
+    name = str(signature.field_name)
+    for prefix, kind in _KINDS.items():
+        if name.startswith(prefix):
+            return kind
+    return "other"
+
+
+_KINDS: Final[dict[str, SignatureKind]] = {"Initials": "initials", "Signatory": "signatory", "Seal": "seal"}
+_KIND_VI: Final[dict[SignatureKind, str]] = {
+    "initials": "Ký nháy",
+    "signatory": "Chữ ký",
+    "seal": "Chữ ký số của cơ quan, tổ chức",
+    "timestamp": "Dấu thời gian",
+    "other": "Chữ ký số",
+}
+_KIND_EN: Final[dict[SignatureKind, str]] = {
+    "initials": "Initials",
+    "signatory": "Signature",
+    "seal": "Seal of the organisation",
+    "timestamp": "Timestamp",
+    "other": "Signature",
+}
+
+
+def _subject(certificate: Any, key: str) -> str:
+    value = certificate.subject.native.get(key, "")
+    return ", ".join(value) if isinstance(value, list) else str(value)
+
+
+def _algorithm(signature: EmbeddedPdfSignature) -> str:
+    key = signature.signer_cert.public_key
+    info: Any = signature.signer_info
+    named = info["signature_algorithm"].signature_algo
+    if key.algorithm == "ec":
+        return f"ECDSA P-{key.bit_size}"
+    return f"RSA-{key.bit_size} {'PSS' if named == 'rsassa_pss' else 'PKCS#1 v1.5'}"
+
+
+def describe(signature: EmbeddedPdfSignature, facts: Facts) -> SignatureVerdict:
+    """Return the verdict with the facts of certificate and time."""
+    certificate = signature.signer_cert
+    kind = kind_of(signature)
+    name = _subject(certificate, "common_name")
+    good = facts.valid and facts.permitted_changes and (facts.trusted or facts.demo)
+    faults_vi = "; ".join(problem.vi for problem in facts.problems)
+    faults_en = "; ".join(problem.en for problem in facts.problems)
+    said_vi = f"{_KIND_VI[kind]} của {name}: {'hợp lệ' if good else 'không hợp lệ'}"
+    said_en = f"{_KIND_EN[kind]} of {name}: {'valid' if good else 'not valid'}"
+    return SignatureVerdict(
+        field=str(signature.field_name),
+        kind=kind,
+        signer_name=name,
+        organisation=_subject(certificate, "organization_name"),
+        serial=f"{certificate.serial_number:x}",
+        issuer=certificate.issuer.native.get("common_name", certificate.issuer.human_friendly),
+        algorithm=_algorithm(signature),
+        digest=signature.md_algorithm,
+        signed_at=_aware(signature.self_reported_timestamp),
+        covers=facts.covers,
+        intact=facts.intact,
+        valid=facts.valid,
+        trusted=facts.trusted,
+        demo=facts.demo,
+        permitted_changes=facts.permitted_changes,
+        revision_sha256=facts.revision_sha256,
+        summary_vi=said_vi + (f" ({faults_vi})" if faults_vi else ""),
+        summary_en=said_en + (f" ({faults_en})" if faults_en else ""),
+        valid_from=certificate.not_valid_before,
+        valid_to=certificate.not_valid_after,
+        problems=facts.problems,
+    )
+
+
+def _aware(moment: datetime | None) -> datetime | None:
+    return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
+
+
+def unreadable(field: str, problem: Problem) -> SignatureVerdict:
+    """Return the verdict on a signature of which nothing could be read."""
+    return SignatureVerdict(
+        field=field,
+        kind="other",
+        signer_name="",
+        organisation="",
+        serial="",
+        issuer="",
+        algorithm="",
+        digest="",
+        signed_at=None,
+        covers="part",
+        intact=False,
+        valid=False,
+        trusted=False,
+        demo=False,
+        permitted_changes=False,
+        revision_sha256=Sha256(hashlib.sha256(b"").digest()),
+        summary_vi=f"Trường {field}: không hợp lệ ({problem.vi})",
+        summary_en=f"Field {field}: not valid ({problem.en})",
+        problems=(problem,),
+    )
