@@ -174,6 +174,20 @@ def read(process: Process, environment: Mapping[str, str] = os.environ) -> Setti
     return settings
 
 
+_OF_ONE_PROCESS: Final[Mapping[str, Process | Literal["owner"]]] = {
+    "DATABASE_URL": "owner",
+    **{variable: process for process, variable in ROLE_VARIABLE.items()},
+    "MOTCUA_SESSION_KEY": "api",
+    "MOTCUA_FACTOR_KEYS": "signer",
+    "MOTCUA_HOLDERS_FILE": "signer",
+}
+
+
+def own_environment(process: Process, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the environment for one process: everything but what belongs to the others."""
+    return {name: value for name, value in environment.items() if _OF_ONE_PROCESS.get(name, process) == process}
+
+
 def all_faults(environment: Mapping[str, str] = os.environ) -> list[tuple[str, str]]:
     """Return what is missing or wrong for all processes together and for the owner's DSN, each fault once."""
     found: dict[str, tuple[str, str]] = {}

@@ -8,7 +8,6 @@ launcher's user can read. It does not migrate: see `api.db.migrate`.
 import asyncio
 import ctypes
 import errno
-import fcntl
 import os
 import secrets
 import shutil
@@ -25,6 +24,7 @@ import asyncpg
 from api.embedded import leftovers
 from api.embedded.binaries import ServerUser, find_bindir, place, reachable_bindir, server_user, socket_directory
 from api.embedded.faults import LauncherError, disk_full, start_failure
+from api.embedded.lock import DirectoryLock
 
 ADMIN: Final = "admin"
 ROLES: Final = ("app", "signer", "worker")
@@ -79,7 +79,7 @@ class Cluster:
         self.root: Final = root.absolute()
         self._tuning = {**TUNING, **(tuning or {})}
         self._least_free_mb = least_free_mb
-        self._lock: int | None = None
+        self._lock = DirectoryLock(self.root)
         self._server: subprocess.Popen[bytes] | None = None
         self._home = self.root
         self._sockets = self.root
@@ -112,7 +112,7 @@ class Cluster:
             LauncherError: another launcher holds it, the disk is full, the directory is somebody else's, or it fails.
         """
         try:
-            self._take_lock()
+            self._lock.take()
             user = self._settle()
             await self._end_leftovers(progress)
             if not (self.data / "PG_VERSION").exists():
@@ -141,39 +141,7 @@ class Cluster:
             except subprocess.TimeoutExpired:
                 server.send_signal(signal.SIGQUIT)
                 await asyncio.to_thread(server.wait)
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
-
-    def _take_lock(self) -> None:
-        try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            lock = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except FileExistsError:
-            raise LauncherError(f"{self.root} không phải là thư mục.", f"{self.root} is not a directory.") from None
-        except PermissionError:
-            raise LauncherError(
-                f"Không có quyền ghi vào {self.root}.",
-                f"No permission to write to {self.root}.",
-                next_step=(
-                    "Chạy bằng đúng người dùng đã tạo thư mục, hoặc chọn MOTCUA_VAR khác.",
-                    "Run as the user who made it, or choose another MOTCUA_VAR.",
-                ),
-            ) from None
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.pread(lock, 20, 0).decode() or "?"
-            os.close(lock)
-            raise LauncherError(
-                f"Motcua đang chạy với thư mục này rồi (PID {holder}): {self.root}",
-                f"Motcua is already running on this directory (PID {holder}): {self.root}",
-                code="launcher-in-use",
-                next_step=("Dùng bản đang chạy, hoặc dừng nó trước.", "Use the one that runs, or stop it first."),
-            ) from None
-        self._lock = lock
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, str(os.getpid()).encode(), 0)
+        self._lock.release()
 
     def _settle(self) -> ServerUser:
         """Fix who runs the server and where its files lie; check that the disk has room."""

@@ -112,7 +112,7 @@ async def test_an_orphaned_server_is_stopped_before_a_new_one_starts(root):
     orphaned = Cluster(root)
     await orphaned.start(quiet)
     first = orphaned.pid
-    os.close(orphaned._lock)  # the launcher is gone, its server is not
+    orphaned._lock.release()  # the launcher is gone, its server is not
     async with running(Cluster(root)) as connection:
         assert await connection.fetchval("SELECT 1") == 1
         assert first not in leftovers.servers_on(root / "data")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from api.settings import BadSettings, all_faults, read
+from api.settings import BadSettings, all_faults, own_environment, read
 
 KEY = "ab" * 32
 
@@ -34,6 +34,18 @@ def test_each_process_holds_only_its_own_secrets(environment):
     assert signer.holders[0]["name"] == "remote"
     assert api.data_key == "k2"
     assert api.public_url == "https://motcua.example"
+
+
+def test_a_child_is_given_its_own_environment_only(environment):
+    given = own_environment("api", {**environment, "PATH": "/bin"})
+    assert set(environment) - set(given) == {
+        "DATABASE_URL",
+        "DATABASE_URL_SIGNER",
+        "DATABASE_URL_WORKER",
+        "MOTCUA_FACTOR_KEYS",
+        "MOTCUA_HOLDERS_FILE",
+    }
+    assert read("api", given) == read("api", environment)
 
 
 def test_nothing_printed_shows_a_secret(environment):
