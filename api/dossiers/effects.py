@@ -123,7 +123,7 @@ def _moved(results: Results, action: Action, facts: f.Facts) -> Results:
 
 def columns(before: Projection, action: Action, facts: f.Facts, status: Status, *, at: datetime, plan: Plan) -> Effect:
     """Return the other columns an action sets: where the dossier lies, its step, its due times, its counters."""
-    change: Effect = _place(before, action, facts) | _counters(before, action)
+    change: Effect = _place(before, action, facts) | _counters(before, action) | _desk(before, status)
     change |= _whole_clock(before, action, facts, status, at=at, plan=plan)
     step = _step(before, action, status, plan)
     change["step"] = step
@@ -154,6 +154,15 @@ def _place(before: Projection, action: Action, facts: f.Facts) -> Effect:
             return {"step_agency_id": before.receipt_agency_id, "step_unit": None}
         case _:
             return {}
+
+
+def _desk(before: Projection, status: Status) -> Effect:
+    """Say which agency does the step once a result is out: the counter hands over, a replacement goes back to work."""
+    if status is Status.DONE and before.status is not Status.DONE:
+        return {"step_agency_id": before.receipt_agency_id, "step_unit": None}
+    if status is Status.DRAFTING and before.status in {Status.DONE, Status.DELIVERED}:
+        return {"step_agency_id": before.competent_agency_id or before.step_agency_id, "step_unit": None}
+    return {}
 
 
 def _counters(before: Projection, action: Action) -> Effect:

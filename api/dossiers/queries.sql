@@ -1,0 +1,313 @@
+-- name: lock_dossier
+-- Take one dossier for one step; the lock lives as long as the transaction.
+SELECT id, code, seq, procedure_code, procedure_version_id, calendar_version, form_version, fee_version, channel,
+       help_agency_id, receipt_agency_id, competent_agency_id, step_agency_id, step_unit, transfer_agency_id, transfer_unit,
+       owning_system, territory_code, status, finance, delivery, sync, step, outcome, results, supplements, open_opinions,
+       submitted_at, received_at, due_original_at, due_at, step_due_original_at, step_due_at, paused_at, finished_at,
+       reappointments, urgent
+  FROM dossier
+ WHERE id = $1
+   FOR NO KEY UPDATE;
+
+-- name: dossier_by_code
+-- One dossier by its own code.
+SELECT id, code, seq, procedure_code, procedure_version_id, calendar_version, form_version, fee_version, channel,
+       help_agency_id, receipt_agency_id, competent_agency_id, step_agency_id, step_unit, transfer_agency_id, transfer_unit,
+       owning_system, territory_code, status, finance, delivery, sync, step, outcome, results, supplements, open_opinions,
+       submitted_at, received_at, due_original_at, due_at, step_due_original_at, step_due_at, paused_at, finished_at,
+       reappointments, urgent
+  FROM dossier
+ WHERE code = $1;
+
+-- name: dossiers_after
+-- The next dossiers in the order of their ids, for a rebuild that streams.
+SELECT id, code, seq, procedure_code, procedure_version_id, calendar_version, form_version, fee_version, channel,
+       help_agency_id, receipt_agency_id, competent_agency_id, step_agency_id, step_unit, transfer_agency_id, transfer_unit,
+       owning_system, territory_code, status, finance, delivery, sync, step, outcome, results, supplements, open_opinions,
+       submitted_at, received_at, due_original_at, due_at, step_due_original_at, step_due_at, paused_at, finished_at,
+       reappointments, urgent
+  FROM dossier
+ WHERE id > $1
+ ORDER BY id
+ LIMIT $2;
+
+-- name: effects_between
+-- What the journals of a range of dossiers set, each dossier's lines in order.
+SELECT dossier_id, seq, effect
+  FROM journal
+ WHERE dossier_id >= $1 AND dossier_id <= $2
+ ORDER BY dossier_id, seq;
+
+-- name: journals_without_dossier
+-- Journals whose dossier row is missing: none may be.
+SELECT DISTINCT j.dossier_id
+  FROM journal j
+ WHERE NOT EXISTS (SELECT FROM dossier d WHERE d.id = j.dossier_id)
+ LIMIT 100;
+
+-- name: next_code_number
+-- Count one dossier of an agency and day; the row stays locked until the commit, so this comes last.
+INSERT INTO dossier_counter (agency_id, day, n)
+VALUES ($1, $2, 1)
+    ON CONFLICT (agency_id, day) DO UPDATE SET n = dossier_counter.n + 1
+RETURNING n;
+
+-- name: insert_dossier
+-- Write the first projection of a dossier.
+INSERT INTO dossier (id, code, seq, procedure_code, procedure_version_id, calendar_version, form_version, fee_version,
+       channel, help_agency_id, receipt_agency_id, competent_agency_id, step_agency_id, step_unit, transfer_agency_id,
+       transfer_unit, owning_system, territory_code, status, finance, delivery, sync, step, outcome, results, supplements,
+       open_opinions, submitted_at, received_at, due_original_at, due_at, step_due_original_at, step_due_at, paused_at,
+       finished_at, reappointments, urgent)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24,
+        $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37);
+
+-- name: update_dossier
+-- Write the projection after a step, if nobody stepped in between.
+UPDATE dossier
+   SET seq = $3, competent_agency_id = $4, step_agency_id = $5, step_unit = $6, transfer_agency_id = $7,
+       transfer_unit = $8, status = $9, finance = $10, delivery = $11, sync = $12, step = $13, outcome = $14,
+       results = $15, supplements = $16, open_opinions = $17, received_at = $18, due_original_at = $19, due_at = $20,
+       step_due_original_at = $21, step_due_at = $22, paused_at = $23, finished_at = $24, reappointments = $25,
+       urgent = $26
+ WHERE id = $1 AND seq = $2
+RETURNING id;
+
+-- name: insert_line
+-- Append one line to the journal.
+INSERT INTO journal (dossier_id, seq, action, occurred_at, recorded_at, source, actor_account_id, actor_post_id,
+       actor_agency_id, agency_name, data, effect)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12);
+
+-- name: insert_note
+-- Keep the free words of a journal line, sealed.
+INSERT INTO dossier_note (dossier_id, seq, text_sealed)
+VALUES ($1, $2, $3);
+
+-- name: insert_deadline
+-- Keep a due date that was given, with why.
+INSERT INTO dossier_deadline (dossier_id, seq, due_at, reason)
+VALUES ($1, $2, $3, $4);
+
+-- name: open_pause
+-- Stop the clock.
+INSERT INTO dossier_pause (dossier_id, ordinal, reason, stage, items, legal_basis, from_at)
+SELECT $1, coalesce(max(ordinal), 0) + 1, $2, $3, $4, $5, $6
+  FROM dossier_pause
+ WHERE dossier_id = $1;
+
+-- name: close_pause
+-- Let the clock run on.
+UPDATE dossier_pause
+   SET to_at = $2
+ WHERE dossier_id = $1 AND to_at IS NULL;
+
+-- name: insert_access
+-- Keep the hash of a citizen's secret; a new one replaces the lost one.
+INSERT INTO dossier_access (dossier_id, secret_sha256, given_at)
+VALUES ($1, $2, $3)
+    ON CONFLICT (dossier_id) DO UPDATE SET secret_sha256 = excluded.secret_sha256, given_at = excluded.given_at;
+
+-- name: insert_foreign_code
+-- Keep the code that somebody else gave this dossier.
+INSERT INTO dossier_code (issuer, code, dossier_id)
+VALUES ($1, $2, $3);
+
+-- name: dossier_by_foreign_code
+-- Which dossier an outside system means by its code.
+SELECT d.id, d.code
+  FROM dossier_code c
+  JOIN dossier d ON d.id = c.dossier_id
+ WHERE c.issuer = $1 AND c.code = $2;
+
+-- name: insert_person
+-- A person without any personal datum.
+INSERT INTO person (id, kind)
+VALUES ($1, $2);
+
+-- name: insert_person_private
+-- The sealed personal data of a person, with keyed hashes for exact search.
+INSERT INTO person_private (person_id, key_id, name_sealed, name_fingerprint, id_number_sealed, id_number_fingerprint,
+       contact_sealed, phone_fingerprint)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8);
+
+-- name: insert_party
+-- Who files, owns or is concerned.
+INSERT INTO dossier_party (dossier_id, role, ordinal, person_id, representation_basis)
+VALUES ($1, $2, $3, $4, $5);
+
+-- name: parties
+-- Who files, owns or is concerned, with what is sealed of them.
+SELECT p.role, p.ordinal, p.person_id, p.representation_basis, v.name_sealed, v.id_number_sealed, v.contact_sealed
+  FROM dossier_party p
+  JOIN person_private v ON v.person_id = p.person_id
+ WHERE p.dossier_id = $1
+ ORDER BY p.role, p.ordinal;
+
+-- name: insert_part
+-- A part handed in.
+INSERT INTO dossier_part (dossier_id, part_code, name, originals, certified_copies, plain_copies, upload_id, origin)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8);
+
+-- name: uploads_of_dossier
+-- Which of these uploads belong to this dossier, or to none yet.
+SELECT id
+  FROM upload
+ WHERE id = ANY ($1::uuid[]) AND (dossier_id IS NULL OR dossier_id = $2);
+
+-- name: parts
+-- The parts handed in so far.
+SELECT id, part_code, name, originals, certified_copies, plain_copies, upload_id, origin, given_back_at
+  FROM dossier_part
+ WHERE dossier_id = $1
+ ORDER BY id;
+
+-- name: insert_fee
+-- An amount owed.
+INSERT INTO dossier_fee (dossier_id, code, name, amount_vnd, state)
+VALUES ($1, $2, $3, $4, $5);
+
+-- name: settle_fees
+-- Move what is due to paid or exempt, or what was paid to refunded.
+UPDATE dossier_fee
+   SET state = $3, receipt_no = coalesce($4, receipt_no), paid_at = CASE WHEN $3 = 'paid' THEN $5 ELSE paid_at END
+ WHERE dossier_id = $1 AND state = $2;
+
+-- name: fees
+-- What is owed, paid or exempt.
+SELECT code, name, amount_vnd, state, receipt_no, paid_at
+  FROM dossier_fee
+ WHERE dossier_id = $1
+ ORDER BY id;
+
+-- name: open_task
+-- Put work on a list.
+INSERT INTO task (id, dossier_id, kind, step, agency_id, unit, role, assignee_account_id, state, due_original_at, due_at,
+       started_at, claimed_at, asked_by_account_id, asked_by_agency_id, question_seq)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, $11, $12, $13, $14, $15);
+
+-- name: task
+-- One piece of work with the dossier it is of; no lock, the dossier's own is taken first.
+SELECT id, dossier_id, kind, step, agency_id, unit, role, assignee_account_id, state, due_original_at, due_at, started_at,
+       claimed_at, ended_at, outcome, asked_by_account_id, asked_by_agency_id, question_seq, answer_seq, version
+  FROM task
+ WHERE id = $1;
+
+-- name: open_tasks
+-- The open work of a dossier, oldest first.
+SELECT id, dossier_id, kind, step, agency_id, unit, role, assignee_account_id, state, due_original_at, due_at, started_at,
+       claimed_at, ended_at, outcome, asked_by_account_id, asked_by_agency_id, question_seq, answer_seq, version
+  FROM task
+ WHERE dossier_id = $1 AND state IN ('open', 'claimed')
+ ORDER BY started_at, id;
+
+-- name: tasks
+-- All work on a dossier, ended work too.
+SELECT id, dossier_id, kind, step, agency_id, unit, role, assignee_account_id, state, due_original_at, due_at, started_at,
+       claimed_at, ended_at, outcome, asked_by_account_id, asked_by_agency_id, question_seq, answer_seq, version
+  FROM task
+ WHERE dossier_id = $1
+ ORDER BY started_at, id;
+
+-- name: claim_task
+-- Take open work, if nobody has; the loser gets no row.
+UPDATE task
+   SET state = 'claimed', assignee_account_id = $2, claimed_at = $3, version = version + 1
+ WHERE id = $1 AND state = 'open'
+RETURNING id;
+
+-- name: release_task
+-- Put work back for others.
+UPDATE task
+   SET state = 'open', assignee_account_id = NULL, claimed_at = NULL, version = version + 1
+ WHERE id = $1 AND state = 'claimed'
+RETURNING id;
+
+-- name: assign_task
+-- Give work to an officer, taking it from another.
+UPDATE task
+   SET state = 'claimed', assignee_account_id = $2, claimed_at = $3, version = version + 1
+ WHERE id = $1 AND state IN ('open', 'claimed')
+RETURNING id;
+
+-- name: end_task
+-- End one piece of work with its outcome.
+UPDATE task
+   SET state = $2, ended_at = $3, outcome = $4, answer_seq = $5, version = version + 1
+ WHERE id = $1 AND state IN ('open', 'claimed')
+RETURNING id;
+
+-- name: end_tasks
+-- End all open work of some kinds of a dossier.
+UPDATE task
+   SET state = $3, ended_at = $4, outcome = $5, version = version + 1
+ WHERE dossier_id = $1 AND kind = ANY ($2::text[]) AND state IN ('open', 'claimed');
+
+-- name: move_tasks
+-- Give the running work of a dossier its new due time.
+UPDATE task
+   SET due_at = $2, version = version + 1
+ WHERE dossier_id = $1 AND kind = 'work' AND state IN ('open', 'claimed');
+
+-- name: account_in_agency
+-- Whether an account holds a post at an agency now.
+SELECT EXISTS (
+    SELECT FROM account a
+      JOIN post_holding h ON h.person_id = a.person_id AND h.valid_from <= $3 AND (h.valid_to IS NULL OR $3 < h.valid_to)
+      JOIN post p ON p.id = h.post_id
+     WHERE a.id = $1 AND a.state = 'active' AND p.agency_id = $2
+);
+
+-- name: journal_lines
+-- A dossier's journal from a line on.
+SELECT j.seq, j.action, j.occurred_at, j.recorded_at, j.source, j.actor_account_id, j.actor_post_id, j.actor_agency_id,
+       j.agency_name, j.data, n.text_sealed
+  FROM journal j
+  LEFT JOIN dossier_note n ON n.dossier_id = j.dossier_id AND n.seq = j.seq
+ WHERE j.dossier_id = $1 AND j.seq > $2
+ ORDER BY j.seq
+ LIMIT $3;
+
+-- name: deadlines
+-- Every due date a dossier was given, with why.
+SELECT seq, due_at, reason
+  FROM dossier_deadline
+ WHERE dossier_id = $1
+ ORDER BY seq;
+
+-- name: pauses
+-- Every interval in which the clock stood.
+SELECT ordinal, reason, stage, items, legal_basis, from_at, to_at
+  FROM dossier_pause
+ WHERE dossier_id = $1
+ ORDER BY ordinal;
+
+-- name: result_of_dossier
+-- Whether a result is of a dossier.
+SELECT EXISTS (SELECT FROM result WHERE id = $1 AND dossier_id = $2);
+
+-- name: results_of_dossier
+-- The results of a dossier that are among these.
+SELECT id
+  FROM result
+ WHERE dossier_id = $1 AND id = ANY ($2::uuid[]);
+
+-- name: insert_delivery
+-- Record a hand-over with its proof.
+INSERT INTO delivery (id, result_id, channel, state, proof, by_account_id, planned_at, delivered_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8);
+
+-- name: deliveries
+-- The hand-overs of a dossier's results, with their proofs.
+SELECT d.id, d.result_id, d.channel, d.state, d.proof, d.by_account_id, d.planned_at, d.delivered_at
+  FROM delivery d
+  JOIN result r ON r.id = d.result_id
+ WHERE r.dossier_id = $1
+ ORDER BY d.planned_at, d.id;
+
+-- name: officials
+-- The public names of these accounts.
+SELECT a.id, o.display_name
+  FROM account a
+  JOIN official o ON o.person_id = a.person_id
+ WHERE a.id = ANY ($1::uuid[]);

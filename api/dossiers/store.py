@@ -1,0 +1,300 @@
+"""The dossiers' statements, one function each; nothing here decides anything."""
+
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime
+from typing import Any, Final
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from api.db.pools import Tx, as_struct, as_structs
+from api.db.queries import load
+from api.dossiers.contract import DeadlineGiven, DeliveryRow, FeeRow, LineRow, PartRow, PartyRow, Pause, Task
+from api.dossiers.lifecycle import Entry
+from api.dossiers.projection import Projection
+from api.errors import Conflict
+from api.kernel import Actor
+
+q: Final = load("api.dossiers")
+
+COLUMNS: Final = Projection.__struct_fields__
+"""The columns of a dossier row in the order in which they are written."""
+_FIXED: Final = frozenset(
+    {
+        "id", "code", "seq", "procedure_code", "procedure_version_id", "calendar_version", "form_version", "fee_version",
+        "channel", "help_agency_id", "receipt_agency_id", "owning_system", "territory_code", "submitted_at",
+    }
+)  # fmt: skip
+MOVING: Final = tuple(name for name in COLUMNS if name not in _FIXED)
+"""The columns that a step may change."""
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """From where a line came: who, in which post, at an agency of which name, by which way."""
+
+    actor: Actor | None
+    agency_name: str | None
+    way: str
+
+
+async def lock_dossier(tx: Tx, dossier_id: UUID) -> Projection | None:
+    """Lock and return one dossier."""
+    return as_struct(await tx.fetchrow(q.lock_dossier, dossier_id), Projection)
+
+
+async def dossier_by_code(tx: Tx, code: str) -> Projection | None:
+    """Return one dossier by its code."""
+    return as_struct(await tx.fetchrow(q.dossier_by_code, code), Projection)
+
+
+async def dossiers_after(tx: Tx, after: UUID, limit: int) -> list[asyncpg.Record]:
+    """Return the next dossier rows by id, as they stand in the table."""
+    return await tx.fetch(q.dossiers_after, after, limit)
+
+
+async def effects_between(tx: Tx, first: UUID, last: UUID) -> list[asyncpg.Record]:
+    """Return dossier, line number and effect of every journal line of a range of dossiers, in order."""
+    return await tx.fetch(q.effects_between, first, last)
+
+
+async def journals_without_dossier(tx: Tx) -> list[UUID]:
+    """Return dossiers that have a journal and no row."""
+    return [row["dossier_id"] for row in await tx.fetch(q.journals_without_dossier)]
+
+
+async def next_code_number(tx: Tx, agency_id: UUID, day: date) -> int:
+    """Count one dossier of an agency and day; locks the counter until the commit."""
+    return await tx.fetchval(q.next_code_number, agency_id, day)
+
+
+def row_of(dossier: Projection) -> tuple[Any, ...]:
+    """Return the arguments of `insert_dossier`."""
+    return tuple(getattr(dossier, name) for name in COLUMNS)
+
+
+def line_of(dossier_id: UUID, entry: Entry, source: Source, recorded_at: datetime) -> tuple[Any, ...]:
+    """Return the arguments of `insert_line`."""
+    actor = source.actor
+    return (
+        dossier_id,
+        entry.seq,
+        str(entry.action),
+        entry.occurred_at,
+        recorded_at,
+        source.way,
+        actor.account_id if actor else None,
+        actor.post_id if actor else None,
+        actor.agency_id if actor else None,
+        source.agency_name,
+        entry.data,
+        entry.effect,
+    )
+
+
+async def insert_dossier(tx: Tx, dossier: Projection) -> None:
+    """Write a dossier's first row."""
+    await tx.execute(q.insert_dossier, *row_of(dossier))
+
+
+async def update_dossier(tx: Tx, dossier: Projection, before_seq: int) -> None:
+    """Write a dossier's row after a step.
+
+    Raises:
+        Conflict: somebody stepped in between.
+    """
+    values = [getattr(dossier, name) for name in MOVING]
+    if await tx.fetchval(q.update_dossier, dossier.id, before_seq, dossier.seq, *values) is None:
+        raise Conflict(
+            "Hồ sơ vừa được người khác xử lý.", "Somebody else has just worked on this dossier.", code="dossier-moved"
+        )
+
+
+async def insert_line(tx: Tx, dossier_id: UUID, entry: Entry, source: Source, recorded_at: datetime) -> None:
+    """Append a journal line."""
+    await tx.execute(q.insert_line, *line_of(dossier_id, entry, source, recorded_at))
+
+
+async def insert_note(tx: Tx, dossier_id: UUID, seq: int, sealed: bytes) -> None:
+    """Keep the sealed words of a line."""
+    await tx.execute(q.insert_note, dossier_id, seq, sealed)
+
+
+async def insert_deadline(tx: Tx, dossier_id: UUID, seq: int, due_at: datetime, reason: str) -> None:
+    """Keep a due date that was given."""
+    await tx.execute(q.insert_deadline, dossier_id, seq, due_at, reason)
+
+
+async def open_pause(
+    tx: Tx, dossier_id: UUID, reason: str, stage: str, items: list[dict[str, Any]], legal_basis: str, at: datetime
+) -> None:
+    """Record that the clock stands."""
+    await tx.execute(q.open_pause, dossier_id, reason, stage, items, legal_basis, at)
+
+
+async def close_pause(tx: Tx, dossier_id: UUID, at: datetime) -> None:
+    """Record that the clock runs on."""
+    await tx.execute(q.close_pause, dossier_id, at)
+
+
+async def insert_access(tx: Tx, dossier_id: UUID, secret_sha256: bytes, at: datetime) -> None:
+    """Keep the hash of a citizen's secret."""
+    await tx.execute(q.insert_access, dossier_id, secret_sha256, at)
+
+
+async def insert_foreign_code(tx: Tx, issuer: str, code: str, dossier_id: UUID) -> None:
+    """Keep an outside system's code.
+
+    Raises:
+        Conflict: that code of that issuer belongs to another dossier.
+    """
+    try:
+        await tx.execute(q.insert_foreign_code, issuer, code, dossier_id)
+    except asyncpg.UniqueViolationError:
+        raise Conflict(
+            "Mã hồ sơ của hệ thống ngoài đã có.", "This outside code is known already.", code="foreign-code-known"
+        ) from None
+
+
+async def dossier_by_foreign_code(tx: Tx, issuer: str, code: str) -> tuple[UUID, str] | None:
+    """Return id and code of the dossier an outside system means."""
+    row = await tx.fetchrow(q.dossier_by_foreign_code, issuer, code)
+    return (row["id"], row["code"]) if row else None
+
+
+async def insert_people(tx: Tx, people: Sequence[tuple[Any, ...]], private: Sequence[tuple[Any, ...]]) -> None:
+    """Write persons and their sealed data."""
+    await tx.executemany(q.insert_person, people)
+    await tx.executemany(q.insert_person_private, private)
+
+
+async def insert_parties(tx: Tx, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Write who files, owns, or is concerned."""
+    await tx.executemany(q.insert_party, rows)
+
+
+async def parties(tx: Tx, dossier_id: UUID) -> list[PartyRow]:
+    """Return a dossier's parties with their sealed data."""
+    return as_structs(await tx.fetch(q.parties, dossier_id), PartyRow)
+
+
+async def insert_parts(tx: Tx, dossier_id: UUID, rows: Iterable[tuple[Any, ...]]) -> None:
+    """Write parts handed in."""
+    await tx.executemany(q.insert_part, [(dossier_id, *row) for row in rows])
+
+
+async def uploads_of_dossier(tx: Tx, uploads: Sequence[UUID], dossier_id: UUID) -> set[UUID]:
+    """Return which uploads may become parts of this dossier."""
+    return {row["id"] for row in await tx.fetch(q.uploads_of_dossier, uploads, dossier_id)}
+
+
+async def parts(tx: Tx, dossier_id: UUID) -> list[PartRow]:
+    """Return the parts handed in."""
+    return as_structs(await tx.fetch(q.parts, dossier_id), PartRow)
+
+
+async def insert_fees(tx: Tx, dossier_id: UUID, rows: Iterable[tuple[str, str, int, str]]) -> None:
+    """Write amounts owed."""
+    await tx.executemany(q.insert_fee, [(dossier_id, *row) for row in rows])
+
+
+async def settle_fees(tx: Tx, dossier_id: UUID, old: str, new: str, receipt_no: str | None, at: datetime) -> None:
+    """Move amounts from one state to another."""
+    await tx.execute(q.settle_fees, dossier_id, old, new, receipt_no, at)
+
+
+async def fees(tx: Tx, dossier_id: UUID) -> list[FeeRow]:
+    """Return the amounts of a dossier."""
+    return as_structs(await tx.fetch(q.fees, dossier_id), FeeRow)
+
+
+async def open_task(tx: Tx, row: tuple[Any, ...]) -> None:
+    """Put work on a list."""
+    await tx.execute(q.open_task, *row)
+
+
+async def task(tx: Tx, task_id: UUID) -> Task | None:
+    """Return one piece of work."""
+    return as_struct(await tx.fetchrow(q.task, task_id), Task)
+
+
+async def open_tasks(tx: Tx, dossier_id: UUID) -> list[Task]:
+    """Return the open work of a dossier."""
+    return as_structs(await tx.fetch(q.open_tasks, dossier_id), Task)
+
+
+async def tasks(tx: Tx, dossier_id: UUID) -> list[Task]:
+    """Return all work on a dossier."""
+    return as_structs(await tx.fetch(q.tasks, dossier_id), Task)
+
+
+async def claim_task(tx: Tx, task_id: UUID, account_id: UUID, at: datetime) -> bool:
+    """Take open work; False when somebody was first."""
+    return await tx.fetchval(q.claim_task, task_id, account_id, at) is not None
+
+
+async def release_task(tx: Tx, task_id: UUID) -> bool:
+    """Put work back; False when nobody had it."""
+    return await tx.fetchval(q.release_task, task_id) is not None
+
+
+async def assign_task(tx: Tx, task_id: UUID, account_id: UUID, at: datetime) -> bool:
+    """Give work to an officer; False when it has ended."""
+    return await tx.fetchval(q.assign_task, task_id, account_id, at) is not None
+
+
+async def end_task(
+    tx: Tx, task_id: UUID, state: str, at: datetime, outcome: str, answer_seq: int | None = None
+) -> bool:
+    """End one piece of work; False when it has ended already."""
+    return await tx.fetchval(q.end_task, task_id, state, at, outcome, answer_seq) is not None
+
+
+async def end_tasks(tx: Tx, dossier_id: UUID, kinds: Sequence[str], state: str, at: datetime, outcome: str) -> None:
+    """End all open work of some kinds."""
+    await tx.execute(q.end_tasks, dossier_id, kinds, state, at, outcome)
+
+
+async def move_tasks(tx: Tx, dossier_id: UUID, due_at: datetime) -> None:
+    """Give running work its new due time."""
+    await tx.execute(q.move_tasks, dossier_id, due_at)
+
+
+async def account_in_agency(tx: Tx, account_id: UUID, agency_id: UUID, at: datetime) -> bool:
+    """Tell whether an account holds a post at an agency."""
+    return await tx.fetchval(q.account_in_agency, account_id, agency_id, at)
+
+
+async def journal_lines(tx: Tx, dossier_id: UUID, after: int, limit: int) -> list[LineRow]:
+    """Return journal lines after a line."""
+    return as_structs(await tx.fetch(q.journal_lines, dossier_id, after, limit), LineRow)
+
+
+async def deadlines(tx: Tx, dossier_id: UUID) -> list[DeadlineGiven]:
+    """Return every due date given."""
+    return as_structs(await tx.fetch(q.deadlines, dossier_id), DeadlineGiven)
+
+
+async def pauses(tx: Tx, dossier_id: UUID) -> list[Pause]:
+    """Return every pause."""
+    return as_structs(await tx.fetch(q.pauses, dossier_id), Pause)
+
+
+async def results_of_dossier(tx: Tx, dossier_id: UUID, results: Sequence[UUID]) -> set[UUID]:
+    """Return which of these results are the dossier's."""
+    return {row["id"] for row in await tx.fetch(q.results_of_dossier, dossier_id, results)}
+
+
+async def insert_delivery(tx: Tx, row: tuple[Any, ...]) -> None:
+    """Record a hand-over."""
+    await tx.execute(q.insert_delivery, *row)
+
+
+async def deliveries(tx: Tx, dossier_id: UUID) -> list[DeliveryRow]:
+    """Return the hand-overs of a dossier."""
+    return as_structs(await tx.fetch(q.deliveries, dossier_id), DeliveryRow)
+
+
+async def officials(tx: Tx, accounts: Sequence[UUID]) -> dict[UUID, str]:
+    """Return the public names of accounts."""
+    return {row["id"]: row["display_name"] for row in await tx.fetch(q.officials, accounts)}
