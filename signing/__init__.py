@@ -12,12 +12,14 @@ from functools import wraps
 from typing import ParamSpec, TypeVar
 
 from signing.contract import (
+    Der,
     FieldPlan,
     FinishOrder,
     Laid,
     LintLimits,
     LintProfile,
     LintReport,
+    Mechanism,
     Prepared,
     PrepareOrder,
     Signed,
@@ -25,6 +27,7 @@ from signing.contract import (
     Verdict,
 )
 from signing.errors import SigningError, UnreadableFile
+from signing.pdf import cms as _cms
 from signing.pdf import fields as _fields
 from signing.pdf import finish as _finish
 from signing.pdf import lint as _lint
@@ -89,6 +92,16 @@ def lay_fields(source: str, target: str, plan: FieldPlan, *, mark: str | None = 
 def prepare(order: PrepareOrder) -> Prepared:
     """Return the increment of one signature and the hash to be signed; writes nothing."""
     return _prepare.prepare(order)
+
+
+@_guarded
+def check_value(certificate: Der, signed_attrs: bytes, mechanism: Mechanism, value: bytes) -> None:
+    """Refuse a value that does not fit the certificate and the attributes; quick enough for a thread.
+
+    Raises:
+        ValueMismatch: somebody else's value, another hash's, or none at all.
+    """
+    _cms.check_value(certificate, signed_attrs, value, mechanism)
 
 
 @_guarded
