@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final, Literal
 
 import msgspec
-import pyotp
+from pyotp.totp import TOTP
 
 STEP_S: Final = 30
 DRIFT_STEPS: Final = 1
@@ -54,7 +54,7 @@ def judge(factor: Factor | None, code: str, *, offered_at: datetime) -> Judged:
     if factor.failures >= GUESSES_ALLOWED and resting:
         return Judged(accepted=False, reason="locked", last_counter=factor.last_counter, failures=factor.failures)
     failures = factor.failures if resting else 0
-    totp = pyotp.TOTP(factor.secret, interval=STEP_S)
+    totp = TOTP(factor.secret, interval=STEP_S)
     now = int(offered_at.timestamp()) // STEP_S
     matched = [
         c for c in range(now - DRIFT_STEPS, now + DRIFT_STEPS + 1) if hmac.compare_digest(totp.generate_otp(c), code)

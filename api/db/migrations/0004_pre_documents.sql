@@ -122,6 +122,7 @@ CREATE TABLE revision (
     author_account_id uuid REFERENCES account (id),
     request_id uuid,
     places jsonb,
+    verdict jsonb,
     created_at timestamptz NOT NULL DEFAULT now(),
     UNIQUE (document_id, ordinal)
 );
@@ -148,20 +149,39 @@ CREATE TABLE rendition (
 );
 COMMENT ON TABLE rendition IS 'Each raised level of a sealed revision is a new blob; earlier ones stay.';
 
-CREATE TABLE render_order (
+CREATE TABLE draft_order (
     id uuid PRIMARY KEY DEFAULT uuidv7(),
     document_id uuid NOT NULL REFERENCES document (id),
-    template text NOT NULL,
-    data_sealed bytea NOT NULL,
+    base_sha256 bytea REFERENCES blob (sha256),
+    template text,
+    data_sealed bytea,
+    upload_id uuid REFERENCES upload (id),
+    reason text NOT NULL,
     state text NOT NULL DEFAULT 'queued' CHECK (state IN ('queued', 'done', 'failed')),
     revision_id uuid REFERENCES revision (id),
     error jsonb,
     ordered_by_account_id uuid REFERENCES account (id),
     ordered_at timestamptz NOT NULL,
-    done_at timestamptz
+    done_at timestamptz,
+    CHECK ((template IS NULL) = (data_sealed IS NULL)),
+    CHECK ((template IS NULL) <> (upload_id IS NULL)),
+    CHECK ((state = 'done') = (revision_id IS NOT NULL)),
+    CHECK ((state = 'queued') = (done_at IS NULL))
 );
-CREATE INDEX render_order_document ON render_order (document_id);
-COMMENT ON TABLE render_order IS 'A result to be rendered from a template; its data is personal, hence sealed.';
+CREATE INDEX draft_order_document ON draft_order (document_id);
+COMMENT ON TABLE draft_order IS 'A draft wanted: rendered from a template (its data is personal, hence sealed) or made of an accepted upload. Only the worker writes drafts.';
+
+CREATE TABLE file_check (
+    id uuid PRIMARY KEY DEFAULT uuidv7(),
+    sha256 bytea NOT NULL REFERENCES blob (sha256),
+    state text NOT NULL DEFAULT 'checking' CHECK (state IN ('checking', 'done')),
+    report jsonb,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    done_at timestamptz,
+    CHECK ((state = 'done') = (report IS NOT NULL AND done_at IS NOT NULL))
+);
+CREATE INDEX file_check_age ON file_check (created_at);
+COMMENT ON TABLE file_check IS 'A file that somebody outside asks us to verify; kept for a day.';
 
 CREATE TABLE number_series (
     id uuid PRIMARY KEY DEFAULT uuidv7(),
@@ -216,7 +236,7 @@ GRANT UPDATE (missing_since) ON blob TO worker;
 GRANT DELETE ON blob TO worker;
 GRANT INSERT ON upload TO app;
 GRANT UPDATE (state, accepted_sha256, report, checked_at) ON upload TO worker;
-GRANT INSERT ON result, result_link, result_effect, document, delivery, render_order TO app;
+GRANT INSERT ON result, result_link, result_effect, document, delivery, draft_order TO app;
 GRANT INSERT ON result_effect TO signer;
 GRANT UPDATE (state, effect, foreign_reference, issued_at, version, title) ON result TO app, signer;
 GRANT UPDATE (head_revision_id, head_sha256, version) ON document TO signer, worker;
@@ -224,8 +244,10 @@ GRANT UPDATE (certifying_decision, version) ON document TO app;
 GRANT INSERT ON revision TO signer, worker;
 GRANT INSERT ON revision_withdrawal TO app, signer;
 GRANT INSERT ON rendition TO signer;
-GRANT SELECT ON render_order TO app, worker;
-GRANT UPDATE (state, revision_id, error, done_at) ON render_order TO worker;
+GRANT SELECT ON draft_order, file_check TO app, worker;
+GRANT UPDATE (state, revision_id, error, done_at) ON draft_order TO worker;
+GRANT INSERT ON file_check TO app;
+GRANT UPDATE (state, report, done_at), DELETE ON file_check TO worker;
 GRANT INSERT, UPDATE ON delivery TO app;
 GRANT INSERT ON number_series TO app;
 GRANT INSERT, UPDATE ON number_counter TO app, signer;

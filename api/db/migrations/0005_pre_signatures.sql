@@ -76,6 +76,7 @@ CREATE TABLE signature_request (
         ('to_sign', 'asked', 'prepared', 'sent', 'value_received', 'recorded', 'refused', 'expired', 'failed', 'superseded')),
     attempt integer NOT NULL DEFAULT 0,
     version integer NOT NULL DEFAULT 1,
+    turn integer NOT NULL DEFAULT 0,
     person_id uuid REFERENCES person (id),
     post_id uuid REFERENCES post (id),
     agency_id uuid NOT NULL REFERENCES agency (id),
@@ -107,6 +108,7 @@ CREATE TABLE signature_request (
 CREATE UNIQUE INDEX signature_request_writer ON signature_request (document_id) WHERE state IN ('asked', 'prepared', 'sent', 'value_received');
 CREATE INDEX signature_request_to_sign_person ON signature_request (person_id, lane, due_at, id) WHERE state = 'to_sign';
 CREATE INDEX signature_request_to_sign_agency ON signature_request (agency_id, role, lane, due_at, id) WHERE state = 'to_sign';
+CREATE INDEX signature_request_recent ON signature_request (recorded_at) WHERE recorded_at IS NOT NULL;
 CREATE INDEX signature_request_open ON signature_request (state, state_at) WHERE state IN ('asked', 'prepared', 'sent', 'value_received');
 CREATE INDEX signature_request_batch ON signature_request (batch_id) WHERE batch_id IS NOT NULL;
 CREATE INDEX signature_request_transaction ON signature_request (transaction_id) WHERE transaction_id IS NOT NULL;

@@ -1,0 +1,112 @@
+"""What the signer's steps share, and the few endings that every step may come to."""
+
+import asyncio
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final, Protocol
+from uuid import UUID
+
+from api.db.pools import Pools, Tx
+from api.db.privacy import Vault
+from api.documents.blobs import BlobStore
+from api.jobs.queue import enqueue
+from api.kernel import Clock
+from api.signatures.engine import store
+from api.signatures.engine.store import Detail
+from signing.contract import KeyHolder, Trust
+from signing.errors import HolderMisconfigured
+
+JUDGE: Final = "signatures.judge"
+PREPARE: Final = "signatures.prepare"
+SEND: Final = "signatures.send"
+ANSWER: Final = "signatures.answer"
+FINISH: Final = "signatures.finish"
+RELEASE: Final = "signatures.release"
+
+
+class Workshop(Protocol):
+    """The bounded process pool in which PDF work is done (`signing.pdf.bounded.BoundedPool`)."""
+
+    async def run(self, function: Callable[..., Any], *args: Any, timeout_s: float) -> Any:
+        """Run a picklable function in a worker process within a time limit."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """Everything the signer's steps need; `kicks` wakes a holder's poller early."""
+
+    pools: Pools
+    workshop: Workshop
+    blobs: BlobStore
+    holders: Mapping[str, KeyHolder]
+    vault: Vault
+    trust: Trust
+    clock: Clock
+    spool: Path
+    kicks: dict[str, asyncio.Event] = field(default_factory=dict)
+
+    def holder(self, name: str) -> KeyHolder:
+        """Return the key holder of this name.
+
+        Raises:
+            HolderMisconfigured: this signer has no such holder; another may.
+        """
+        if name not in self.holders:
+            raise HolderMisconfigured(f"Chưa cấu hình nơi giữ khóa «{name}».", f"Key holder '{name}' is not set up.")
+        return self.holders[name]
+
+    def kick(self, holder: str) -> None:
+        """Have the poller of a holder look now."""
+        if holder in self.kicks:
+            self.kicks[holder].set()
+
+
+def detail(code: str, vi: str, en: str) -> Detail:
+    """Say why an item ended as it did, without personal data."""
+    return {"code": code, "vi": vi, "en": en}
+
+
+async def give_back(
+    tx: Tx, batch_id: UUID, request_id: UUID, number_id: UUID | None, outcome: str, why: Detail, at: datetime
+) -> None:
+    """Return an unsigned request to the list: its item ends, and a number reserved for it is void."""
+    if await store.back_to_list(tx, request_id, at, why):
+        await _end(tx, batch_id, request_id, number_id, outcome, why, at)
+
+
+async def set_aside(
+    tx: Tx, batch_id: UUID, request_id: UUID, number_id: UUID | None, why: Detail, at: datetime
+) -> None:
+    """Keep a failed request with its evidence until a person has looked; its item has failed."""
+    if await store.quarantine(tx, request_id, at, why):
+        await _end(tx, batch_id, request_id, number_id, "failed", why, at)
+
+
+async def _end(
+    tx: Tx, batch_id: UUID, request_id: UUID, number_id: UUID | None, outcome: str, why: Detail, at: datetime
+) -> None:
+    await store.end_item(tx, batch_id, request_id, outcome, why, at)
+    if number_id is not None:
+        await store.void_number(tx, number_id, why["vi"], at)
+
+
+async def move_on(tx: Tx, batch_id: UUID, at: datetime) -> None:
+    """After an item has left `asked` or ended: enqueue the send once none is left behind, close a finished ticket.
+
+    The ticket's lock makes the last two of a batch, ending at once, see each other.
+    """
+    batch = await store.lock_batch(tx, batch_id)
+    if batch is None or batch.closed_at is not None or not batch.complete:
+        return
+    if await store.left_to_prepare(tx, batch_id) == 0:
+        await enqueue_send(tx, batch_id)
+    await store.close_batch(tx, batch_id, at)
+
+
+async def enqueue_send(tx: Tx, batch_id: UUID) -> None:
+    """Enqueue a send; each is a piece of work of its own, since more may become ready while one runs."""
+    await enqueue(tx, SEND, f"{batch_id}:{secrets.token_hex(4)}", {"batch": str(batch_id)}, priority=0)

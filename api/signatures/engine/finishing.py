@@ -1,0 +1,190 @@
+"""Finish one signature: embed the value, verify the own output, store it, record it (transaction 3)."""
+
+import secrets
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+import signing
+from api.audit import append
+from api.db.pools import Tx
+from api.dossiers import service as dossiers
+from api.errors import Broken, MotcuaError
+from api.failpoints import reach
+from api.jobs.queue import enqueue_many
+from api.jobs.runner import JobContext
+from api.kernel import AccountId, Actor, AgencyId, PersonId, PostId, Sha256
+from api.signatures.engine import rows, store
+from api.signatures.engine.context import Engine, detail, give_back, move_on, set_aside
+from api.signatures.engine.judging import prepare_job
+from signing.contract import Der, FinishOrder, Prepared, Signed
+from signing.contract import Sha256 as BaseSha256
+from signing.errors import Crashed, SigningError, TimedOut
+
+TIME_LIMIT_S: Final = 60.0
+
+
+class HeadMoved(Exception):
+    """The document's head or the request is not where the preparation left it: nothing was recorded."""
+
+
+class AuthorityEnded(Exception):
+    """The right to sign ended while the value was on its way: nothing was recorded."""
+
+
+async def finish(engine: Engine, _context: JobContext, ids: dict[str, Any]) -> None:
+    """Handle a `signatures.finish` job; a repetition writes the same bytes and records them once."""
+    request_id, attempt = UUID(ids["request"]), int(ids["attempt"])
+    async with engine.pools.reading() as connection:
+        work = await store.to_finish(connection, request_id)
+    if work is None or work.state != "value_received" or work.attempt != attempt:
+        return
+    try:
+        signed = await _embed(engine, work)
+    except (TimedOut, Crashed):
+        raise
+    except SigningError as error:
+        async with engine.pools.transaction() as tx:
+            why = detail(error.code, error.vi, error.en)
+            await set_aside(tx, work.batch_id, work.id, work.number_id, why, engine.clock())
+            await move_on(tx, work.batch_id, engine.clock())
+        return
+    await _record(engine, work, signed)
+    reach("recorded")
+
+
+async def _embed(engine: Engine, work: rows.ToFinish) -> Signed:
+    base = await engine.blobs.local_path(Sha256(work.base_sha256))
+    target = engine.spool / f"{work.id}-{work.attempt}-{secrets.token_hex(4)}.pdf"
+    order = FinishOrder(
+        base=str(base),
+        prepared=prepared_of(work),
+        value=work.value,
+        chain=tuple(Der(der) for der in work.chain),
+        trust=engine.trust,
+        at=engine.clock(),
+    )
+    try:
+        signed: Signed = await engine.workshop.run(signing.finish, order, str(target), timeout_s=TIME_LIMIT_S)
+        reach("embedded")
+        stored = await engine.blobs.put_file(target)
+    finally:
+        target.unlink(missing_ok=True)
+    if stored.sha256 != signed.sha256:
+        raise Broken("Tệp đã lưu khác tệp đã kiểm tra.", "The stored file is not the one that was verified.")
+    reach("stored")
+    return signed
+
+
+def prepared_of(work: rows.ToFinish) -> Prepared:
+    """Return the preparation as the signing core gave it."""
+    return Prepared(
+        base_sha256=BaseSha256(work.base_sha256),
+        base_size=work.base_size,
+        increment=work.increment,
+        document_digest=BaseSha256(work.document_digest),
+        reserved_start=work.reserved_start,
+        reserved_end=work.reserved_end,
+        signed_attrs=work.signed_attrs,
+        tbs_sha256=BaseSha256(work.tbs_sha256),
+        field=work.field,
+        certificate=Der(work.certificate),
+        mechanism=work.mechanism,
+        prepared_at=work.prepared_at,
+    )
+
+
+async def _record(engine: Engine, work: rows.ToFinish, signed: Signed) -> None:
+    at = engine.clock()
+    try:
+        async with engine.pools.transaction() as tx:
+            await record(tx, work, signed, at)
+    except HeadMoved:
+        async with engine.pools.transaction() as tx:
+            await store.back_to_asked(tx, work.id, at)
+            await enqueue_many(tx, [prepare_job(work.id, work.attempt, 0)])
+    except AuthorityEnded:
+        why = detail("no-authority", "Thẩm quyền ký đã hết hiệu lực trước khi ghi nhận.", "The authority ended first.")
+        async with engine.pools.transaction() as tx:
+            await give_back(tx, work.batch_id, work.id, work.number_id, "failed", why, at)
+            await move_on(tx, work.batch_id, at)
+    except MotcuaError as error:
+        # The dossier refuses the step (withdrawn, stopped): the value is evidence, the file is never released.
+        async with engine.pools.transaction() as tx:
+            why = detail(error.kind_code, error.vi, error.en)
+            await set_aside(tx, work.batch_id, work.id, work.number_id, why, at)
+            await move_on(tx, work.batch_id, at)
+
+
+async def record(tx: Tx, work: rows.ToFinish, signed: Signed, at: datetime) -> None:
+    """Record one signed revision: two conditional updates, the life cycle, the audit row.
+
+    Raises:
+        HeadMoved: either conditional update found nothing; the caller's transaction must roll back.
+        AuthorityEnded: the right to sign does not hold at this moment.
+        MotcuaError: the dossier's state does not allow the step.
+    """
+    await store.lock_dossier(tx, work.dossier_id)
+    if work.role == "signatory" and work.person_id is not None:
+        mandates = await store.authority_rows(tx, work.person_id, work.agency_id)
+        if not any(row.id == work.mandate_id and row.holds(at) for row in mandates):
+            raise AuthorityEnded
+    origin = "sealed" if work.role == "seal" else "signed"
+    await store.insert_signed_blob(tx, signed.sha256, signed.size, at)
+    if not await store.move_to_recorded(tx, work.id, work.attempt, at, signed.sha256):
+        raise HeadMoved
+    revision_id = await store.insert_signed_revision(tx, work, signed, origin, at)
+    if not await store.move_head(tx, work.document_id, work.base_sha256, revision_id, signed.sha256):
+        raise HeadMoved
+    await _step_dossier(tx, work, at)
+    await store.end_item(tx, work.batch_id, work.id, "recorded", None, at)
+    await append(
+        tx,
+        actor_of(work),
+        process="signer",
+        action=f"signature.{origin}",
+        subject_kind="document",
+        subject_id=work.document_id,
+        detail={"request_id": str(work.id), "attempt": work.attempt, "sha256": signed.sha256.hex()},
+        at=at,
+        trace_id=work.trace_id,
+    )
+    await move_on(tx, work.batch_id, at)
+
+
+def actor_of(work: rows.ToFinish) -> Actor:
+    """Return who asked for this signature, as the journal names them."""
+    return Actor(
+        account_id=AccountId(work.account_id),
+        person_id=PersonId(work.actor_person_id),
+        post_id=PostId(work.actor_post_id),
+        agency_id=AgencyId(work.actor_agency_id),
+        roles=frozenset(),
+    )
+
+
+async def _step_dossier(tx: Tx, work: rows.ToFinish, at: datetime) -> None:
+    left = await store.left_in_chain(tx, work.chain_id)
+    if work.role != "seal":
+        complete = left.persons == 0
+        if complete:
+            await store.result_signed(tx, work.result_id)
+        await dossiers.record_signature(
+            tx,
+            actor_of(work),
+            work.dossier_id,
+            work.result_id,
+            request_id=work.id,
+            role=work.role,
+            complete=complete,
+            at=at,
+        )
+        return
+    if work.number_id is not None and not await store.use_number(tx, work.number_id, at, work.id):
+        raise HeadMoved
+    await store.chain_done(tx, work.chain_id, at)
+    if await store.result_issued(tx, work.result_id, at):
+        await store.insert_effect(tx, work.result_id, at, "Nghị định 30/2020/NĐ-CP, Điều 5", work.account_id)
+        await dossiers.record_issue(
+            tx, actor_of(work), work.dossier_id, work.result_id, number_id=work.number_id, request_id=work.id, at=at
+        )

@@ -1,0 +1,271 @@
+"""Judge a ticket: the second factor once, then each item; what passes is `asked`, a bad item is its own result."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from api.audit import append
+from api.db.pools import Tx
+from api.failpoints import reach
+from api.jobs.queue import Job, enqueue_many
+from api.jobs.runner import JobContext
+from api.registry.authority import Mandate, Role
+from api.signatures import cutting, stepup
+from api.signatures.engine import rows, store
+from api.signatures.engine.context import PREPARE, Engine, detail, enqueue_send
+from api.signatures.engine.store import Detail
+
+CHUNK: Final = 50
+FACTOR_AGE: Final = timedelta(minutes=5)
+_NUMBERED: Final = frozenset({"main_document", "copy", "digitised_paper"})
+
+_REASONS: Final[dict[str, Detail]] = {
+    "wrong": detail(
+        "second-factor-wrong", "Mã xác thực không đúng; chưa có văn bản nào được ký.", "The code was wrong."
+    ),
+    "replayed": detail(
+        "second-factor-replayed", "Mã xác thực đã được dùng; chờ mã mới rồi ký lại.", "The code was used."
+    ),
+    "locked": detail(
+        "second-factor-locked", "Nhập sai quá nhiều lần; thử lại sau 15 phút.", "Too many wrong codes; wait 15 minutes."
+    ),
+    "missing": detail(
+        "second-factor-missing", "Tài khoản chưa có yếu tố xác thực thứ hai.", "No second factor enrolled."
+    ),
+    "other-digests": detail(
+        "second-factor-other", "Mã xác thực không đi với các văn bản này.", "The factor was for other documents."
+    ),
+    "no-right": detail(
+        "account-without-post",
+        "Tài khoản không còn giữ chức danh đã dùng để ký.",
+        "The account no longer holds the post.",
+    ),
+}
+
+
+async def judge(engine: Engine, _context: JobContext, ids: dict[str, Any]) -> None:
+    """Handle a `signatures.judge` job; safe to repeat at any point."""
+    batch_id = UUID(ids["batch"])
+    async with engine.pools.transaction() as tx:
+        if not await _factor_accepted(engine, tx, batch_id):
+            return
+    after = 0
+    while True:
+        async with engine.pools.transaction() as tx:
+            batch = await store.lock_batch(tx, batch_id)
+            if batch is None or batch.complete:
+                return
+            items = await store.open_items(tx, batch_id, after, CHUNK)
+            if not items:
+                await _complete(engine, tx, batch_id)
+                return
+            await _judge_items(engine, tx, batch, items)
+            after = items[-1].ordinal
+        reach("asked")
+
+
+async def _complete(engine: Engine, tx: Tx, batch_id: UUID) -> None:
+    await store.complete_batch(tx, batch_id)
+    if await store.left_to_prepare(tx, batch_id) == 0:
+        await enqueue_send(tx, batch_id)
+    await store.close_batch(tx, batch_id, engine.clock())
+
+
+async def _factor_accepted(engine: Engine, tx: Tx, batch_id: UUID) -> bool:
+    batch = await store.lock_batch(tx, batch_id)
+    if batch is None or batch.closed_at is not None:
+        return False
+    if batch.accepted is not None:
+        return batch.accepted
+    at = engine.clock()
+    reason = await _factor_reason(engine, tx, batch, at)
+    if batch.step_up_id is not None:
+        await store.insert_step_up_verdict(tx, batch.step_up_id, not reason, reason, at)
+    await append(
+        tx,
+        None,
+        process="signer",
+        action="second-factor.accepted" if not reason else "second-factor.refused",
+        subject_kind="signature_batch",
+        subject_id=batch_id,
+        detail={"reason": reason, "account_id": str(batch.account_id)},
+        at=at,
+    )
+    if reason:
+        for freed in await store.end_open_items(tx, batch_id, "failed", _REASONS[reason], at):
+            if freed.number_id is not None:
+                await store.void_number(tx, freed.number_id, _REASONS[reason]["vi"], at)
+        await store.complete_batch(tx, batch_id)
+        await store.close_batch(tx, batch_id, at)
+    return not reason
+
+
+async def _factor_reason(engine: Engine, tx: Tx, batch: rows.Batch, at: datetime) -> str:
+    """Return why the second factor does not count, or an empty text; remember what was used or guessed."""
+    if batch.step_up_id is None or batch.response is None or batch.offered_at is None:
+        return "missing"
+    if batch.step_up_kind != "totp" or batch.step_up_account_id != batch.account_id:
+        return "missing"
+    if abs(batch.offered_at - batch.asked_at) > FACTOR_AGE:
+        return "other-digests"
+    if batch.digest != stepup.digest_of(await store.shown_digests(tx, batch.id)):
+        return "other-digests"
+    if not await store.account_holds_post(tx, batch, at):
+        return "no-right"
+    row = await store.lock_factor(tx, batch.account_id)
+    factor = None
+    if row is not None:
+        factor = stepup.Factor(
+            secret=engine.vault.open("second-factor", row.secret_sealed),
+            last_counter=row.last_counter,
+            failures=row.failures,
+            last_failure_at=row.last_failure_at,
+        )
+    judged = stepup.judge(factor, batch.response.decode("ascii", "replace"), offered_at=batch.offered_at)
+    if row is not None:
+        failed_at = batch.offered_at if judged.reason == "wrong" else row.last_failure_at
+        await store.save_factor(tx, row.id, judged.last_counter, judged.failures, failed_at)
+    return judged.reason
+
+
+async def _judge_items(engine: Engine, tx: Tx, batch: rows.Batch, items: Sequence[rows.OpenItem]) -> None:
+    at = engine.clock()
+    requests = await store.lock_requests(tx, [item.request_id for item in items], batch.post_id)
+    mandates: dict[UUID, list[Mandate]] = {}
+    certificates: dict[UUID | None, list[rows.Certificate]] = {}
+    passed: list[tuple[rows.OpenItem, rows.LockedRequest, rows.Certificate | None]] = []
+    for item in items:
+        request = requests[item.request_id]
+        if request.agency_id not in mandates:
+            mandates[request.agency_id] = await store.authority_rows(tx, batch.person_id, request.agency_id)
+        sealing = request.agency_id if request.role == "seal" else None
+        if sealing not in certificates:
+            person = None if sealing else batch.person_id
+            certificates[sealing] = await store.usable_certificates(tx, person, sealing, at)
+        certificate = choose_certificate(certificates[sealing], request)
+        fault = fault_of(request, item, batch, mandates[request.agency_id], certificate, at)
+        if fault is None:
+            passed.append((item, request, certificate))
+        else:
+            await store.end_item(tx, batch.id, item.request_id, "failed", fault, at)
+            if item.number_id is not None:
+                await store.void_number(tx, item.number_id, fault["vi"], at)
+    await _move(tx, batch, passed, at)
+
+
+async def _move(
+    tx: Tx,
+    batch: rows.Batch,
+    passed: Sequence[tuple[rows.OpenItem, rows.LockedRequest, rows.Certificate | None]],
+    at: datetime,
+) -> None:
+    turns = await store.queued_turns(tx, batch.lane, batch.person_id)
+    priorities = cutting.turns(len(passed), floor=turns.floor, own_last=turns.own_last, lane=batch.lane)
+    jobs: list[Job] = []
+    busy: set[UUID] = set()
+    for (item, request, certificate), priority in zip(passed, priorities, strict=True):
+        if not request.pdf_signature or certificate is None:
+            await store.record_approval(tx, request.id, batch.id, item.shown_sha256, at)
+            await store.end_item(tx, batch.id, request.id, "recorded", None, at)
+            continue
+        if request.document_id in busy:
+            await store.end_item(tx, batch.id, request.id, "failed", _BUSY, at)
+            continue
+        busy.add(request.document_id)
+        turn = cutting.turn_of(priority)
+        post_id = request.post_id or batch.post_id
+        await store.move_to_asked(tx, item, batch, certificate, post_id=post_id, turn=turn, at=at)
+        jobs.append(prepare_job(request.id, request.attempt, priority))
+    await enqueue_many(tx, jobs)
+
+
+def prepare_job(request_id: UUID, attempt: int, priority: int) -> Job:
+    """Return the job that prepares this attempt of a request."""
+    ids = {"request": str(request_id), "attempt": attempt}
+    return Job(kind=PREPARE, key=f"{request_id}:{attempt}", payload=ids, priority=priority)
+
+
+def choose_certificate(usable: Sequence[rows.Certificate], request: rows.LockedRequest) -> rows.Certificate | None:
+    """Return the certificate named at submission if it is still usable, else the newest bound one."""
+    named = next((c for c in usable if c.id == request.certificate_id), None)
+    return named or (usable[0] if usable else None)
+
+
+_BUSY: Final = detail(
+    "document-busy", "Văn bản đang được người khác ký; thử lại sau.", "Another signature of this document is under way."
+)
+
+
+def fault_of(
+    request: rows.LockedRequest,
+    item: rows.OpenItem,
+    batch: rows.Batch,
+    mandates: Sequence[Mandate],
+    certificate: rows.Certificate | None,
+    at: datetime,
+) -> Detail | None:
+    """Return why this item may not be signed, or None. Pure; the signer's own judgement, whatever the API thought."""
+    checks: tuple[tuple[bool, Detail], ...] = (
+        (request.state != "to_sign", detail("not-to-sign", "Văn bản không còn chờ ký.", "It no longer waits.")),
+        (request.chain_state != "open", detail("chain-closed", "Lượt trình ký đã kết thúc.", "The chain has ended.")),
+        (
+            request.head_sha256 != item.shown_sha256,
+            detail(
+                "digest-changed",
+                "Văn bản đã thay đổi sau khi hiển thị; mở lại để xem.",
+                "It changed after it was shown.",
+            ),
+        ),
+        (request.waits_for_others, detail("order", "Nhóm ký trước chưa ký xong.", "The group before has not signed.")),
+        (request.document_busy, _BUSY),
+        (
+            not _is_theirs(request, batch),
+            detail("not-yours", "Văn bản không chờ người này ký.", "It is another's to sign."),
+        ),
+        (
+            not has_authority(request, mandates, at),
+            detail("no-authority", "Không có thẩm quyền ký văn bản này lúc này.", "No authority to sign this now."),
+        ),
+        (
+            request.pdf_signature and certificate is None,
+            detail("no-certificate", "Chưa có chứng thư hợp lệ.", "There is no valid certificate."),
+        ),
+        *_seal_checks(request, item),
+    )
+    return next((why for failed, why in checks if failed), None)
+
+
+def _is_theirs(request: rows.LockedRequest, batch: rows.Batch) -> bool:
+    if request.role == "seal":
+        return request.agency_id == batch.agency_id and Role.CLERK in (request.post_roles or ())
+    return request.person_id == batch.person_id and request.post_id == batch.post_id
+
+
+def has_authority(request: rows.LockedRequest, mandates: Sequence[Mandate], at: datetime) -> bool:
+    """Tell whether a signatory's right to sign holds at this moment; other roles rest on their post."""
+    if request.role != "signatory":
+        return True
+    return any(
+        row.id == request.mandate_id and row.holds(at) and row.covers(request.act, request.procedure_code)
+        for row in mandates
+    )
+
+
+def _seal_checks(request: rows.LockedRequest, item: rows.OpenItem) -> tuple[tuple[bool, Detail], ...]:
+    if request.role != "seal":
+        return ()
+    return (
+        (
+            request.act in _NUMBERED and item.number_id is None,
+            detail("no-number", "Chưa cấp số cho văn bản.", "No number has been given."),
+        ),
+        (
+            request.act == "separate_annex" and request.main_state not in {"signed", "issued"},
+            detail("main-not-signed", "Văn bản chính chưa được ký.", "The main document is not signed."),
+        ),
+        (
+            request.act in {"copy", "digitised_paper"} and not request.certifying_decision,
+            detail("no-decision", "Chưa có quyết định chứng thực.", "No certifying decision is recorded."),
+        ),
+    )

@@ -1,0 +1,196 @@
+"""Ask the holders where their transactions stand, and turn what they say into values: one poller per holder."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+import structlog
+
+import signing
+from api.failpoints import reach
+from api.jobs.queue import Job, enqueue_many
+from api.jobs.runner import JobContext
+from api.signatures import cutting
+from api.signatures.engine import rows, store
+from api.signatures.engine.context import FINISH, Engine, detail, give_back, move_on, set_aside
+from api.signatures.engine.sending import refuse, send_rest, start
+from signing.contract import Der, Outcome
+from signing.errors import HolderRefused, SigningError, ValueMismatch
+
+_log: Final = structlog.get_logger("signer.poll")
+
+IDLE_S: Final = 0.2
+AT_ONCE: Final = 20
+TIME_LIMIT_S: Final = 20.0
+LOST_AFTER: Final = timedelta(seconds=30)
+"""If the process dies while asking, the transaction is looked at again after this."""
+SILENCE_GRACE: Final = timedelta(minutes=2)
+"""How long after its window a transaction that the holder still calls waiting is believed in."""
+
+
+def next_interval(polls: int) -> timedelta:
+    """Return the pause before the next look: quick at first, every 5 s in the end (holders ask for 3 to 10 s)."""
+    return timedelta(seconds=min(5.0, 0.25 * 2 ** min(polls, 5)))
+
+
+async def run(engine: Engine, holder: str, stopping: asyncio.Event) -> None:
+    """Poll one holder until stopped; a failure is logged and the next round goes on."""
+    kick = engine.kicks.setdefault(holder, asyncio.Event())
+    while not stopping.is_set():
+        try:
+            busy = await look(engine, holder)
+        except Exception:  # noqa: BLE001 - nothing may end the poller; the rows are looked at again
+            _log.exception("poll_round_failed", holder=holder)
+            busy = False
+        if not busy:
+            try:
+                await asyncio.wait_for(kick.wait(), IDLE_S)
+            except TimeoutError:
+                continue
+            kick.clear()
+
+
+async def look(engine: Engine, holder: str) -> bool:
+    """Take the transactions that are due and ask for each; return whether there were any."""
+    at = engine.clock()
+    async with engine.pools.transaction() as tx:
+        due = await store.claim_transactions(tx, holder, at, at + LOST_AFTER, AT_ONCE)
+    await asyncio.gather(*(_ask(engine, transaction) for transaction in due))
+    return bool(due)
+
+
+async def _ask(engine: Engine, transaction: rows.Transaction) -> None:
+    holder = engine.holders[transaction.holder]
+    try:
+        async with asyncio.timeout(TIME_LIMIT_S):
+            outcome = await holder.poll(transaction.id)
+    except (SigningError, TimeoutError) as error:
+        _log.warning("holder_does_not_answer", holder=transaction.holder, error=type(error).__name__)
+        await _look_again(engine, transaction)
+        return
+    await settle(engine, transaction, outcome, "poll")
+
+
+async def _look_again(engine: Engine, transaction: rows.Transaction) -> None:
+    async with engine.pools.transaction() as tx:
+        await store.next_poll(tx, transaction.id, engine.clock() + next_interval(transaction.polls))
+
+
+async def settle(engine: Engine, transaction: rows.Transaction, outcome: Outcome, source: str) -> str:
+    """Act on what a holder says of a transaction; return what became of it. Safe to repeat."""
+    at = engine.clock()
+    if transaction.state == "ended":
+        return "after-the-end"
+    if outcome.state == "signed":
+        await _take_values(engine, transaction, outcome.values, source)
+        return "signed"
+    if outcome.state == "unknown":
+        return await _not_known(engine, transaction, at)
+    if outcome.state == "waiting":
+        if at > transaction.expires_at + SILENCE_GRACE:
+            await refuse(engine, transaction, _EXPIRED, outcome="expired")
+            return "expired"
+        await _look_again(engine, transaction)
+        return "waiting"
+    why = {"expired": _EXPIRED, "refused": _REFUSED, "failed": _FAILED}[outcome.state]
+    await refuse(engine, transaction, why, outcome=outcome.state)
+    return outcome.state
+
+
+_EXPIRED: Final = detail("not-confirmed", "Chưa xác nhận trong thời hạn.", "It was not confirmed in time.")
+_REFUSED: Final = detail(
+    "refused-at-holder", "Người ký đã từ chối trên ứng dụng ký.", "It was refused at the key holder."
+)
+_FAILED: Final = detail("holder-failed", "Nơi giữ khóa báo lỗi.", "The key holder reported an error.")
+_NO_VALUE: Final = detail("no-value", "Nơi giữ khóa không trả chữ ký cho văn bản này.", "No value came back for it.")
+
+
+async def _not_known(engine: Engine, transaction: rows.Transaction, at: datetime) -> str:
+    """Sign the same hashes again, counted, since the holder never saw them; past the window, return them to the list."""
+    if at > transaction.expires_at:
+        await refuse(engine, transaction, _EXPIRED, outcome="expired")
+        return "expired"
+    async with engine.pools.transaction() as tx:
+        for item in await store.items_of_transaction(tx, transaction.id):
+            if item.state == "sent":
+                await store.insert_key_use(tx, item.id, item.attempt, item.tbs_sha256, transaction, at)
+    await start(engine, transaction)
+    return "started-again"
+
+
+async def _take_values(engine: Engine, transaction: rows.Transaction, values: Mapping[str, bytes], source: str) -> None:
+    async with engine.pools.reading() as connection:
+        items = await store.items_of_transaction(connection, transaction.id)
+    waiting = [item for item in items if item.state == "sent"]
+    unfit = await asyncio.to_thread(_unfit, waiting, values)
+    reach("value")
+    at = engine.clock()
+    async with engine.pools.transaction() as tx:
+        if await store.end_transaction(tx, transaction.id, "signed", at) is None:
+            return
+        jobs: list[Job] = []
+        for item in waiting:
+            value = values.get(str(item.id))
+            if value is None:
+                await give_back(tx, transaction.batch_id, item.id, item.number_id, "failed", _NO_VALUE, at)
+            elif item.id in unfit:
+                why = {**unfit[item.id], "value": value.hex()}
+                await set_aside(tx, transaction.batch_id, item.id, item.number_id, why, at)
+            else:
+                await store.insert_value(tx, item.id, item.attempt, value, source, at)
+                if await store.move_to_value_received(tx, item.id, item.attempt, at):
+                    jobs.append(finish_job(item.id, item.attempt, item.lane, item.turn))
+        await enqueue_many(tx, jobs)
+        await send_rest(tx, transaction.batch_id)
+        await move_on(tx, transaction.batch_id, at)
+    reach("value-received")
+
+
+def finish_job(request_id: UUID, attempt: int, lane: str, turn: int) -> Job:
+    """Return the job that embeds the value of this attempt; it keeps its item's turn."""
+    priority = cutting.COUNTER_LANE - turn if lane == "counter" else -turn
+    ids = {"request": str(request_id), "attempt": attempt}
+    return Job(kind=FINISH, key=f"{request_id}:{attempt}", payload=ids, priority=priority)
+
+
+def _unfit(items: list[rows.SentItem], values: Mapping[str, bytes]) -> dict[UUID, dict[str, str]]:
+    """Return, by request, why a value does not fit its certificate and attributes; runs in a thread."""
+    found: dict[UUID, dict[str, str]] = {}
+    for item in items:
+        value = values.get(str(item.id))
+        if value is None:
+            continue
+        try:
+            signing.check_value(Der(item.certificate), item.signed_attrs, item.mechanism, value)
+        except ValueMismatch as error:
+            found[item.id] = {"code": error.code, "vi": error.vi, "en": error.en}
+    return found
+
+
+async def answer(engine: Engine, _context: JobContext, ids: dict[str, Any]) -> None:
+    """Handle a `signatures.answer` job: judge what came by webhook, once."""
+    answer_id = UUID(ids["answer"])
+    async with engine.pools.reading() as connection:
+        row = await store.answer(connection, answer_id)
+    if row is None or row.verdict is not None:
+        return
+    verdict = await _judge_answer(engine, row)
+    async with engine.pools.transaction() as tx:
+        await store.insert_answer_verdict(tx, row.id, verdict, engine.clock())
+
+
+async def _judge_answer(engine: Engine, row: rows.Answer) -> str:
+    holder = engine.holders.get(row.holder)
+    if holder is None:
+        return "no-such-holder"
+    try:
+        outcome = holder.read_webhook(row.headers, row.body)
+    except HolderRefused:
+        return "not-authentic"
+    async with engine.pools.reading() as connection:
+        transaction = await store.transaction(connection, outcome.transaction_id)
+    if transaction is None or transaction.holder != row.holder:
+        return "no-such-transaction"
+    return await settle(engine, transaction, outcome, "webhook")

@@ -1,0 +1,91 @@
+"""Prepare one signature, once its person has acted: fix the bytes to be signed (transaction 2)."""
+
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+
+import signing
+from api.failpoints import reach
+from api.jobs.runner import JobContext
+from api.kernel import Sha256
+from api.signatures.engine import rows, stamp, store
+from api.signatures.engine.context import Engine, detail, give_back, move_on, set_aside
+from api.signatures.engine.store import Detail
+from signing.contract import Der, FieldPlan, Prepared, PrepareOrder
+from signing.contract import Sha256 as BaseSha256
+from signing.errors import Crashed, SigningError, TimedOut
+
+TIME_LIMIT_S: Final = 60.0
+
+
+async def prepare(engine: Engine, _context: JobContext, ids: dict[str, Any]) -> None:
+    """Handle a `signatures.prepare` job; a repetition finds the request moved on and does nothing."""
+    request_id, attempt = UUID(ids["request"]), int(ids["attempt"])
+    async with engine.pools.reading() as connection:
+        work = await store.to_prepare(connection, request_id)
+    if work is None or work.state != "asked" or work.attempt != attempt:
+        return
+    at = engine.clock()
+    why, outcome = _not_now(work, at)
+    if why is not None:
+        async with engine.pools.transaction() as tx:
+            await give_back(tx, work.batch_id, work.id, work.number_id, outcome, why, at)
+            await move_on(tx, work.batch_id, at)
+        return
+    try:
+        base = await engine.blobs.local_path(Sha256(work.head_sha256))
+        prepared: Prepared = await engine.workshop.run(
+            signing.prepare, order_for(work, str(base), at), timeout_s=TIME_LIMIT_S
+        )
+    except (TimedOut, Crashed):
+        raise
+    except SigningError as error:
+        async with engine.pools.transaction() as tx:
+            await set_aside(tx, work.batch_id, work.id, work.number_id, detail(error.code, error.vi, error.en), at)
+            await move_on(tx, work.batch_id, at)
+        return
+    reach("prepared-in-memory")
+    async with engine.pools.transaction() as tx:
+        new_attempt = await store.move_to_prepared(tx, work.id, work.attempt, at)
+        if new_attempt is None:
+            return
+        await store.insert_preparation(tx, work.id, new_attempt, prepared, work.certificate_id)
+        await move_on(tx, work.batch_id, at)
+    reach("prepared")
+
+
+def _not_now(work: rows.ToPrepare, at: datetime) -> tuple[Detail | None, str]:
+    """Return why this may not be prepared any more, with the outcome of its item."""
+    if at >= work.authorised_until:
+        return detail(
+            "authorisation-ended", "Quá nửa đêm, cần ký lại.", "The authorisation ended at midnight."
+        ), "expired"
+    if work.head_sha256 != work.shown_sha256:
+        return detail(
+            "digest-changed", "Văn bản đã thay đổi sau khi hiển thị.", "It changed after it was shown."
+        ), "failed"
+    if work.revoked_at is not None or work.not_after <= at:
+        return detail("no-certificate", "Chưa có chứng thư hợp lệ.", "There is no valid certificate."), "failed"
+    if work.number_id is not None and work.number_document_id != work.document_id:
+        return detail(
+            "number-elsewhere", "Số đã cấp cho văn bản khác.", "The number belongs to another document."
+        ), "failed"
+    return None, ""
+
+
+def order_for(work: rows.ToPrepare, base: str, at: datetime) -> PrepareOrder:
+    """Return the order for the signing core; time, zone and all texts are explicit in it."""
+    return PrepareOrder(
+        base=base,
+        base_sha256=BaseSha256(work.head_sha256),
+        field=work.field,
+        certificate=Der(work.certificate),
+        chain=tuple(Der(der) for der in work.chain),
+        appearance=stamp.appearance(work, at),
+        at=at,
+        mechanism=work.mechanism,
+        plan=msgspec.convert(work.plan, FieldPlan, strict=False),
+        fills=stamp.fills(work),
+    )

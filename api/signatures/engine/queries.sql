@@ -1,0 +1,405 @@
+-- name: lock_batch
+-- A ticket, locked for one step of the signer; the verdict on its second factor beside it.
+SELECT batch.id, batch.account_id, batch.person_id, batch.post_id, batch.agency_id, batch.lane, batch.complete, batch.asked_at,
+       batch.authorised_until, batch.closed_at, batch.item_count, step_up.id AS step_up_id, step_up.kind AS step_up_kind,
+       step_up.account_id AS step_up_account_id, step_up.response, step_up.digest, step_up.offered_at,
+       step_up_verdict.accepted
+  FROM signature_batch batch
+  LEFT JOIN step_up ON step_up.batch_id = batch.id
+  LEFT JOIN step_up_verdict ON step_up_verdict.step_up_id = step_up.id
+ WHERE batch.id = $1
+   FOR UPDATE OF batch;
+
+-- name: account_holds_post
+-- Whether the account is active, belongs to the person, and the person holds the post now.
+SELECT EXISTS (
+        SELECT 1
+          FROM account
+          JOIN post_holding ON post_holding.person_id = account.person_id AND post_holding.post_id = $3
+           AND post_holding.valid_from <= $5 AND (post_holding.valid_to IS NULL OR post_holding.valid_to > $5)
+          JOIN post ON post.id = post_holding.post_id AND post.agency_id = $4
+         WHERE account.id = $1 AND account.person_id = $2 AND account.state = 'active');
+
+-- name: lock_factor
+-- The TOTP factor of an account with the signer's own guess counter.
+SELECT id, key_id, secret_sealed, last_counter, failures, last_failure_at
+  FROM second_factor
+ WHERE account_id = $1 AND kind = 'totp' AND revoked_at IS NULL
+   FOR UPDATE;
+
+-- name: save_factor
+-- Remember the counter used, or the wrong guess.
+UPDATE second_factor SET last_counter = $2, failures = $3, last_failure_at = $4 WHERE id = $1;
+
+-- name: insert_step_up_verdict
+-- The judgement of a second factor, once.
+INSERT INTO step_up_verdict (step_up_id, accepted, reason, judged_at) VALUES ($1, $2, $3, $4)
+ON CONFLICT (step_up_id) DO NOTHING;
+
+-- name: shown_digests
+-- All digests that a ticket covers.
+SELECT shown_sha256 FROM batch_item WHERE batch_id = $1;
+
+-- name: open_items
+-- The next items of a ticket that nobody has judged yet, in order.
+SELECT item.ordinal, item.request_id, item.shown_sha256, item.number_id
+  FROM batch_item item
+  JOIN signature_request request ON request.id = item.request_id
+ WHERE item.batch_id = $1 AND item.outcome IS NULL AND request.batch_id IS DISTINCT FROM item.batch_id
+   AND item.ordinal > $2
+ ORDER BY item.ordinal
+ LIMIT $3;
+
+-- name: lock_requests
+-- Requests with everything the signer decides by, locked in the order of their ids.
+SELECT request.id, request.state, request.role, request.pdf_signature, request.act, request.person_id, request.post_id, request.agency_id,
+       request.mandate_id, request.document_id, request.dossier_id, request.result_id, request.chain_id, request.certificate_id,
+       request.attempt, request.lane, request.field, request.group_no,
+       document.head_sha256, document.certifying_decision, chain.state AS chain_state, dossier.procedure_code,
+       dossier.step_agency_id, post.roles AS post_roles,
+       EXISTS (SELECT 1 FROM signature_request before WHERE before.chain_id = request.chain_id
+                  AND before.group_no < request.group_no AND before.state <> 'recorded') AS waits_for_others,
+       EXISTS (SELECT 1 FROM signature_request other WHERE other.document_id = request.document_id AND other.id <> request.id
+                  AND other.state IN ('asked', 'prepared', 'sent', 'value_received')) AS document_busy,
+       (SELECT main_result.state FROM document main JOIN result main_result ON main_result.id = main.result_id
+         WHERE main.id = document.main_document_id) AS main_state
+  FROM signature_request request
+  JOIN chain ON chain.id = request.chain_id
+  JOIN document ON document.id = request.document_id
+  JOIN dossier ON dossier.id = request.dossier_id
+  LEFT JOIN post ON post.id = $2
+ WHERE request.id = ANY ($1::uuid[])
+ ORDER BY request.id
+   FOR UPDATE OF request;
+
+-- name: authority_rows
+-- The rows on which a person's right to sign at an agency may rest.
+SELECT id, kind, capacity, person_id, post_id, agency_id, acts, procedure_codes, title_lines, legal_basis, valid_from, valid_to, revoked_at
+  FROM mandate
+ WHERE person_id = $1 AND agency_id = $2;
+
+-- name: usable_certificates
+-- Certificates of a person, or of an organisation, that are valid at this moment, newest binding first.
+SELECT id, serial, holder, credential_id, mechanism, class, not_after
+  FROM certificate
+ WHERE (person_id = $1 OR agency_id = $2) AND revoked_at IS NULL AND not_before <= $3 AND not_after > $3
+ ORDER BY bound_at DESC, id;
+
+-- name: move_to_asked
+-- The person has acted: the request belongs to this ticket, with the certificate that will sign.
+UPDATE signature_request
+   SET state = 'asked', batch_id = $2, shown_sha256 = $3, number_id = $4, certificate_id = $5, certificate_serial = $6,
+       holder = $7, person_id = $8, post_id = $9, lane = $10, state_at = $11, deadline_at = $12, turn = $13, error = NULL, transaction_id = NULL,
+       version = version + 1
+ WHERE id = $1 AND state = 'to_sign';
+
+-- name: record_approval
+-- An approval bound to the hash of the revision (ký nháy without a PDF signature): recorded at once.
+UPDATE signature_request
+   SET state = 'recorded', batch_id = $2, shown_sha256 = $3, state_at = $4, recorded_at = $4, recorded_sha256 = $3, version = version + 1
+ WHERE id = $1 AND state = 'to_sign';
+
+-- name: end_item
+-- The terminal result of one item of a ticket.
+UPDATE batch_item SET outcome = $3, detail = $4, ended_at = $5 WHERE batch_id = $1 AND request_id = $2 AND outcome IS NULL;
+
+-- name: end_open_items
+-- End every item of a ticket that has no result yet.
+UPDATE batch_item SET outcome = $2, detail = $3, ended_at = $4 WHERE batch_id = $1 AND outcome IS NULL RETURNING request_id, number_id;
+
+-- name: complete_batch
+-- Every item of the ticket has been judged.
+UPDATE signature_batch SET complete = true WHERE id = $1;
+
+-- name: close_batch
+-- The ticket is done when no item is open; says whether this call closed it.
+UPDATE signature_batch batch
+   SET closed_at = $2
+ WHERE id = $1 AND closed_at IS NULL AND complete
+   AND NOT EXISTS (SELECT 1 FROM batch_item item WHERE item.batch_id = batch.id AND item.outcome IS NULL)
+RETURNING id;
+
+-- name: left_to_prepare
+-- How many items of a ticket are still to be prepared.
+SELECT count(*) FROM signature_request WHERE batch_id = $1 AND state = 'asked';
+
+-- name: to_prepare
+-- Everything one preparation needs, in one statement.
+SELECT request.id, request.state, request.attempt, request.turn, request.role, request.field, request.act, request.batch_id, request.document_id,
+       request.person_id, request.post_id, request.agency_id, request.mandate_id, request.title_lines, request.number_id, request.shown_sha256,
+       chain.plan, chain.mark, document.head_sha256, document.certifying_decision, dossier.procedure_code,
+       certificate.id AS certificate_id, certificate.certificate, certificate.chain, certificate.mechanism, certificate.image_png,
+       certificate.revoked_at, certificate.not_after, certificate.class,
+       number.text AS number_text, number.day AS number_day, number.document_id AS number_document_id, batch.authorised_until, batch.lane,
+       agency.name AS agency_name, draft.origin = 'rendered' AS printed_places, official.display_name AS person_name
+  FROM signature_request request
+  JOIN chain ON chain.id = request.chain_id
+  JOIN revision draft ON draft.id = chain.draft_revision_id
+  LEFT JOIN official ON official.person_id = request.person_id
+  JOIN document ON document.id = request.document_id
+  JOIN dossier ON dossier.id = request.dossier_id
+  JOIN certificate ON certificate.id = request.certificate_id
+  JOIN signature_batch batch ON batch.id = request.batch_id
+  JOIN agency ON agency.id = request.agency_id
+  LEFT JOIN number ON number.id = request.number_id
+ WHERE request.id = $1;
+
+-- name: move_to_prepared
+-- Transaction 2: the bytes to be signed are fixed; a second preparation of the same attempt finds nothing to move.
+UPDATE signature_request
+   SET state = 'prepared', attempt = attempt + 1, state_at = $3, version = version + 1
+ WHERE id = $1 AND state = 'asked' AND attempt = $2
+RETURNING attempt;
+
+-- name: insert_preparation
+-- What survives the wait.
+INSERT INTO preparation (request_id, attempt, base_sha256, base_size, increment, document_digest, reserved_start, reserved_end,
+       signed_attrs, tbs_sha256, certificate_id, mechanism, prepared_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13);
+
+-- name: prepared_of_batch
+-- What is ready to leave for the holders, in order.
+SELECT request.id, request.attempt, request.holder, request.person_id, request.agency_id, request.role, request.mandate_id, request.act,
+       request.post_id, request.number_id, preparation.tbs_sha256, preparation.prepared_at, preparation.mechanism, certificate.credential_id, certificate.id AS certificate_id,
+       certificate.revoked_at, certificate.not_after, dossier.code AS dossier_code, dossier.procedure_code, document.title, item.ordinal,
+       batch.authorised_until, key_holder.hashes_per_authorisation, key_holder.window_s, key_holder.parallel_limit
+  FROM signature_request request
+  JOIN preparation ON preparation.request_id = request.id AND preparation.attempt = request.attempt
+  JOIN certificate ON certificate.id = request.certificate_id
+  JOIN dossier ON dossier.id = request.dossier_id
+  JOIN document ON document.id = request.document_id
+  JOIN signature_batch batch ON batch.id = request.batch_id
+  JOIN batch_item item ON item.batch_id = request.batch_id AND item.request_id = request.id
+  JOIN key_holder ON key_holder.name = request.holder
+ WHERE request.batch_id = $1 AND request.state = 'prepared'
+ ORDER BY item.ordinal
+   FOR UPDATE OF request;
+
+-- name: transactions_under_way
+-- How many confirmations a holder is waiting for from one person.
+SELECT count(*) FROM holder_transaction WHERE holder = $1 AND person_id = $2 AND state <> 'ended';
+
+-- name: back_to_asked
+-- A preparation that must not leave is made anew.
+UPDATE signature_request SET state = 'asked', state_at = $2, version = version + 1
+ WHERE id = $1 AND state IN ('prepared', 'value_received');
+
+-- name: back_to_list
+-- What was not signed returns to the list.
+UPDATE signature_request
+   SET state = 'to_sign', state_at = $2, error = $3, number_id = NULL, deadline_at = NULL, transaction_id = NULL, version = version + 1
+ WHERE id = $1 AND state IN ('asked', 'prepared', 'sent', 'value_received')
+RETURNING batch_id, state;
+
+-- name: quarantine
+-- A request that failed is kept with its evidence until a person has looked.
+UPDATE signature_request SET state = 'failed', state_at = $2, error = $3, version = version + 1
+ WHERE id = $1 AND state IN ('asked', 'prepared', 'sent', 'value_received')
+RETURNING batch_id, number_id;
+
+-- name: insert_transaction
+-- One authorisation that is about to be asked of a holder.
+INSERT INTO holder_transaction (id, holder, batch_id, credential_id, person_id, state, item_count, started_at, expires_at, poll_at)
+VALUES ($1, $2, $3, $4, $5, 'starting', $6, $7, $8, $9);
+
+-- name: insert_key_use
+-- The intent to use the key, committed before the use.
+INSERT INTO key_use (request_id, attempt, use_no, tbs_sha256, holder, credential_id, transaction_id, at)
+SELECT $1, $2, 1 + coalesce(max(use_no), 0), $3, $4, $5, $6, $7 FROM key_use WHERE request_id = $1 AND attempt = $2
+RETURNING use_no;
+
+-- name: move_to_sent
+-- The hash may leave now.
+UPDATE signature_request SET state = 'sent', transaction_id = $2, state_at = $3, deadline_at = $4, version = version + 1
+ WHERE id = $1 AND state = 'prepared';
+
+-- name: transaction_started
+-- The holder has taken the order.
+UPDATE holder_transaction SET state = 'waiting', poll_at = $2 WHERE id = $1 AND state = 'starting';
+
+-- name: claim_transactions
+-- What one poller looks at next; the row's next look is moved ahead, so nobody else takes it meanwhile and a crash only costs a wait.
+UPDATE holder_transaction
+   SET poll_at = $3, polls = polls + 1
+ WHERE id IN (SELECT id FROM holder_transaction
+               WHERE holder = $1 AND state <> 'ended' AND poll_at <= $2
+               ORDER BY poll_at
+               LIMIT $4
+                 FOR UPDATE SKIP LOCKED)
+RETURNING id, holder, batch_id, credential_id, person_id, state, started_at, expires_at, polls;
+
+-- name: next_poll
+-- Look again at this time.
+UPDATE holder_transaction SET poll_at = $2 WHERE id = $1 AND state <> 'ended';
+
+-- name: end_transaction
+-- The holder has said its last word; says whether this call ended it.
+UPDATE holder_transaction SET state = 'ended', outcome = $2, ended_at = $3 WHERE id = $1 AND state <> 'ended' RETURNING batch_id;
+
+-- name: transaction
+-- One transaction as it stands.
+SELECT id, holder, batch_id, credential_id, person_id, state, started_at, expires_at, polls FROM holder_transaction WHERE id = $1;
+
+-- name: items_of_transaction
+-- The hashes of a transaction with what a value must fit.
+SELECT request.id, request.attempt, request.state, preparation.tbs_sha256, preparation.signed_attrs, preparation.mechanism,
+       certificate.certificate, dossier.code AS dossier_code, document.title, request.lane, request.turn, request.number_id
+  FROM signature_request request
+  JOIN preparation ON preparation.request_id = request.id AND preparation.attempt = request.attempt
+  JOIN certificate ON certificate.id = preparation.certificate_id
+  JOIN document ON document.id = request.document_id
+  JOIN dossier ON dossier.id = request.dossier_id
+  JOIN signature_batch batch ON batch.id = request.batch_id
+ WHERE request.transaction_id = $1
+ ORDER BY request.id;
+
+-- name: insert_value
+-- At most one value per intent.
+INSERT INTO signature_value (request_id, attempt, value, source, received_at) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (request_id, attempt) DO NOTHING;
+
+-- name: move_to_value_received
+-- A value that fits is committed.
+UPDATE signature_request SET state = 'value_received', state_at = $3, version = version + 1
+ WHERE id = $1 AND attempt = $2 AND state = 'sent'
+RETURNING id;
+
+-- name: to_finish
+-- Everything that finishing one signature needs, in one statement.
+SELECT request.id, request.state, request.attempt, request.role, request.field, request.batch_id, request.document_id, request.dossier_id, request.result_id,
+       request.chain_id, request.person_id, request.post_id, request.agency_id, request.act, request.mandate_id, request.group_no, request.number_id,
+       preparation.base_sha256, preparation.base_size, preparation.increment, preparation.document_digest, preparation.reserved_start,
+       preparation.reserved_end, preparation.signed_attrs, preparation.tbs_sha256, preparation.mechanism, preparation.prepared_at,
+       certificate.certificate, certificate.chain, signature_value.value, dossier.procedure_code, batch.account_id, batch.post_id AS actor_post_id,
+       batch.agency_id AS actor_agency_id, batch.person_id AS actor_person_id, batch.trace_id
+  FROM signature_request request
+  JOIN preparation ON preparation.request_id = request.id AND preparation.attempt = request.attempt
+  JOIN signature_value ON signature_value.request_id = request.id AND signature_value.attempt = request.attempt
+  JOIN certificate ON certificate.id = preparation.certificate_id
+  JOIN dossier ON dossier.id = request.dossier_id
+  JOIN signature_batch batch ON batch.id = request.batch_id
+ WHERE request.id = $1;
+
+-- name: lock_dossier
+-- The dossier first, so that every writer takes its locks in one order.
+SELECT id FROM dossier WHERE id = $1 FOR UPDATE;
+
+-- name: insert_signed_blob
+-- The signed file, already on disk.
+INSERT INTO blob (sha256, size, media_type, stored_at) VALUES ($1, $2, 'application/pdf', $3) ON CONFLICT (sha256) DO NOTHING;
+
+-- name: insert_signed_revision
+-- The signed revision; the unique index on its request lets this happen once.
+INSERT INTO revision (document_id, ordinal, sha256, base_sha256, origin, reason, author_account_id, request_id, verdict, created_at)
+SELECT $1, 1 + coalesce(max(ordinal), 0), $2, $3, $4, $5, $6, $7, $8, $9 FROM revision WHERE document_id = $1
+RETURNING id;
+
+-- name: move_head
+-- The document's head moves only from the base that was signed.
+UPDATE document SET head_revision_id = $3, head_sha256 = $4, version = version + 1 WHERE id = $1 AND head_sha256 = $2 RETURNING id;
+
+-- name: move_to_recorded
+-- The request is recorded only from the attempt whose value was embedded.
+UPDATE signature_request
+   SET state = 'recorded', recorded_at = $3, recorded_sha256 = $4, state_at = $3, version = version + 1
+ WHERE id = $1 AND attempt = $2 AND state = 'value_received'
+RETURNING id;
+
+-- name: left_in_chain
+-- How many requests of a chain are not recorded, and how many of those are persons' signatures.
+SELECT count(*) AS requests, count(*) FILTER (WHERE role <> 'seal') AS persons
+  FROM signature_request
+ WHERE chain_id = $1 AND state <> 'recorded';
+
+-- name: chain_done
+-- Every request of the chain is recorded.
+UPDATE chain SET state = 'done', closed_at = $2 WHERE id = $1 AND state = 'open' RETURNING id;
+
+-- name: use_number
+-- The number that the seal's revision carries is used.
+UPDATE number SET state = 'used', settled_at = $2, request_id = $3 WHERE id = $1 AND state = 'reserved' RETURNING id;
+
+-- name: void_number
+-- A reserved number that was not used is void with a reason; the register shows it.
+UPDATE number SET state = 'void', reason = $2, settled_at = $3 WHERE id = $1 AND state = 'reserved' RETURNING id;
+
+-- name: result_signed
+-- All persons have signed.
+UPDATE result SET state = 'signed', version = version + 1 WHERE id = $1 AND state = 'in_signing' RETURNING id;
+
+-- name: result_issued
+-- The seal is recorded on every document of the result.
+UPDATE result
+   SET state = 'issued', effect = 'in_force', issued_at = $2, version = version + 1
+ WHERE id = $1 AND state IN ('in_signing', 'signed')
+   AND NOT EXISTS (SELECT 1 FROM document WHERE document.result_id = result.id
+                     AND NOT EXISTS (SELECT 1 FROM chain WHERE chain.document_id = document.id AND chain.state = 'done'))
+RETURNING id;
+
+-- name: insert_effect
+-- The result is in force from now.
+INSERT INTO result_effect (result_id, ordinal, effect, at, legal_basis, by_account_id)
+SELECT $1, 1 + coalesce(max(ordinal), 0), 'in_force', $2, $3, $4 FROM result_effect WHERE result_id = $1;
+
+-- name: stuck_requests
+-- Open requests that have not moved for a while, oldest first: nothing passes its deadline unseen.
+SELECT id, state, attempt, batch_id, state_at, deadline_at, lane, number_id
+  FROM signature_request
+ WHERE state IN ('asked', 'prepared', 'value_received') AND state_at < $1
+ ORDER BY state_at
+ LIMIT $2;
+
+-- name: stuck_batches
+-- Tickets that nobody has finished judging.
+SELECT id FROM signature_batch WHERE NOT complete AND asked_at < $1 ORDER BY asked_at LIMIT $2;
+
+-- name: parked_work
+-- Work of this slice that was parked and whose request is still open.
+SELECT job_claim.key, job_claim.reason, request.id, request.attempt, request.batch_id, request.number_id
+  FROM job_claim
+  JOIN signature_request request ON request.id = split_part(job_claim.key, ':', 2)::uuid
+ WHERE job_claim.parked_at IS NOT NULL AND job_claim.kind IN ('signatures.prepare', 'signatures.finish')
+   AND request.state IN ('asked', 'value_received')
+   AND request.attempt = split_part(job_claim.key, ':', 3)::integer
+ LIMIT $1;
+
+-- name: release_failed
+-- A failed request that a person has looked at returns to the list.
+UPDATE signature_request SET state = 'to_sign', state_at = $2, error = NULL, number_id = NULL, version = version + 1
+ WHERE id = $1 AND state = 'failed';
+
+-- name: closable_batches
+-- Tickets whose every item has ended but which are still open.
+SELECT batch.id
+  FROM signature_batch batch
+ WHERE batch.closed_at IS NULL AND batch.complete
+   AND NOT EXISTS (SELECT 1 FROM batch_item WHERE batch_item.batch_id = batch.id AND batch_item.outcome IS NULL)
+ LIMIT $1;
+
+-- name: queued_turns
+-- The turn now being served in a lane, and the last one of this person: what fair shares are computed from.
+SELECT coalesce(min(request.turn), 0) AS floor, max(request.turn) FILTER (WHERE batch.person_id = $2) AS own_last
+  FROM signature_request request
+  JOIN signature_batch batch ON batch.id = request.batch_id
+ WHERE request.state = 'asked' AND request.lane = $1;
+
+-- name: declare_holder
+-- What a key holder declares of itself.
+INSERT INTO key_holder (name, kind, hashes_per_authorisation, window_s, parallel_limit, shows_document_names, certificate_class, asks_person,
+       development, declared_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+ON CONFLICT (name) DO UPDATE SET kind = excluded.kind, hashes_per_authorisation = excluded.hashes_per_authorisation,
+       window_s = excluded.window_s, parallel_limit = excluded.parallel_limit, shows_document_names = excluded.shows_document_names,
+       certificate_class = excluded.certificate_class, asks_person = excluded.asks_person, development = excluded.development,
+       declared_at = excluded.declared_at;
+
+-- name: answer
+-- One answer from outside with its judgement, if any.
+SELECT answer.id, answer.holder, answer.transaction_id, answer.body, answer.headers, answer_verdict.verdict
+  FROM signature_answer answer
+  LEFT JOIN answer_verdict ON answer_verdict.answer_id = answer.id
+ WHERE answer.id = $1;
+
+-- name: insert_answer_verdict
+-- The judgement of an answer, once.
+INSERT INTO answer_verdict (answer_id, verdict, judged_at) VALUES ($1, $2, $3) ON CONFLICT (answer_id) DO NOTHING;

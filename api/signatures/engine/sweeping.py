@@ -1,0 +1,88 @@
+"""Nothing passes its deadline unseen: ask again, expire, or raise it to a person. Every sweep is safe to repeat."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any, Final
+from uuid import UUID
+
+import structlog
+from prometheus_client import Counter
+
+from api.db.pools import Tx
+from api.jobs.queue import enqueue, enqueue_many
+from api.jobs.runner import JobContext
+from api.signatures.engine import rows, store
+from api.signatures.engine.context import JUDGE, Engine, detail, enqueue_send, give_back, move_on, set_aside
+from api.signatures.engine.judging import prepare_job
+from api.signatures.engine.polling import finish_job
+
+_log: Final = structlog.get_logger("signer.sweep")
+_SWEPT: Final = Counter("motcua_signatures_swept", "Requests that the sweep moved, by what it did.", ["what"])
+
+EVERY_S: Final = 5.0
+JUDGED_WITHIN: Final = timedelta(seconds=20)
+MOVED_WITHIN: Final = timedelta(seconds=30)
+AT_ONCE: Final = 200
+
+
+async def run(engine: Engine, stopping: asyncio.Event) -> None:
+    """Sweep until stopped."""
+    while not stopping.is_set():
+        try:
+            await sweep(engine)
+        except Exception:  # noqa: BLE001 - the next sweep looks at the same rows again
+            _log.exception("sweep_failed")
+        try:
+            await asyncio.wait_for(stopping.wait(), EVERY_S)
+        except TimeoutError:
+            continue
+
+
+async def sweep(engine: Engine) -> None:
+    """Look once at everything that stands still."""
+    at = engine.clock()
+    async with engine.pools.transaction() as tx:
+        for batch_id in await store.stuck_batches(tx, at - JUDGED_WITHIN, AT_ONCE):
+            await enqueue(tx, JUDGE, str(batch_id), {"batch": str(batch_id)})
+            _SWEPT.labels("judged").inc()
+    async with engine.pools.transaction() as tx:
+        for batch_id in await store.closable_batches(tx, AT_ONCE):
+            await store.close_batch(tx, batch_id, at)
+    async with engine.pools.transaction() as tx:
+        for parked in await store.parked_work(tx, AT_ONCE):
+            await _set_parked_aside(tx, parked, engine)
+    async with engine.pools.reading() as connection:
+        stuck = await store.stuck_requests(connection, at - MOVED_WITHIN, AT_ONCE)
+    for request in stuck:
+        async with engine.pools.transaction() as tx:
+            await _push(tx, request, engine)
+
+
+async def _push(tx: Tx, stuck: rows.Stuck, engine: Engine) -> None:
+    """Have a request that stands still go on from where it is, or end it at its deadline."""
+    at = engine.clock()
+    ended = stuck.deadline_at is not None and at >= stuck.deadline_at
+    if ended and stuck.state in {"asked", "prepared"}:
+        why = detail("authorisation-ended", "Quá nửa đêm, cần ký lại.", "The authorisation ended at midnight.")
+        await give_back(tx, stuck.batch_id, stuck.id, stuck.number_id, "expired", why, at)
+        await move_on(tx, stuck.batch_id, at)
+        _SWEPT.labels("expired").inc()
+    elif stuck.state == "asked":
+        await enqueue_many(tx, [prepare_job(stuck.id, stuck.attempt, 0)])
+    elif stuck.state == "prepared":
+        await enqueue_send(tx, stuck.batch_id)
+    else:
+        await enqueue_many(tx, [finish_job(stuck.id, stuck.attempt, stuck.lane, 0)])
+
+
+async def _set_parked_aside(tx: Tx, parked: rows.ParkedRequest, engine: Engine) -> None:
+    why = detail("parked", f"Tạm giữ, cần người xem: {parked.reason}", f"Parked, a person must look: {parked.reason}")
+    await set_aside(tx, parked.batch_id, parked.id, parked.number_id, why, engine.clock())
+    await move_on(tx, parked.batch_id, engine.clock())
+    _SWEPT.labels("parked").inc()
+
+
+async def release(engine: Engine, _context: JobContext, ids: dict[str, Any]) -> None:
+    """Handle a `signatures.release` job: a person has looked at a failed request and returns it to the list."""
+    async with engine.pools.transaction() as tx:
+        await store.release_failed(tx, UUID(ids["request"]), engine.clock())

@@ -1,0 +1,24 @@
+-- name: chain_to_lay
+-- What the worker needs to lay the fields of a submitted document.
+SELECT chain.id, chain.state, chain.document_id, chain.dossier_id, chain.mark, chain.submitted_by_account_id,
+       document.head_sha256, document.act, revision.places,
+       (SELECT array_agg(request.field ORDER BY request.ordinal) FROM signature_request request
+         WHERE request.chain_id = chain.id AND request.pdf_signature) AS fields
+  FROM chain
+  JOIN document ON document.id = chain.document_id
+  JOIN revision ON revision.id = chain.draft_revision_id
+ WHERE chain.id = $1;
+
+-- name: insert_laid_revision
+-- The revision with all fields laid: what everybody will be shown.
+INSERT INTO revision (document_id, ordinal, sha256, base_sha256, origin, reason, author_account_id, places, created_at)
+SELECT $1, 1 + coalesce(max(ordinal), 0), $2, $3, 'laid', $4, $5, $6, $7 FROM revision WHERE document_id = $1
+RETURNING id;
+
+-- name: open_chain
+-- The places are laid: the chain opens and its first group may sign.
+UPDATE chain SET state = 'open', plan = $2 WHERE id = $1 AND state = 'laying' RETURNING id;
+
+-- name: fail_chain
+-- The places could not be laid: the chain ends with a reason, and the document may be submitted again.
+UPDATE chain SET state = 'failed', error = $2, closed_at = $3 WHERE id = $1 AND state = 'laying' RETURNING id;

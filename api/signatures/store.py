@@ -1,0 +1,407 @@
+"""One function per statement of `queries.sql`: what the API's side of a signature reads and writes."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+
+from api.db import queries
+from api.db.pools import Tx, as_struct, as_structs
+from api.signatures.contract import ChainLine, TicketSummary
+
+_q: Final = queries.load("api.signatures")
+
+
+class DocumentToSubmit(msgspec.Struct, frozen=True, kw_only=True):
+    """A document with what its chain is made from."""
+
+    id: UUID
+    dossier_id: UUID
+    result_id: UUID
+    act: str
+    head_revision_id: UUID | None
+    head_sha256: bytes | None
+    places: dict[str, Any] | None
+    result_state: str
+    refusal: bool
+    dossier_code: str
+    urgent: bool
+    agency_id: UUID
+    procedure_code: str
+    due_at: datetime | None
+    definition: dict[str, Any]
+
+
+class Candidate(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody, or an organisation, that may fill a place in a chain."""
+
+    person_id: UUID | None = None
+    post_id: UUID | None = None
+    mandate_id: UUID | None = None
+    capacity: str | None = None
+    title_lines: list[str] = []
+    title: str | None = None
+    display_name: str | None = None
+    certificate_id: UUID | None = None
+    certificate_serial: str | None = None
+    holder: str | None = None
+    certificate_class: str | None = None
+
+
+class AskedItem(msgspec.Struct, frozen=True, kw_only=True):
+    """What an ask must know of one request."""
+
+    id: UUID
+    state: str
+    role: str
+    act: str
+    person_id: UUID | None
+    agency_id: UUID
+    document_id: UUID
+    result_id: UUID
+    dossier_id: UUID
+    lane: str
+    holder: str | None
+    field: str
+    dossier_code: str
+    procedure_code: str
+    head_sha256: bytes | None
+    chain_state: str
+    result_state: str
+    kind_code: str
+    book: str | None
+    waits_for_others: bool
+    already_asked: bool
+
+
+class TicketHead(msgspec.Struct, frozen=True, kw_only=True):
+    """A ticket without its items."""
+
+    id: UUID
+    account_id: UUID
+    person_id: UUID
+    agency_id: UUID
+    lane: str
+    item_count: int
+    complete: bool
+    asked_at: datetime
+    closed_at: datetime | None
+    authorised_until: datetime
+    factor_accepted: bool | None
+    factor_reason: str | None
+    ahead: int
+    recorded_last_minute: int
+
+
+class ItemLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One item of a ticket as stored."""
+
+    ordinal: int
+    request_id: UUID
+    document_id: UUID
+    dossier_code: str
+    role: str
+    stage: str
+    detail: dict[str, str] | None
+    ended_at: datetime | None
+    number_text: str | None
+    recorded_sha256: bytes | None
+
+
+class LockedRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A request with its chain, both locked."""
+
+    id: UUID
+    state: str
+    role: str
+    person_id: UUID | None
+    agency_id: UUID
+    chain_id: UUID
+    document_id: UUID
+    dossier_id: UUID
+    result_id: UUID
+    number_id: UUID | None
+    group_no: int
+    chain_state: str
+
+
+class ChainMember(msgspec.Struct, frozen=True, kw_only=True):
+    """One request of a locked chain."""
+
+    id: UUID
+    state: str
+    role: str
+    group_no: int
+    person_id: UUID | None
+    number_id: UUID | None
+
+
+class ToSignRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of a list as stored."""
+
+    id: UUID
+    document_id: UUID
+    dossier_id: UUID
+    dossier_code: str
+    title: str
+    role: str
+    act: str
+    capacity: str | None
+    title_lines: list[str]
+    lane: str
+    due_at: datetime | None
+    sha256: bytes
+    holder: str | None
+    procedure_code: str
+    submitted_at: datetime
+
+
+class HolderShare(msgspec.Struct, frozen=True, kw_only=True):
+    """How many documents of an ask go to one key holder, and what it allows."""
+
+    holder: str
+    documents: int
+    hashes_per_authorisation: int
+    window_s: int
+    asks_person: bool
+    shows_document_names: bool
+
+
+class NewRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """One request to insert."""
+
+    chain_id: UUID
+    document: DocumentToSubmit
+    group: int
+    ordinal: int
+    role: str
+    pdf_signature: bool
+    field: str
+    who: Candidate
+    lane: str
+    at: datetime
+
+
+ROW_OF: Final[dict[str, type[msgspec.Struct]]] = {
+    "lock_document": DocumentToSubmit,
+    "signatory_candidates": Candidate,
+    "role_candidates": Candidate,
+    "seal_certificate": Candidate,
+    "chain_view": ChainLine,
+    "to_sign_page": ToSignRow,
+    "items_to_ask": AskedItem,
+    "ticket": TicketHead,
+    "ticket_items": ItemLine,
+    "my_tickets": TicketSummary,
+    "lock_chain_of_request": LockedRequest,
+    "requests_of_chain": ChainMember,
+    "holders_of_requests": HolderShare,
+}
+"""Which Struct each reading statement fills; a test compares their columns."""
+
+
+async def lock_document(tx: Tx, document_id: UUID) -> DocumentToSubmit | None:
+    """Lock the document to submit."""
+    return as_struct(await tx.fetchrow(_q.lock_document, document_id), DocumentToSubmit)
+
+
+async def open_chain_of_document(tx: Tx, document_id: UUID) -> UUID | None:
+    """Return the open chain of a document, if any."""
+    return await tx.fetchval(_q.open_chain_of_document, document_id)
+
+
+async def signatory_candidates(tx: Tx, agency_id: UUID, act: str, procedure_code: str, at: datetime) -> list[Candidate]:
+    """Return who may sign, strongest basis first."""
+    return as_structs(await tx.fetch(_q.signatory_candidates, agency_id, act, procedure_code, at), Candidate)
+
+
+async def role_candidates(tx: Tx, agency_id: UUID, role: str, at: datetime) -> list[Candidate]:
+    """Return who holds a post with this role."""
+    return as_structs(await tx.fetch(_q.role_candidates, agency_id, role, at), Candidate)
+
+
+async def seal_certificate(tx: Tx, agency_id: UUID, at: datetime) -> Candidate | None:
+    """Return the organisation's certificate."""
+    return as_struct(await tx.fetchrow(_q.seal_certificate, agency_id, at), Candidate)
+
+
+async def insert_chain(
+    tx: Tx, document: DocumentToSubmit, mark: str | None, lane: str, account_id: UUID, at: datetime
+) -> UUID:
+    """Open a chain for a document."""
+    return await tx.fetchval(
+        _q.insert_chain,
+        document.id,
+        document.dossier_id,
+        document.result_id,
+        document.head_revision_id,
+        mark,
+        lane,
+        account_id,
+        at,
+    )
+
+
+async def insert_request(tx: Tx, new: NewRequest) -> UUID:
+    """Insert one request of a chain."""
+    d, who = new.document, new.who
+    return await tx.fetchval(
+        _q.insert_request,
+        new.chain_id,
+        d.id,
+        d.dossier_id,
+        d.result_id,
+        new.group,
+        new.ordinal,
+        new.role,
+        new.pdf_signature,
+        d.act,
+        new.field,
+        who.person_id,
+        who.post_id,
+        d.agency_id,
+        who.capacity,
+        who.title_lines,
+        who.mandate_id,
+        who.holder,
+        who.certificate_id,
+        who.certificate_serial,
+        None,
+        d.due_at,
+        new.lane,
+        new.at,
+    )
+
+
+async def chain_view(tx: Tx, document_id: UUID) -> list[ChainLine]:
+    """Return the chains of a document, newest first."""
+    return as_structs(await tx.fetch(_q.chain_view, document_id), ChainLine)
+
+
+async def to_sign_page(
+    tx: Tx, person_id: UUID, clerk: bool, agency_id: UUID, after: tuple[str, datetime, UUID], limit: int
+) -> list[ToSignRow]:
+    """Return a page of what waits for one person."""
+    return as_structs(await tx.fetch(_q.to_sign_page, person_id, clerk, agency_id, *after, limit), ToSignRow)
+
+
+async def lock_dossiers(tx: Tx, request_ids: Sequence[UUID]) -> None:
+    """Lock the dossiers of these requests in the order of their ids."""
+    await tx.execute(_q.lock_dossiers, request_ids)
+
+
+async def items_to_ask(tx: Tx, request_ids: Sequence[UUID]) -> dict[UUID, AskedItem]:
+    """Return what an ask must know, by request."""
+    return {row.id: row for row in as_structs(await tx.fetch(_q.items_to_ask, request_ids), AskedItem)}
+
+
+async def insert_batch(
+    tx: Tx,
+    *,
+    account_id: UUID,
+    person_id: UUID,
+    post_id: UUID,
+    agency_id: UUID,
+    session_id: UUID | None,
+    lane: str,
+    item_count: int,
+    trace_id: str | None,
+    authorised_until: datetime,
+) -> UUID:
+    """Open a ticket; the moment it was asked is the database's."""
+    return await tx.fetchval(
+        _q.insert_batch,
+        account_id,
+        person_id,
+        post_id,
+        agency_id,
+        session_id,
+        lane,
+        item_count,
+        trace_id,
+        authorised_until,
+    )
+
+
+async def insert_items(
+    tx: Tx,
+    batch_id: UUID,
+    ordinals: Sequence[int],
+    request_ids: Sequence[UUID],
+    shown: Sequence[bytes],
+    number_ids: Sequence[UUID | None],
+) -> None:
+    """Write the items of a ticket."""
+    await tx.execute(_q.insert_items, batch_id, ordinals, request_ids, shown, number_ids)
+
+
+async def insert_step_up(tx: Tx, batch_id: UUID, account_id: UUID, kind: str, response: bytes, digest: bytes) -> None:
+    """Keep the second factor's answer for the signer."""
+    await tx.execute(_q.insert_step_up, batch_id, account_id, kind, response, digest)
+
+
+async def ticket(tx: Tx, batch_id: UUID) -> TicketHead | None:
+    """Return a ticket's head."""
+    return as_struct(await tx.fetchrow(_q.ticket, batch_id), TicketHead)
+
+
+async def ticket_items(tx: Tx, batch_id: UUID) -> list[ItemLine]:
+    """Return a ticket's items."""
+    return as_structs(await tx.fetch(_q.ticket_items, batch_id), ItemLine)
+
+
+async def ticket_versions(tx: Tx, batch_ids: Sequence[UUID]) -> dict[UUID, int]:
+    """Return the growing version of each ticket."""
+    return {row["batch_id"]: row["version"] for row in await tx.fetch(_q.ticket_versions, batch_ids)}
+
+
+async def my_tickets(tx: Tx, account_id: UUID, limit: int) -> list[TicketSummary]:
+    """Return the latest tickets of an account."""
+    return as_structs(await tx.fetch(_q.my_tickets, account_id, limit), TicketSummary)
+
+
+async def lock_chain_of_request(tx: Tx, request_id: UUID) -> LockedRequest | None:
+    """Lock a request and its chain."""
+    return as_struct(await tx.fetchrow(_q.lock_chain_of_request, request_id), LockedRequest)
+
+
+async def requests_of_chain(tx: Tx, chain_id: UUID) -> list[ChainMember]:
+    """Lock and return all requests of a chain."""
+    return as_structs(await tx.fetch(_q.requests_of_chain, chain_id), ChainMember)
+
+
+async def supersede_requests(tx: Tx, ids: Sequence[UUID], state: str, reason: str, at: datetime) -> list[UUID]:
+    """Move requests that nobody is signing to a final state."""
+    return [row["id"] for row in await tx.fetch(_q.supersede_requests, ids, state, reason, at)]
+
+
+async def close_chain(tx: Tx, chain_id: UUID, at: datetime) -> bool:
+    """End a chain; False when it had ended."""
+    return await tx.fetchval(_q.close_chain, chain_id, at) is not None
+
+
+async def withdraw_signed_revisions(tx: Tx, chain_id: UUID, reason: str, at: datetime, account_id: UUID) -> None:
+    """Keep what was signed in a chain as evidence."""
+    await tx.execute(_q.withdraw_signed_revisions, chain_id, reason, at, account_id)
+
+
+async def open_requests_of_person(tx: Tx, person_id: UUID, agency_id: UUID, limit: int) -> list[UUID]:
+    """Return what waits for one person."""
+    return [row["id"] for row in await tx.fetch(_q.open_requests_of_person, person_id, agency_id, limit)]
+
+
+async def insert_answer(tx: Tx, holder: str, transaction_id: str | None, body: bytes, headers: dict[str, str]) -> UUID:
+    """Keep what came from outside."""
+    return await tx.fetchval(_q.insert_answer, holder, transaction_id, body, headers)
+
+
+async def holders_of_requests(tx: Tx, request_ids: Sequence[UUID]) -> list[HolderShare]:
+    """Return how an ask divides among key holders."""
+    return as_structs(await tx.fetch(_q.holders_of_requests, request_ids), HolderShare)
+
+
+async def void_numbers(tx: Tx, number_ids: Sequence[UUID], reason: str, at: datetime) -> None:
+    """Give up reserved numbers with a reason."""
+    await tx.execute(_q.void_numbers, number_ids, reason, at)
