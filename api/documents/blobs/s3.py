@@ -49,7 +49,9 @@ class S3Place(msgspec.Struct, frozen=True, kw_only=True):
 class S3Store:
     """Objects as `ab/<sha256>` in one bucket; files that the process pool reads lie in a local cache."""
 
-    def __init__(self, place: S3Place, cache: Path, *, cache_bytes: int = 2 << 30, threads: int = 4) -> None:
+    def __init__(
+        self, place: S3Place, cache: Path | None = None, *, cache_bytes: int = 2 << 30, threads: int = 4
+    ) -> None:
         """Use a bucket and a local directory of at most about `cache_bytes`; one cache per process."""
         self._objects = ObjectStore(
             place.bucket,
@@ -60,7 +62,7 @@ class S3Store:
             client_options={"allow_http": place.endpoint.startswith("http://"), "timeout": timedelta(seconds=60)},
             retry_config={"max_retries": 3, "retry_timeout": timedelta(seconds=20)},
         )
-        self._cache, self._lock = _own_directory(cache)
+        self._cache, self._lock = _own_directory(cache or Path(tempfile.gettempdir()) / "motcua-blobs")
         self._cache_bytes = cache_bytes
         self._used: dict[Sha256, tuple[float, int]] = {}
         self._fetching: dict[Sha256, asyncio.Task[Path]] = {}
