@@ -6,6 +6,7 @@ Secrets have no default. `motcua up --demo` writes its own into `var/settings/`;
 
 import os
 from collections.abc import Callable, Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 from urllib.parse import urlsplit
@@ -78,6 +79,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     pool_write: int = 8
     pool_budget_s: float = 2.0
     max_upload_mb: int = 50
+    session_idle_s: int = 8 * 3600
+    session_absolute_s: int = 16 * 3600
+    trusted_proxies: tuple[str, ...] = ()
+    """Networks whose `X-Forwarded-For` is believed, such as `127.0.0.1/32`."""
     failpoints: str = ""
     """Names of places at which to fail, for fault tests; refused in production."""
 
@@ -143,7 +148,7 @@ def read(process: Process, environment: Mapping[str, str] = os.environ) -> Setti
     data_keys = reader.need("MOTCUA_DATA_KEYS", _keys, {})
     factor_keys = reader.need("MOTCUA_FACTOR_KEYS", _keys, {}) if process == "signer" else {}
     blob_dir = reader.may("MOTCUA_BLOB_DIR", Path, None)
-    listen = reader.may("MOTCUA_LISTEN", _address, Address("127.0.0.1", 8080))
+    listen = reader.may("MOTCUA_LISTEN", address, Address("127.0.0.1", 8080))
     settings = Settings(
         process=process,
         demo=demo,
@@ -158,8 +163,8 @@ def read(process: Process, environment: Mapping[str, str] = os.environ) -> Setti
         holders=_holders(reader, demo=demo) if process == "signer" else (),
         trust_dir=reader.need("MOTCUA_TRUST_DIR", _directory, None),
         listen=listen,
-        signer_listen=reader.may("MOTCUA_SIGNER_LISTEN", _address, Address("127.0.0.1", 8081)),
-        worker_listen=reader.may("MOTCUA_WORKER_LISTEN", _address, Address("127.0.0.1", 8082)),
+        signer_listen=reader.may("MOTCUA_SIGNER_LISTEN", address, Address("127.0.0.1", 8081)),
+        worker_listen=reader.may("MOTCUA_WORKER_LISTEN", address, Address("127.0.0.1", 8082)),
         public_url=reader.need("MOTCUA_PUBLIC_URL", _url, ""),
         api_workers=reader.may("MOTCUA_API_WORKERS", _whole, 1),
         pdf_processes=reader.may("MOTCUA_PDF_PROCESSES", _whole, 2),
@@ -167,6 +172,9 @@ def read(process: Process, environment: Mapping[str, str] = os.environ) -> Setti
         pool_write=reader.may("MOTCUA_POOL_WRITE", _whole, 8),
         pool_budget_s=reader.may("MOTCUA_POOL_BUDGET_S", _seconds, 2.0),
         max_upload_mb=reader.may("MOTCUA_MAX_UPLOAD_MB", _whole, 50),
+        session_idle_s=reader.may("MOTCUA_SESSION_IDLE_S", _whole, 8 * 3600),
+        session_absolute_s=reader.may("MOTCUA_SESSION_ABSOLUTE_S", _whole, 16 * 3600),
+        trusted_proxies=reader.may("MOTCUA_TRUSTED_PROXIES", _networks, ()),
         failpoints=_failpoints(reader, demo=demo),
     )
     if reader.faults:
@@ -278,11 +286,20 @@ def _directory(text: str) -> Path:
     return Path(text)
 
 
-def _address(text: str) -> Address:
+def address(text: str) -> Address:
+    """Read `host:port`; an IPv6 host may stand in brackets.
+
+    Raises:
+        ValueError: it is not of that form.
+    """
     host, _, port = text.rpartition(":")
     if not host or not port.isdecimal() or not 0 <= int(port) <= 65535:
         raise ValueError("host:port")
     return Address(host.strip("[]"), int(port))
+
+
+def _networks(text: str) -> tuple[str, ...]:
+    return tuple(str(ip_network(part.strip())) for part in text.split(","))
 
 
 def _whole(text: str) -> int:

@@ -23,6 +23,18 @@ collect_ignore_glob = [] if CORPUS.is_dir() else ["*corpus*"]
 _numbers = itertools.count(1)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--no-skips", action="store_true", help="a skipped test fails the run")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    skipped = reporter.stats.get("skipped", []) + reporter.stats.get("xfailed", [])
+    if session.config.getoption("--no-skips") and skipped and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        reporter.write_line(f"\n{len(skipped)} skipped: that fails this run", red=True)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     files = sum(1 for _ in CORPUS.rglob("*.pdf")) if CORPUS.is_dir() else 0
     terminalreporter.write_line(f"corpus: {files} files")

@@ -1,0 +1,109 @@
+# Commands for people: `make run` tries it out, `make test` proves it. Needs Python 3.11, python3-venv and make, no more.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PYTEST_OPTIONS ?=
+TOOLS := poppler-utils mupdf-tools qpdf openssl libnss3-tools softhsm2
+PROGRAMS := pdfsig mutool qpdf openssl certutil softhsm2-util
+
+# A bundle carries its wheels in `wheels/`; then nothing is asked of any network.
+WHEELS := $(wildcard wheels)
+FROM := $(if $(WHEELS),--no-index --find-links=wheels,)
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
+export PIP_ROOT_USER_ACTION := ignore
+
+.DEFAULT_GOAL := run
+.PHONY: run demo doctor test test-tools venv venv-dev lint format lock bundle clean help
+
+## run: build the environment if need be, then database, API, signer, worker and one dossier through the five steps
+run: venv
+	@exec $(BIN)/motcua up --demo
+
+## demo: take one dossier through the five steps, on the running server or on its own; the exit status tells
+demo: venv
+	@exec $(BIN)/motcua demo
+
+## doctor: say in plain words what is missing or wrong
+doctor: venv
+	@exec $(BIN)/motcua doctor
+
+## test: everything that proves the product: linters, types, import contracts, then all tests
+test: test-tools venv-dev
+	@echo "… ruff"; $(BIN)/ruff check --quiet . && $(BIN)/ruff format --quiet --check .
+	@echo "… basedpyright"; $(BIN)/basedpyright --level error
+	@echo "… import-linter"; $(BIN)/lint-imports --no-cache >.import-linter.txt || { cat .import-linter.txt; exit 1; }; rm -f .import-linter.txt
+	@echo "… deptry"; $(BIN)/deptry --no-ansi . 2>.deptry.txt || { cat .deptry.txt; exit 1; }; rm -f .deptry.txt
+	@echo "… pytest"; exec $(BIN)/python -m pytest $(PYTEST_OPTIONS)
+
+## test-tools: the programs that judge signed PDFs from outside; installs them when run as root
+test-tools:
+	@missing=""; for program in $(PROGRAMS); do command -v $$program >/dev/null 2>&1 || missing="$$missing $$program"; done; \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	line="apt-get install -y --no-install-recommends $(TOOLS)"; \
+	echo "Thiếu công cụ để kiểm thử:$$missing / Tools for the tests are missing:$$missing"; \
+	if [ "$$(id -u)" = 0 ]; then \
+	  echo "… $$line"; apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$line -qq >/dev/null; \
+	else \
+	  echo "Chạy lệnh này bằng root rồi thử lại. / Run this as root, then try again:"; echo "  $$line"; exit 2; \
+	fi
+
+# The environment is built anew only when a lock, the project file or the place has changed.
+venv:
+	@want="$$(cat requirements.lock pyproject.toml | sha256sum | cut -c1-64) $(CURDIR)"; \
+	if [ "$$(cat $(VENV)/.built 2>/dev/null)" = "$$want" ] && $(BIN)/python -c '' 2>/dev/null; then exit 0; fi; \
+	$(call make_venv) && $(call install,requirements.lock) && printf '%s' "$$want" >$(VENV)/.built
+
+venv-dev:
+	@want="$$(cat requirements-dev.lock pyproject.toml | sha256sum | cut -c1-64) $(CURDIR)"; \
+	if [ "$$(cat $(VENV)/.built-dev 2>/dev/null)" = "$$want" ] && $(BIN)/python -c '' 2>/dev/null; then exit 0; fi; \
+	$(call make_venv) && $(call install,requirements-dev.lock) && printf '%s' "$$want" >$(VENV)/.built-dev
+
+define make_venv
+{ $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+    || { echo "Cần Python 3.11 trở lên (đặt PYTHON=...). / Python 3.11 or newer is needed (set PYTHON=...)."; exit 1; }; } \
+  && { $(BIN)/python -m pip --version >/dev/null 2>&1 || { \
+    echo "… Tạo môi trường Python trong $(VENV) / Making the Python environment in $(VENV)"; \
+    $(PYTHON) -m venv --clear $(VENV) || { \
+      echo "Không tạo được; trên Debian: apt install python3-venv. / On Debian: apt install python3-venv."; exit 1; }; }; }
+endef
+
+define install
+echo "… Cài $$(grep -c '^[a-z0-9]' $(1)) gói theo $(1), khoảng một phút / Installing the packages of $(1), about a minute" \
+  && $(PIP) install $(FROM) --require-hashes --only-binary :all: --requirement $(1) \
+  && $(PIP) install --no-index --no-deps --no-build-isolation --editable . \
+  && echo "… Xong / Done"
+endef
+
+## lint: what `test` runs before pytest
+lint: venv-dev
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/basedpyright && $(BIN)/lint-imports && $(BIN)/deptry .
+
+## format: put every file into the house's form
+format: venv-dev
+	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+
+## lock: resolve the versions anew; no download address stays in the files
+lock: venv-dev
+	@$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --python-version 3.11 --extra build \
+	  pyproject.toml -o requirements.lock
+	@$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --python-version 3.11 --extra dev --extra build \
+	  pyproject.toml -c requirements.lock -o requirements-dev.lock
+
+## bundle: put the source and every locked wheel into bundle/, from which `make run` needs no network
+bundle: venv
+	@echo "… Tải các gói đã khóa / Fetching the locked wheels"
+	@rm -rf bundle.new && mkdir -p bundle.new/wheels
+	@$(PIP) download $(FROM) --require-hashes --only-binary :all: --requirement requirements.lock --dest bundle.new/wheels
+	@tar -c --exclude=./.git --exclude=./.venv --exclude=./var --exclude=./bundle --exclude=./bundle.new --exclude=./wheels \
+	  --exclude='*.egg-info' --exclude=__pycache__ --exclude='./.*_cache' . | tar -x -C bundle.new
+	@rm -rf bundle && mv bundle.new bundle
+	@echo "… Xong: chép thư mục bundle/ sang máy khác rồi chạy make run / Done: copy bundle/ to another machine, then make run"
+
+## clean: remove what was built; the data in var/ stay
+clean:
+	@rm -rf $(VENV) bundle bundle.new build *.egg-info .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+## help: these lines
+help:
+	@sed -n 's/^## /  make /p' $(MAKEFILE_LIST)
