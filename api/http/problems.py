@@ -4,6 +4,7 @@ A person reads `detail` and `next_step`; a program reads `code`; support asks fo
 leaves: an unforeseen exception is logged with its trace and answered by one sentence.
 """
 
+import contextlib
 from typing import Any, Final
 
 import msgspec
@@ -172,8 +173,18 @@ def _headers(request: Request[Any, Any, Any], error: MotcuaError, status: int) -
     if status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="motcua"'
     if status == 405:
-        headers["Allow"] = ", ".join(sorted(request.scope.get("state", {}).get("allow", ())))
+        headers["Allow"] = ", ".join(_methods_of(request))
     return headers
+
+
+def _methods_of(request: Request[Any, Any, Any]) -> list[str]:
+    """Ask the router which methods this path takes; only a 405 costs this."""
+    found: list[str] = []
+    for method in ("DELETE", "GET", "OPTIONS", "PATCH", "POST", "PUT"):
+        with contextlib.suppress(HTTPException):
+            request.app.asgi_router.handle_routing(path=request.scope["path"], method=method)
+            found.append(method)
+    return found
 
 
 def _as_ours(error: Exception) -> MotcuaError:

@@ -204,7 +204,7 @@ def mark_form(writer: RevisionWriter, size: tuple[float, float], text: str, rota
     cos, sin = math.cos(angle), math.sin(angle)
     x = width / 2 - cos * reach / 2 + sin * points * 0.33
     y = height / 2 - sin * reach / 2 - cos * points * 0.33
-    commands = b"BT 1 Tr 0.6 w 0.65 G /F %.3f Tf %.5f %.5f %.5f %.5f %.3f %.3f Tm %s Tj ET" % (
+    commands = b"BT 1 Tr 0.9 w 0.6 G /F %.3f Tf %.5f %.5f %.5f %.5f %.3f %.3f Tm %s Tj ET" % (
         points, cos, sin, -sin, cos, x, y, _hex(text),
     )  # fmt: skip
     font = DictionaryObject({pdf_name("/F"): _add_font(writer, text)})

@@ -141,11 +141,12 @@ class _Inspection:
         if to_sign:
             refused += self._active()
             mendable += self._hidden()
-        accepted = not refused
+        must_mend = to_sign and self.reader.xrefs.hybrid_xrefs_present
+        accepted = not refused and not must_mend
         return LintReport(
             accepted=accepted,
             problems=(*refused, *mendable),
-            repairable=accepted and to_sign and bool(mendable),
+            repairable=not refused and bool(mendable),
             pages=pages,
             pdf_version=".".join(map(str, self.reader.input_version)),
             foreign_signatures=foreign,

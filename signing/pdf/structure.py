@@ -113,7 +113,7 @@ def ends_at(signature: EmbeddedPdfSignature) -> int:
 
 
 def exact_gap(data: bytes, signature: EmbeddedPdfSignature) -> bool:
-    """Say whether the byte range leaves out exactly /Contents: one hexadecimal DER object and zeros [USF, SWA]."""
+    """Say whether the byte range leaves out exactly /Contents: one hexadecimal CMS and zeros [USF, SWA]."""
     try:
         start, first, second, rest = (int(part) for part in _range(signature))
     except (TypeError, ValueError):
@@ -121,21 +121,30 @@ def exact_gap(data: bytes, signature: EmbeddedPdfSignature) -> bool:
     if start != 0 or not 0 < first < second or rest <= 0 or second + rest > len(data):
         return False
     content: bytes = signature.pkcs7_content
-    size = der_size(content)
+    size = element_size(content) if content[:1] == b"\x30" else None
     if size is None or size > len(content) or content[size:].strip(b"\x00"):
         return False
     digits = content.hex().encode()
     return data[first:second] in {b"<" + digits + b">", b"<" + digits.upper() + b">"}
 
 
-def der_size(data: bytes) -> int | None:
-    """Return the size of the DER element at the start, or None when it has no definite length."""
-    if len(data) < 2 or data[0] != 0x30 or data[1] == 0x80:
+def element_size(data: bytes, at: int = 0, depth: int = 0) -> int | None:
+    """Return the size of the BER element at an offset, or None; Acrobat writes indefinite lengths."""
+    if len(data) < at + 2 or depth > 64 or data[at] & 0x1F == 0x1F:
         return None
-    if data[1] < 0x80:
-        return 2 + data[1]
-    width = data[1] & 0x7F
-    return 2 + width + int.from_bytes(data[2 : 2 + width], "big")
+    first = data[at + 1]
+    if first < 0x80:
+        return 2 + first
+    if first > 0x80:
+        width = first & 0x7F
+        return 2 + width + int.from_bytes(data[at + 2 : at + 2 + width], "big")
+    inside = at + 2
+    while data[inside : inside + 2] != b"\x00\x00":
+        size = element_size(data, inside, depth + 1)
+        if size is None:
+            return None
+        inside += size
+    return inside + 2 - at
 
 
 def _range(signature: EmbeddedPdfSignature) -> list[Any]:

@@ -1,0 +1,281 @@
+"""The web process, wired: the only place that knows the slices' controllers and the edge together."""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from datetime import datetime
+from importlib.metadata import version
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+from litestar import Litestar, Request
+from litestar.di import Provide
+from litestar.types import ControllerRouterHandler
+
+from api import logs
+from api.db.pools import Pools, open_pools
+from api.db.privacy import Vault
+from api.documents.blobs import BlobStore, FileStore, S3Place, S3Store
+from api.http import metrics, openapi, problems
+from api.http.admission import Admission
+from api.http.auth.controller import SessionController
+from api.http.auth.guards import check_guards
+from api.http.auth.passwords import PasswordPool
+from api.http.auth.rules import SessionRules
+from api.http.edge import Edge, source_of
+from api.http.health import HealthController
+from api.http.outermost import Outermost
+from api.http.request import EdgeRequest
+from api.kernel import Actor, Clock, system_clock
+from api.registry import authority
+from api.registry.controller import AgencyController, ProcedureController
+from api.registry.service import Registry
+from api.settings import Settings, read
+
+_log = structlog.get_logger("api.app")
+
+CONTROLLERS: Final[tuple[ControllerRouterHandler, ...]] = (
+    HealthController,
+    SessionController,
+    ProcedureController,
+    AgencyController,
+)
+"""What each slice serves."""
+
+PUBLIC: Final = frozenset(
+    {
+        ("GET", "/healthz"),
+        ("GET", "/readyz"),
+        ("GET", "/metrics"),
+        ("GET", "/schema"),
+        ("GET", "/schema/openapi.json"),
+        ("GET", "/schema/{path}"),
+        ("POST", "/session"),
+        ("GET", "/procedures"),
+        ("GET", "/procedures/{code}"),
+        ("GET", "/agencies"),
+    }
+)
+"""Every route that carries no session. A route that is neither here nor guarded stops the start."""
+
+MAX_BODY_BYTES: Final = 1 << 20
+"""Of a JSON body; uploads set their own limit at the handler."""
+
+BACKLOG: Final = 16_384
+"""Connections a worker may hold: granian counts idle keep-alive ones, and number 1,025 got no answer by default."""
+
+_FORBIDDEN: Final = ("signing.keys.", "signing.holders", "pkcs11")
+
+
+def create_app(
+    settings: Settings, *, clock: Clock = system_clock, extra: Sequence[ControllerRouterHandler] = ()
+) -> Litestar:
+    """Build the app; pools and caches open with its lifespan. `extra` routes are for tests of the edge itself.
+
+    Raises:
+        RuntimeError: a route is neither guarded nor public, or a key holder's code is in this process.
+    """
+    app = Litestar(
+        route_handlers=[*CONTROLLERS, *extra],
+        dependencies={name: Provide(give, sync_to_thread=False) for name, give in _DEPENDENCIES.items()},
+        exception_handlers={Exception: problems.answer},
+        lifespan=[_lifespan(settings, clock)],
+        middleware=[Admission()],
+        request_class=EdgeRequest,
+        request_max_body_size=MAX_BODY_BYTES,
+        openapi_config=openapi.config(version("motcua")),
+        logging_config=None,
+        type_encoders=None,
+    )
+    marked = {pair for handler in extra for pair in getattr(handler, "public_routes", ())}
+    check_guards(app, PUBLIC | marked, authority.ACTIONS)
+    app.asgi_handler = Outermost(
+        app.asgi_handler,
+        tls=settings.public_url.startswith("https://"),
+        trusted_proxies=[ip_network(network) for network in settings.trusted_proxies],
+    )
+    refuse_key_holders()
+    return app
+
+
+def refuse_key_holders() -> None:
+    """Stop the start where code that can use a signing key has been loaded: the web process holds no key.
+
+    Raises:
+        RuntimeError: with the modules found.
+    """
+    found = sorted(name for name in sys.modules if name.startswith(_FORBIDDEN))
+    if found:
+        raise RuntimeError(f"the web process must not load {', '.join(found)}")
+
+
+def _lifespan(settings: Settings, clock: Clock) -> Callable[[Litestar], contextlib.AbstractAsyncContextManager[None]]:
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Litestar) -> AsyncGenerator[None]:
+        pools = await open_pools(
+            settings.database_url,
+            read_size=settings.pool_read,
+            write_size=settings.pool_write,
+            budget_s=settings.pool_budget_s,
+        )
+        blobs = open_store(settings)
+        passwords = PasswordPool()
+        app.state.update(
+            edge=Edge(
+                pools=pools,
+                vault=Vault(settings.data_keys, settings.data_key),
+                clock=clock,
+                authority=authority,
+                sessions=SessionRules(
+                    idle_s=settings.session_idle_s,
+                    absolute_s=settings.session_absolute_s,
+                    secure_cookie=settings.public_url.startswith("https://"),
+                ),
+                passwords=passwords,
+            ),
+            settings=settings,
+            blobs=blobs,
+            probe_store=lambda: _probe(blobs),
+        )
+        watch = asyncio.create_task(metrics.watch_loop(), name="loop-lag")
+        registry = Registry(pools)
+        app.state.registry = registry
+        try:
+            async with registry.watching():
+                _log.info("ready", listen=f"{settings.listen.host}:{settings.listen.port}")
+                yield
+        finally:
+            watch.cancel()
+            passwords.close()
+            await blobs.close()
+            await pools.close()
+
+    return lifespan
+
+
+def open_store(settings: Settings) -> BlobStore:
+    """Open the document store that the settings name: a directory, or a bucket."""
+    if settings.s3 is None:
+        if settings.blob_dir is None:
+            raise ValueError("neither a directory nor a bucket for documents")
+        return FileStore(settings.blob_dir)
+    s3 = settings.s3
+    return S3Store(
+        S3Place(
+            endpoint=s3.endpoint,
+            bucket=s3.bucket,
+            access_key=s3.access_key,
+            secret_key=s3.secret_key,
+            region=s3.region,
+        ),
+        Path(tempfile.gettempdir()) / "motcua-documents",
+    )
+
+
+async def _probe(blobs: BlobStore) -> bool:
+    """Store one small constant file; as it is named by its hash, there is ever only one of it."""
+
+    async def canary() -> AsyncIterator[bytes]:
+        yield b"motcua readiness canary\n"
+
+    await blobs.put_stream(canary(), limit=1024)
+    return True
+
+
+def _actor(request: Request[Any, Any, Any]) -> Actor:
+    actor: Actor = request.scope["state"]["actor"]
+    return actor
+
+
+def _at(request: Request[Any, Any, Any]) -> datetime:
+    edge: Edge = request.app.state.edge
+    return edge.clock()
+
+
+def _pools(request: Request[Any, Any, Any]) -> Pools:
+    edge: Edge = request.app.state.edge
+    return edge.pools
+
+
+def _vault(request: Request[Any, Any, Any]) -> Vault:
+    edge: Edge = request.app.state.edge
+    return edge.vault
+
+
+def _registry(request: Request[Any, Any, Any]) -> Registry:
+    registry: Registry = request.app.state.registry
+    return registry
+
+
+def _blobs(request: Request[Any, Any, Any]) -> BlobStore:
+    blobs: BlobStore = request.app.state.blobs
+    return blobs
+
+
+def _settings(request: Request[Any, Any, Any]) -> Settings:
+    settings: Settings = request.app.state.settings
+    return settings
+
+
+def _source(request: Request[Any, Any, Any]) -> str | None:
+    return source_of(request)
+
+
+_DEPENDENCIES: Final[dict[str, Callable[..., Any]]] = {
+    "actor": _actor,
+    "at": _at,
+    "pools": _pools,
+    "vault": _vault,
+    "registry": _registry,
+    "blobs": _blobs,
+    "settings": _settings,
+    "source": _source,
+}
+"""What a handler may ask for by name; `actor` only behind a guard."""
+
+
+def from_environment() -> Litestar:
+    """Build the app in a worker of the server, from its environment."""
+    logs.set_up("api")
+    return create_app(read("api"))
+
+
+def main(settings: Settings) -> int:
+    """Serve until SIGTERM or SIGINT; requests under way are finished first. Returns the exit status.
+
+    Each worker is a process that reads the same environment; `settings` says where to listen and how many there are.
+    """
+    logs.set_up("api")
+    counted = tempfile.mkdtemp(prefix="motcua-metrics-") if settings.api_workers > 1 else None
+    if counted is not None:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = counted
+    from granian import Granian  # noqa: PLC0415 - the server is for this process alone, not for tests of the app
+    from granian.constants import HTTPModes, Interfaces, Loops  # noqa: PLC0415
+
+    try:
+        Granian(
+            "api.app:from_environment",
+            factory=True,
+            address=settings.listen.host,
+            port=settings.listen.port,
+            interface=Interfaces.ASGI,
+            http=HTTPModes.http1,
+            loop=Loops.uvloop,
+            websockets=False,
+            workers=settings.api_workers,
+            backlog=BACKLOG,
+            backpressure=BACKLOG,
+            respawn_failed_workers=True,
+            workers_kill_timeout=30,
+            log_enabled=False,
+        ).serve()
+    finally:
+        if counted is not None:
+            shutil.rmtree(counted, ignore_errors=True)
+    return 0

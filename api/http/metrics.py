@@ -1,0 +1,76 @@
+"""What the web process counts: requests by route template (never by path), in-flight work, event-loop lag.
+
+With several workers each is a process of its own: `PROMETHEUS_MULTIPROC_DIR` (set by `api.app.main` before the first
+import) makes one page of them all.
+"""
+
+import asyncio
+import os
+import time
+from functools import cache
+from typing import Final
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
+from prometheus_client.multiprocess import MultiProcessCollector
+
+CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
+_BUCKETS: Final = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+requests = Counter("motcua_http_requests_total", "Requests answered.", ["method", "route", "status"])
+seconds = Histogram("motcua_http_seconds", "Time to answer, in seconds.", ["method", "route"], buckets=_BUCKETS)
+in_flight = Gauge("motcua_http_in_flight", "Requests being worked on.", multiprocess_mode="livesum")
+admitted = Gauge("motcua_admitted", "Requests inside, by class of work.", ["work"], multiprocess_mode="livesum")
+shed = Counter("motcua_shed_total", "Requests turned away with 503, by class of work.", ["work"])
+loop_lag = Gauge(
+    "motcua_event_loop_lag_seconds", "How late the event loop was at its last tick.", multiprocess_mode="livemax"
+)
+pool_in_use = Gauge(
+    "motcua_pool_in_use", "Database connections in use, by pool.", ["pool"], multiprocess_mode="livesum"
+)
+
+_TICK_S: Final = 0.25
+
+
+@cache
+def _bound_count(method: str, route: str, status: int) -> Counter:
+    return requests.labels(method, route, str(status))
+
+
+@cache
+def _bound_seconds(method: str, route: str) -> Histogram:
+    return seconds.labels(method, route)
+
+
+def observe(method: str, route: str, status: int, took_s: float) -> None:
+    """Count one answer; the label children are bound once and kept."""
+    known = method if method in _METHODS else "other"
+    _bound_count(known, route, status).inc()
+    _bound_seconds(known, route).observe(took_s)
+
+
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+async def watch_loop() -> None:
+    """Measure for ever how late the event loop wakes up; cancel to stop."""
+    while True:
+        asked = time.perf_counter()
+        await asyncio.sleep(_TICK_S)
+        loop_lag.set(max(time.perf_counter() - asked - _TICK_S, 0.0))
+
+
+def page() -> bytes:
+    """Return the page Prometheus reads: of all workers where there are several."""
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)
+        return generate_latest(registry)
+    return generate_latest(REGISTRY)

@@ -1,0 +1,149 @@
+"""The outermost layer of the web process: trace id, source, clean query, security headers, counting, one log line.
+
+It stands outside the router, so unknown addresses pass it as well. It never looks into a body.
+"""
+
+import time
+from collections.abc import Iterable
+from ipaddress import IPv4Network, IPv6Network, ip_address
+from typing import Any, Final
+
+import structlog
+from litestar import Request
+from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
+
+from api import logs
+from api.errors import Invalid, MotcuaError, TooLarge
+from api.http import metrics, problems
+from api.http.text import clean, clean_query
+from api.http.tracing import trace_id_of
+
+_log = structlog.get_logger("api.http")
+
+LONGEST_QUERY: Final = 8192
+LONGEST_PATH: Final = 2048
+_QUIET: Final = frozenset({"/healthz", "/readyz", "/metrics"})
+
+SECURITY_HEADERS: Final[tuple[tuple[bytes, bytes], ...]] = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(), microphone=(), geolocation=()"),
+    (b"content-security-policy", b"default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"),
+)
+"""Set where a handler has not set its own."""
+_HSTS: Final = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
+
+Networks = Iterable[IPv4Network | IPv6Network]
+
+
+class Outermost:
+    """Wraps the app's own ASGI handler."""
+
+    def __init__(self, inner: ASGIApp, *, tls: bool, trusted_proxies: Networks = ()) -> None:
+        """Say whether people reach this over TLS, and which peers may name the client (`X-Forwarded-For`)."""
+        self._inner = inner
+        self._trusted = tuple(trusted_proxies)
+        self._headers = (*SECURITY_HEADERS, _HSTS) if tls else SECURITY_HEADERS
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request; anything that is not HTTP goes through untouched."""
+        if scope["type"] != "http":
+            await self._inner(scope, receive, send)
+            return
+        await self._handle(scope, receive, send)
+
+    async def _handle(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        state = scope.setdefault("state", {})
+        state["trace_id"] = trace_id_of(headers.get(b"traceparent"))
+        state["source"] = self._source(scope, headers)
+        logs.unbind_all()
+        logs.bind(trace_id=state["trace_id"], source=state["source"])
+        answered = _Answered(scope, send, self._headers)
+        began = time.perf_counter()
+        metrics.in_flight.inc()
+        try:
+            await self._pass(scope, receive, answered)
+        finally:
+            metrics.in_flight.dec()
+            self._count(scope, answered.status, time.perf_counter() - began)
+
+    async def _pass(self, scope: Scope, receive: Receive, answered: "_Answered") -> None:
+        try:
+            _clean_target(scope)
+        except MotcuaError as error:
+            request: Request[Any, Any, Any] = Request(scope, receive)
+            response = problems.answer(request, error).to_asgi_response(app=None, request=request)
+            await response(scope, receive, answered)
+            return
+        await self._inner(scope, receive, answered)
+
+    def _source(self, scope: Scope, headers: dict[bytes, bytes]) -> str | None:
+        peer = scope.get("client")
+        source = _address(peer[0]) if peer else None
+        forwarded = headers.get(b"x-forwarded-for", b"").decode("latin-1")
+        for hop in reversed([_address(part) for part in forwarded.split(",") if part.strip()]):
+            if not self._is_trusted(source):
+                break
+            source = hop
+        return source
+
+    def _is_trusted(self, address: str | None) -> bool:
+        return address is not None and any(ip_address(address) in network for network in self._trusted)
+
+    @staticmethod
+    def _count(scope: HTTPScope, status: int, seconds: float) -> None:
+        route = str(scope.get("path_template") or "unknown")
+        metrics.observe(scope["method"], route, status, seconds)
+        if route not in _QUIET:
+            actor = scope["state"].get("actor")
+            _log.info(
+                "request",
+                method=scope["method"],
+                route=route,
+                status=status,
+                ms=round(seconds * 1000, 1),
+                account_id=actor.account_id if actor else None,
+            )
+
+
+class _Answered:
+    """Sends on, with the headers every answer has, and remembers the status."""
+
+    def __init__(self, scope: Scope, send: Send, headers: tuple[tuple[bytes, bytes], ...]) -> None:
+        self._trace_id = scope["state"]["trace_id"].encode()
+        self._send = send
+        self._always = headers
+        self.status = 500
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = list(message.get("headers", ()))
+            present = {name.lower() for name, _ in headers}
+            headers += [pair for pair in self._always if pair[0] not in present]
+            headers.append((b"x-request-id", self._trace_id))
+            if b"cache-control" not in present:
+                headers.append((b"cache-control", b"no-store"))
+            message["headers"] = headers
+        await self._send(message)
+
+
+def _clean_target(scope: Scope) -> None:
+    query: bytes = scope["query_string"]
+    if len(query) > LONGEST_QUERY or len(scope["path"]) > LONGEST_PATH:
+        raise TooLarge("Địa chỉ quá dài.", "The address is too long.", code="address-too-long")
+    if "\ufffd" in scope["path"]:
+        raise Invalid("Địa chỉ không phải UTF-8.", "The address is not valid UTF-8.", code="not-utf-8")
+    scope["path"] = clean(scope["path"])
+    scope["query_string"] = clean_query(query)
+
+
+def _address(text: str) -> str | None:
+    try:
+        return str(ip_address(text.strip().strip("[]")))
+    except ValueError:
+        return None
