@@ -69,7 +69,7 @@ endef
 
 define install
 echo "… Cài $$(grep -c '^[a-z0-9]' $(1)) gói theo $(1), khoảng một phút / Installing the packages of $(1), about a minute" \
-  && $(PIP) install $(FROM) --require-hashes --only-binary :all: --requirement $(1) \
+  && $(PIP) install $(FROM) --require-hashes --only-binary :all: --no-compile --requirement $(1) \
   && $(PIP) install --no-index --no-deps --no-build-isolation --editable . \
   && echo "… Xong / Done"
 endef
