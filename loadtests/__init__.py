@@ -1,0 +1,1 @@
+"""Load tests, and the outside world as small real servers."""
