@@ -1,6 +1,7 @@
 """The code of a dossier: issuing agency, day of Vietnam, sequence number, by a pattern that is a dated rule.
 
-As built in the field: `{MaDinhDanh}-{yyMMdd}-{NNNN}` (Circular 03/2025/TT-VPCP names the parts; the layout stays a rule).
+As built in the field: `{MaDinhDanh}-{yyMMdd}-{NNNN}` (Circular 03/2025/TT-VPCP names the parts,
+the layout stays a rule).
 """
 
 import re
@@ -9,11 +10,11 @@ from typing import Final
 
 from api.errors import Broken
 
-DEFAULT_PATTERN: Final = "{agency}-{yymmdd}-{n:04d}"
-"""What the rule `dossier_code_pattern` is seeded with."""
+DEFAULT_PATTERN: Final = "{agency}-{yymmdd}-{n:04}"
+"""What the rule `dossier.code_pattern` is seeded with."""
 
 _FORM: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z.-]{0,39}-\d{6}-\d{4,9}")
-_PLACES: Final = re.compile(r"\{(?:agency|yymmdd|n:0\d+d)\}")
+_PLACES: Final = re.compile(r"\{(?:agency|yymmdd|n:0\d+d?)\}")
 
 
 def dossier_code(pattern: str, agency_code: str, day: date, n: int) -> str:

@@ -118,5 +118,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         steps = self.definition.steps
         codes = [step.code for step in steps]
         begin = codes.index(current) + 1 if current in codes else 0
-        working = (StepKind.APPRAISE, StepKind.COORDINATE)
-        return next((step.code for step in steps[begin:] if step.kind in working), None)
+        return next((step.code for step in steps[begin:] if step.kind is StepKind.APPRAISE), None)
+
+    def appraises(self) -> bool:
+        """Tell whether anybody appraises: a certified copy goes from the counter straight to its signatory."""
+        return self.definition.of_kind(StepKind.APPRAISE) is not None

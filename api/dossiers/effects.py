@@ -150,17 +150,16 @@ def _place(before: Projection, action: Action, facts: f.Facts) -> Effect:
             }
         case Action.DECLINE_HAND_OVER, _:
             return {"transfer_agency_id": None, "transfer_unit": None}
-        case Action.SEND_BACK, _ if before.status is Status.APPRAISING:
-            return {"step_agency_id": before.receipt_agency_id, "step_unit": None}
         case _:
             return {}
 
 
 def _desk(before: Projection, status: Status) -> Effect:
-    """Say which agency does the step once a result is out: the counter hands over, a replacement goes back to work."""
-    if status is Status.DONE and before.status is not Status.DONE:
+    """Say which agency does the step when nobody hands it over: the counter gives out, the competent one decides."""
+    if status in {Status.DONE, Status.RECEIVED} and before.status not in {status, Status.SUBMITTED}:
         return {"step_agency_id": before.receipt_agency_id, "step_unit": None}
-    if status is Status.DRAFTING and before.status in {Status.DONE, Status.DELIVERED}:
+    at_counter = before.status in {Status.DONE, Status.DELIVERED, Status.RECEIVED}
+    if status in {Status.DRAFTING, Status.AWAITING_SIGNATURE} and at_counter:
         return {"step_agency_id": before.competent_agency_id or before.step_agency_id, "step_unit": None}
     return {}
 

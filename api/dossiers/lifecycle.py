@@ -45,9 +45,9 @@ def step(before: Projection, action: Action, facts: Facts, *, at: datetime, plan
         Refused: the state, a rule or an open matter does not allow it; `allowed` names what is allowed.
         Invalid: the facts name a result this dossier does not have, or a date that has passed.
     """
-    if action not in allowed(before):
-        raise _refusal(before, action, why_not(before, action))
-    effects.check(before, action, facts, plan, lambda vi, en: _refusal(before, action, (vi, en)))
+    if action not in allowed(before, plan):
+        raise _refusal(before, action, why_not(before, action, plan), plan)
+    effects.check(before, action, facts, plan, lambda vi, en: _refusal(before, action, (vi, en), plan))
     change: Effect = {"results": effects.results_after(before, action, facts)}
     if action in table.BUSINESS_ACTIONS:
         change["status"] = _target(before, action, facts, change["results"], plan)
@@ -73,9 +73,10 @@ def fold(lines: Iterable[dict[str, Any]]) -> Projection:
     return msgspec.convert(state, Projection)
 
 
-def allowed(dossier: Projection) -> tuple[Action, ...]:
+def allowed(dossier: Projection, plan: Plan) -> tuple[Action, ...]:
     """Return what may be done now, in the order of the action list; a limit of a rule may still refuse the facts."""
-    return tuple(action for action in Action if _on_the_table(dossier, action) and why_not(dossier, action) is None)
+    known = (action for action in Action if _on_the_table(dossier, action))
+    return tuple(action for action in known if why_not(dossier, action, plan) is None)
 
 
 def _on_the_table(dossier: Projection, action: Action) -> bool:
@@ -117,7 +118,9 @@ def _opinions_open(dossier: Projection) -> tuple[str, str] | None:
     return None if dossier.open_opinions else ("không có ý kiến nào đang chờ", "no opinion is waited for")
 
 
-def _opinions_closed(dossier: Projection) -> tuple[str, str] | None:
+def _may_submit(dossier: Projection) -> tuple[str, str] | None:
+    if dossier.competent_agency_id is None:
+        return "chưa xác định cơ quan có thẩm quyền", "the competent agency is unknown"
     if dossier.open_opinions:
         return (
             "còn ý kiến phối hợp chưa trả lời; im lặng không phải là đồng ý",
@@ -148,29 +151,42 @@ _GUARDS: Final[dict[Action, Callable[[Projection], tuple[str, str] | None]]] = {
     Action.SEND_BACK: _no_transfer,
     Action.ANSWER_OPINION: _opinions_open,
     Action.WITHDRAW_OPINION: _opinions_open,
-    Action.SUBMIT_FOR_SIGNATURE: _opinions_closed,
+    Action.SUBMIT_FOR_SIGNATURE: _may_submit,
     Action.WITHDRAW: _nothing_released,
     Action.STOP: _nothing_released,
     Action.APOLOGISE: _has_due,
 }
 
 
-def why_not(dossier: Projection, action: Action) -> tuple[str, str] | None:
+_OF_APPRAISAL: Final = frozenset({Action.HAND_OVER, Action.APPRAISE})
+
+
+def _way_of_plan(dossier: Projection, action: Action, plan: Plan) -> tuple[str, str] | None:
+    if dossier.status is not Status.RECEIVED:
+        return None
+    if action is Action.SUBMIT_FOR_SIGNATURE and plan.appraises():
+        return "thủ tục này phải thẩm định trước khi trình ký", "this procedure is appraised before it is signed"
+    if action in _OF_APPRAISAL and not plan.appraises():
+        return "thủ tục này không có bước thẩm định", "this procedure has no step of appraisal"
+    return None
+
+
+def why_not(dossier: Projection, action: Action, plan: Plan) -> tuple[str, str] | None:
     """Return what stands in the way of an action that the table knows, in Vietnamese and English, or None."""
     if action in table.RESULT_MOVES:
         origins, _ = table.RESULT_MOVES[action]
         if not origins & set(dossier.results.values()):
             return "không có kết quả nào ở trạng thái phù hợp", "no result stands where this could begin"
     guard = _GUARDS.get(action)
-    return guard(dossier) if guard else None
+    return (guard(dossier) if guard else None) or _way_of_plan(dossier, action, plan)
 
 
-def _refusal(dossier: Projection, action: Action, why: tuple[str, str] | None) -> Refused:
+def _refusal(dossier: Projection, action: Action, why: tuple[str, str] | None, plan: Plan) -> Refused:
     vi, en = why or (f"không phù hợp với trạng thái “{STATUS_VI[dossier.status]}”", f"the dossier is {dossier.status}")
     return Refused(
         f"Không thể {ACTION_VI[action]}: {vi}.",
         f"Cannot {action.replace('_', ' ')}: {en}.",
-        allowed=tuple(allowed(dossier)),
+        allowed=tuple(allowed(dossier, plan)),
         dossier_status=str(dossier.status),
     )
 
@@ -187,6 +203,8 @@ def _holds(condition: str, before: Projection, facts: Facts, results: dict[UUID,
     live = [standing for standing in results.values() if standing not in table.GONE]
     if condition == "next_appraisal":
         return plan.next_appraisal(effects.appraisal_step(before, plan)) is not None
+    if condition == "no_appraisal":
+        return not plan.appraises()
     if condition == "appraise":
         return cast("SendBack", facts).to == "appraise"
     if condition == "all_signed":

@@ -22,8 +22,9 @@ COLUMNS: Final = Projection.__struct_fields__
 """The columns of a dossier row in the order in which they are written."""
 _FIXED: Final = frozenset(
     {
-        "id", "code", "seq", "procedure_code", "procedure_version_id", "calendar_version", "form_version", "fee_version",
-        "channel", "help_agency_id", "receipt_agency_id", "owning_system", "territory_code", "submitted_at",
+        "id", "code", "seq", "procedure_code", "procedure_version_id", "calendar_version", "form_version",
+        "fee_version", "channel", "help_agency_id", "receipt_agency_id", "owning_system", "territory_code",
+        "submitted_at",
     }
 )  # fmt: skip
 MOVING: Final = tuple(name for name in COLUMNS if name not in _FIXED)
@@ -92,9 +93,12 @@ def line_of(dossier_id: UUID, entry: Entry, source: Source, recorded_at: datetim
     )
 
 
-async def insert_dossier(tx: Tx, dossier: Projection) -> None:
-    """Write a dossier's first row."""
+async def insert_opened(
+    tx: Tx, dossier: Projection, lines: Sequence[Entry], source: Source, recorded_at: datetime
+) -> None:
+    """Write a new dossier's row and its first lines: the last statements before the commit."""
     await tx.execute(q.insert_dossier, *row_of(dossier))
+    await tx.executemany(q.insert_line, [line_of(dossier.id, line, source, recorded_at) for line in lines])
 
 
 async def update_dossier(tx: Tx, dossier: Projection, before_seq: int) -> None:

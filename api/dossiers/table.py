@@ -49,6 +49,7 @@ TRANSITIONS: Final[dict[tuple[S, A], S]] = {
     **{(s, A.ASK_DUTY): S.DUTY_ASKED for s in (S.APPRAISING, S.DRAFTING)},
     (S.DUTY_ASKED, A.FULFIL_DUTY): S.APPRAISING,
     # phê duyệt
+    (S.RECEIVED, A.SUBMIT_FOR_SIGNATURE): S.AWAITING_SIGNATURE,
     (S.DRAFTING, A.SUBMIT_FOR_SIGNATURE): S.AWAITING_SIGNATURE,
     (S.AWAITING_SIGNATURE, A.SUBMIT_FOR_SIGNATURE): S.AWAITING_SIGNATURE,
     (S.AWAITING_SIGNATURE, A.RECORD_SIGNATURE): S.AWAITING_SIGNATURE,
@@ -65,7 +66,7 @@ TRANSITIONS: Final[dict[tuple[S, A], S]] = {
     # trả kết quả: also of one result while another is still worked on
     **{
         (s, a): s
-        for s in (S.APPRAISING, S.DRAFTING, S.AWAITING_SIGNATURE, S.AWAITING_ISSUE, S.DONE)
+        for s in (S.RECEIVED, S.APPRAISING, S.DRAFTING, S.AWAITING_SIGNATURE, S.AWAITING_ISSUE, S.DONE)
         for a in (A.DELIVER, A.FAIL_DELIVERY, A.BLOCK_HANDOVER, A.UNBLOCK_HANDOVER)
     },
     **{(s, A.REPLACE_RESULT): S.DRAFTING for s in (S.DONE, S.DELIVERED)},
@@ -82,14 +83,16 @@ TRANSITIONS: Final[dict[tuple[S, A], S]] = {
 BRANCHES: Final[dict[tuple[S, A], dict[str, S]]] = {
     (S.APPRAISING, A.APPRAISE): {"next_appraisal": S.APPRAISING},
     (S.RECEIVED, A.APPRAISE): {"next_appraisal": S.APPRAISING},
-    (S.AWAITING_SIGNATURE, A.SEND_BACK): {"appraise": S.APPRAISING},
-    (S.AWAITING_ISSUE, A.SEND_BACK): {"appraise": S.APPRAISING},
+    (S.AWAITING_SIGNATURE, A.SEND_BACK): {"no_appraisal": S.RECEIVED, "appraise": S.APPRAISING},
+    (S.AWAITING_SIGNATURE, A.REFUSE_REQUEST): {"no_appraisal": S.RECEIVED},
+    (S.AWAITING_ISSUE, A.SEND_BACK): {"no_appraisal": S.RECEIVED, "appraise": S.APPRAISING},
+    **{(s, A.REPLACE_RESULT): {"no_appraisal": S.RECEIVED} for s in (S.DONE, S.DELIVERED)},
     (S.AWAITING_SIGNATURE, A.RECORD_SIGNATURE): {"all_signed": S.AWAITING_ISSUE},
     (S.AWAITING_ISSUE, A.ISSUE): {"all_issued": S.DONE},
     (S.DONE, A.DELIVER): {"all_delivered": S.DELIVERED},
     (S.DONE, A.RECALL_RESULT): {"all_delivered": S.DELIVERED},
 }
-"""Where the ordinary way forks: a named condition and its other target."""
+"""Where the ordinary way forks: named conditions and their other targets; the first that holds decides."""
 
 SEND_BACK_STEPS: Final[dict[S, tuple[str, ...]]] = {
     S.APPRAISING: ("receive",),

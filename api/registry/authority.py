@@ -70,6 +70,8 @@ PERMITTED: Final[dict[Role, frozenset[str]]] = {
         "dossier.deliver",
         "dossier.fail_delivery",
         "dossier.block_handover",
+        "dossier.submit_for_signature",
+        "result.draft",
         "document.upload",
     },
     Role.APPRAISER: _READ

@@ -1,0 +1,205 @@
+"""Writing a decided step: row, journal line, sealed words, clock, money, tasks and audit, all or nothing."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime, time
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from api import audit
+from api.db.pools import Tx
+from api.db.privacy import Vault
+from api.dossiers import facts as f
+from api.dossiers import lifecycle, store, tasks
+from api.dossiers.deadlines import Plan, Rules
+from api.dossiers.effects import PAUSED, stage_of
+from api.dossiers.lifecycle import Entry
+from api.dossiers.projection import Projection
+from api.dossiers.store import Source
+from api.dossiers.words import Action
+from api.errors import Broken, Conflict, Invalid, NotFound
+from api.kernel import Actor
+from api.registry.service import Registry
+
+NOTE_PURPOSE: Final = "dossier.note"
+_RULES: Final = (
+    "transfer.cutoff",
+    "online.answer_hours",
+    "supplement.times_per_stage",
+    "reappointment.times",
+    "opinion.working_days",
+    "transfer.hours",
+)
+
+AfterStep = Callable[[Tx, Projection, Projection, Entry, Actor | None], Awaitable[None]]
+"""Told of every step within its transaction: before, after, the line, who. The wiring binds other slices by it."""
+
+
+class Recorder:
+    """Writes steps, bound to what one process has: the registry, the vault, the name it is audited under."""
+
+    def __init__(
+        self, registry: Registry, vault: Vault | None, *, process: str = "api", after_step: Sequence[AfterStep] = ()
+    ) -> None:
+        """Work with this registry; without a vault, steps with free words cannot be taken in this process."""
+        self.registry: Final = registry
+        self.vault: Final = vault
+        self.process: Final = process
+        self._after_step = tuple(after_step)
+
+    async def locked(self, tx: Tx, dossier_id: UUID, expected_version: int | None = None) -> Projection:
+        """Lock a dossier for this transaction.
+
+        Raises:
+            NotFound: there is none. Conflict: it is not the version that was seen.
+        """
+        dossier = await store.lock_dossier(tx, dossier_id)
+        if dossier is None:
+            raise no_dossier()
+        if expected_version is not None and dossier.seq != expected_version:
+            raise Conflict(
+                "Hồ sơ đã thay đổi từ lúc mở xem; hãy tải lại.",
+                "The dossier has changed since it was seen; load it again.",
+                code="dossier-moved",
+                version=dossier.seq,
+                allowed=[str(action) for action in lifecycle.allowed(dossier, await self.plan(dossier))],
+            )
+        return dossier
+
+    async def plan(self, dossier: Projection) -> Plan:
+        """Return what a dossier is worked by: the versions and the rules of the day it began."""
+        return await self.plan_for(dossier.procedure_version_id, dossier.calendar_version, dossier.submitted_at)
+
+    async def plan_for(self, version_id: UUID, calendar_version: int, began_at: datetime) -> Plan:
+        """Return the plan of a dossier that begins at this instant with these versions."""
+        version = await self.registry.procedure_version(version_id)
+        calendar = await self.registry.calendar(calendar_version)
+        rows = {key: await self.registry.legal_rule(key, began_at) for key in _RULES}
+        rules = Rules(
+            received_until=time.fromisoformat(rows["transfer.cutoff"].value),
+            online_answer_hours=rows["online.answer_hours"].value,
+            supplements_per_stage=rows["supplement.times_per_stage"].value,
+            reappointments=rows["reappointment.times"].value,
+            opinion_days=rows["opinion.working_days"].value,
+            claim_hours=rows["transfer.hours"].value,
+            bases={key: row.legal_basis for key, row in rows.items()},
+        )
+        return Plan(definition=version.definition, calendar=calendar, rules=rules)
+
+    async def source(self, actor: Actor | None, way: str, at: datetime) -> Source:
+        """Return from where a line comes, with the name the agency bears at this instant."""
+        name = await self.registry.agency_name(actor.agency_id, at) if actor else None
+        return Source(actor=actor, agency_name=name, way=way)
+
+    async def seal_words(self, tx: Tx, dossier_id: UUID, seq: int, words: dict[str, str]) -> None:
+        """Keep a person's free words of one line, sealed."""
+        if not words:
+            return
+        if self.vault is None:
+            raise Broken("Tiến trình này không giữ khóa.", "This process holds no vault.", code="no-vault")
+        sealed = self.vault.seal(NOTE_PURPOSE, msgspec.json.encode(words).decode())
+        await store.insert_note(tx, dossier_id, seq, sealed)
+
+    async def step(
+        self,
+        tx: Tx,
+        before: Projection,
+        action: Action,
+        facts: f.Facts,
+        *,
+        actor: Actor | None,
+        way: str,
+        at: datetime,
+        recorded_at: datetime | None = None,
+    ) -> tuple[Projection, UUID | None]:
+        """Decide one step and write all of it; return the projection after it and a task the step opened."""
+        plan = await self.plan(before)
+        entry = lifecycle.step(before, action, facts, at=at, plan=plan)
+        after = lifecycle.apply(before, entry)
+        await store.update_dossier(tx, after, before.seq)
+        await store.insert_line(tx, after.id, entry, await self.source(actor, way, at), recorded_at or at)
+        await self.seal_words(tx, after.id, entry.seq, f.split(facts)[1])
+        await _clock_rows(tx, before, after, entry, facts, plan)
+        await _money_rows(tx, after, entry, facts)
+        if isinstance(facts, f.AnswerSupplement):
+            await add_parts(tx, after.id, facts.parts, plan)
+        task_id = await tasks.after_step(tx, before, after, entry, facts, plan, actor)
+        await audit.append(
+            tx,
+            actor,
+            process=self.process,
+            action=f"dossier.{action}",
+            subject_kind="dossier",
+            subject_id=after.id,
+            detail={"seq": entry.seq, "status": str(after.status), "occurred_at": at},
+            at=recorded_at or at,
+        )
+        for told in self._after_step:
+            await told(tx, before, after, entry, actor)
+        return after, task_id
+
+
+async def _clock_rows(tx: Tx, before: Projection, after: Projection, entry: Entry, facts: f.Facts, plan: Plan) -> None:
+    if after.due_at is not None and after.due_at != before.due_at:
+        await store.insert_deadline(tx, after.id, entry.seq, after.due_at, str(entry.action))
+    if after.status in PAUSED and before.status not in PAUSED:
+        supplement = isinstance(facts, f.AskSupplement)
+        items = [msgspec.to_builtins(item) for item in facts.items] if isinstance(facts, f.AskSupplement) else []
+        await store.open_pause(
+            tx,
+            after.id,
+            "supplement" if supplement else "financial_duty",
+            stage_of(before.status),
+            items,
+            plan.rules.bases["supplement.times_per_stage"],
+            entry.occurred_at,
+        )
+    elif before.status in PAUSED and after.status not in PAUSED:
+        await store.close_pause(tx, after.id, entry.occurred_at)
+
+
+async def add_parts(tx: Tx, dossier_id: UUID, parts: Sequence[f.PartIn], plan: Plan) -> None:
+    """Write parts handed in.
+
+    Raises:
+        Invalid: a part the procedure version does not know, or a file that is another dossier's.
+    """
+    known = {part.code for part in plan.definition.parts}
+    strangers = sorted({part.part_code for part in parts} - known)
+    if strangers:
+        raise Invalid(
+            f"Thủ tục không có thành phần: {', '.join(strangers)}.",
+            f"The procedure has no such parts: {', '.join(strangers)}.",
+            code="unknown-part",
+        )
+    files = [part.upload_id for part in parts if part.upload_id is not None]
+    if files and set(files) != await store.uploads_of_dossier(tx, files, dossier_id):
+        raise Invalid(
+            "Tệp đính kèm không có hoặc thuộc hồ sơ khác.",
+            "A file is missing or another dossier's.",
+            code="unknown-upload",
+        )
+    if parts:
+        rows = [
+            (p.part_code, p.name, p.originals, p.certified_copies, p.plain_copies, p.upload_id, p.origin) for p in parts
+        ]
+        await store.insert_parts(tx, dossier_id, rows)
+
+
+async def _money_rows(tx: Tx, after: Projection, entry: Entry, facts: f.Facts) -> None:
+    match facts:
+        case f.Charge(amounts=amounts) | f.AskDuty(amounts=amounts):
+            await store.insert_fees(tx, after.id, [(a.code, a.name, a.amount_vnd, "due") for a in amounts])
+        case f.Paid(receipt_no=receipt):
+            old, new = ("paid", "refunded") if entry.action is Action.REFUND else ("due", "paid")
+            await store.settle_fees(tx, after.id, old, new, receipt, entry.occurred_at)
+        case f.Exempt():
+            await store.settle_fees(tx, after.id, "due", "exempt", None, entry.occurred_at)
+        case _:
+            return
+
+
+def no_dossier() -> NotFound:
+    """Return the refusal for a dossier that is not there."""
+    return NotFound("Không tìm thấy hồ sơ.", "No such dossier.", code="no-dossier")
