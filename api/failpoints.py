@@ -1,6 +1,6 @@
 """Planned crashes for the fault tests: a named point at which the process kills itself once.
 
-Nothing is armed unless MOTCUA_FAILPOINT says `name=FILE`: the file is removed as the point is reached, so that the
+Nothing is armed unless MOTCUA_FAILPOINTS says `name=FILE`: the file is removed as the point is reached, so that the
 process that follows goes on. A production start refuses the variable.
 """
 
@@ -25,7 +25,7 @@ POINTS: Final = (
 
 
 def _armed() -> tuple[str, Path] | None:
-    name, _, token = os.environ.get("MOTCUA_FAILPOINT", "").partition("=")
+    name, _, token = os.environ.get("MOTCUA_FAILPOINTS", "").partition("=")
     return (name, Path(token)) if name in POINTS and token else None
 
 

@@ -151,7 +151,7 @@ class Return(_Request, frozen=True, kw_only=True):
     """Send a document back to a named step, with a reason (trả lại để sửa)."""
 
     reason: Why
-    to_step: Annotated[str, Meta(max_length=40)] = "appraise"
+    to_step: Literal["receive", "appraise", "draft"] = "draft"
 
 
 class Because(_Request, frozen=True, kw_only=True):

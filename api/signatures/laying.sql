@@ -22,3 +22,11 @@ UPDATE chain SET state = 'open', plan = $2 WHERE id = $1 AND state = 'laying' RE
 -- name: fail_chain
 -- The places could not be laid: the chain ends with a reason, and the document may be submitted again.
 UPDATE chain SET state = 'failed', error = $2, closed_at = $3 WHERE id = $1 AND state = 'laying' RETURNING id;
+
+-- name: insert_laid_blob
+-- The laid file, already on disk.
+INSERT INTO blob (sha256, size, media_type, stored_at) VALUES ($1, $2, 'application/pdf', $3) ON CONFLICT (sha256) DO NOTHING;
+
+-- name: move_head_to_laid
+-- The laid revision is what everybody is shown from now on.
+UPDATE document SET head_revision_id = $2, head_sha256 = $3, version = version + 1 WHERE id = $1;

@@ -253,3 +253,27 @@ SELECT request.holder, count(*) AS documents, key_holder.hashes_per_authorisatio
 -- name: void_numbers
 -- Give up reserved numbers with a reason; the register shows the gap.
 UPDATE number SET state = 'void', reason = $2, settled_at = $3 WHERE id = ANY ($1::uuid[]) AND state = 'reserved';
+
+-- name: supersede_items
+-- The items of tickets whose requests ended with their chain.
+UPDATE batch_item
+   SET outcome = 'superseded', ended_at = $2,
+       detail = '{"code": "chain-closed", "vi": "Lượt trình ký đã kết thúc.", "en": "The chain has ended."}'
+ WHERE request_id = ANY ($1::uuid[]) AND outcome IS NULL;
+
+-- name: result_in_signing
+-- A draft is submitted for signature; says whether this call moved it.
+UPDATE result SET state = 'in_signing', version = version + 1 WHERE id = $1 AND state = 'draft' RETURNING id;
+
+-- name: result_to_draft
+-- A result whose chain ended without its seal is a draft again.
+UPDATE result SET state = 'draft', version = version + 1 WHERE id = $1 AND state IN ('in_signing', 'signed');
+
+-- name: results_to_sign
+-- The results of a dossier that are to be signed, in order.
+SELECT id FROM result WHERE dossier_id = $1 AND state IN ('draft', 'in_signing', 'signed') ORDER BY ordinal;
+
+-- name: may_sign_here
+-- Whether a person in a post has any authority to sign at an agency now.
+SELECT EXISTS (SELECT 1 FROM mandate WHERE person_id = $1 AND post_id = $2 AND agency_id = $3 AND valid_from <= $4
+                  AND (valid_to IS NULL OR valid_to > $4) AND revoked_at IS NULL);

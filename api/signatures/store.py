@@ -405,3 +405,28 @@ async def holders_of_requests(tx: Tx, request_ids: Sequence[UUID]) -> list[Holde
 async def void_numbers(tx: Tx, number_ids: Sequence[UUID], reason: str, at: datetime) -> None:
     """Give up reserved numbers with a reason."""
     await tx.execute(_q.void_numbers, number_ids, reason, at)
+
+
+async def supersede_items(tx: Tx, request_ids: Sequence[UUID], at: datetime) -> None:
+    """End the ticket items of requests that ended with their chain."""
+    await tx.execute(_q.supersede_items, request_ids, at)
+
+
+async def result_in_signing(tx: Tx, result_id: UUID) -> bool:
+    """Submit a draft; False when it was submitted before."""
+    return await tx.fetchval(_q.result_in_signing, result_id) is not None
+
+
+async def result_to_draft(tx: Tx, result_id: UUID) -> None:
+    """Make a result a draft again."""
+    await tx.execute(_q.result_to_draft, result_id)
+
+
+async def results_to_sign(tx: Tx, dossier_id: UUID) -> list[UUID]:
+    """Return the results of a dossier that are to be signed."""
+    return [row["id"] for row in await tx.fetch(_q.results_to_sign, dossier_id)]
+
+
+async def may_sign_here(tx: Tx, person_id: UUID, post_id: UUID, agency_id: UUID, at: datetime) -> bool:
+    """Tell whether a person in a post has any authority to sign at an agency."""
+    return await tx.fetchval(_q.may_sign_here, person_id, post_id, agency_id, at)

@@ -12,6 +12,7 @@ from uuid import UUID
 from api.db.pools import Pools, Tx
 from api.db.privacy import Vault
 from api.documents.blobs import BlobStore
+from api.dossiers.service import Dossiers
 from api.jobs.queue import enqueue
 from api.kernel import Clock
 from api.signatures.engine import store
@@ -44,6 +45,7 @@ class Engine:
     blobs: BlobStore
     holders: Mapping[str, KeyHolder]
     vault: Vault
+    dossiers: Dossiers
     trust: Trust
     clock: Clock
     spool: Path

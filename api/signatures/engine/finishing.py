@@ -8,7 +8,7 @@ from uuid import UUID
 import signing
 from api.audit import append
 from api.db.pools import Tx
-from api.dossiers import service as dossiers
+from api.dossiers.service import Dossiers
 from api.errors import Broken, MotcuaError
 from api.failpoints import reach
 from api.jobs.queue import enqueue_many
@@ -98,7 +98,7 @@ async def _record(engine: Engine, work: rows.ToFinish, signed: Signed) -> None:
     at = engine.clock()
     try:
         async with engine.pools.transaction() as tx:
-            await record(tx, work, signed, at)
+            await record(engine.dossiers, tx, work, signed, at)
     except HeadMoved:
         async with engine.pools.transaction() as tx:
             await store.back_to_asked(tx, work.id, at)
@@ -116,7 +116,7 @@ async def _record(engine: Engine, work: rows.ToFinish, signed: Signed) -> None:
             await move_on(tx, work.batch_id, at)
 
 
-async def record(tx: Tx, work: rows.ToFinish, signed: Signed, at: datetime) -> None:
+async def record(dossiers: Dossiers, tx: Tx, work: rows.ToFinish, signed: Signed, at: datetime) -> None:
     """Record one signed revision: two conditional updates, the life cycle, the audit row.
 
     Raises:
@@ -136,7 +136,7 @@ async def record(tx: Tx, work: rows.ToFinish, signed: Signed, at: datetime) -> N
     revision_id = await store.insert_signed_revision(tx, work, signed, origin, at)
     if not await store.move_head(tx, work.document_id, work.base_sha256, revision_id, signed.sha256):
         raise HeadMoved
-    await _step_dossier(tx, work, at)
+    await _step_dossier(dossiers, tx, work, at)
     await store.end_item(tx, work.batch_id, work.id, "recorded", None, at)
     await append(
         tx,
@@ -163,21 +163,21 @@ def actor_of(work: rows.ToFinish) -> Actor:
     )
 
 
-async def _step_dossier(tx: Tx, work: rows.ToFinish, at: datetime) -> None:
+async def _step_dossier(dossiers: Dossiers, tx: Tx, work: rows.ToFinish, at: datetime) -> None:
     left = await store.left_in_chain(tx, work.chain_id)
     if work.role != "seal":
         complete = left.persons == 0
         if complete:
             await store.result_signed(tx, work.result_id)
-        await dossiers.record_signature(
+        await dossiers.record_signed(
             tx,
-            actor_of(work),
             work.dossier_id,
             work.result_id,
             request_id=work.id,
             role=work.role,
             complete=complete,
             at=at,
+            actor=actor_of(work),
         )
         return
     if work.number_id is not None and not await store.use_number(tx, work.number_id, at, work.id):
@@ -185,6 +185,12 @@ async def _step_dossier(tx: Tx, work: rows.ToFinish, at: datetime) -> None:
     await store.chain_done(tx, work.chain_id, at)
     if await store.result_issued(tx, work.result_id, at):
         await store.insert_effect(tx, work.result_id, at, "Nghị định 30/2020/NĐ-CP, Điều 5", work.account_id)
-        await dossiers.record_issue(
-            tx, actor_of(work), work.dossier_id, work.result_id, number_id=work.number_id, request_id=work.id, at=at
+        await dossiers.record_issued(
+            tx,
+            work.dossier_id,
+            work.result_id,
+            number_id=work.number_id,
+            request_id=work.id,
+            at=at,
+            actor=actor_of(work),
         )

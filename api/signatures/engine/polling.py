@@ -108,7 +108,7 @@ _NO_VALUE: Final = detail("no-value", "Nơi giữ khóa không trả chữ ký c
 
 
 async def _not_known(engine: Engine, transaction: rows.Transaction, at: datetime) -> str:
-    """Sign the same hashes again, counted, since the holder never saw them; past the window, return them to the list."""
+    """Sign the same hashes again, counted, since the holder never saw them; past the window they return to the list."""
     if at > transaction.expires_at:
         await refuse(engine, transaction, _EXPIRED, outcome="expired")
         return "expired"

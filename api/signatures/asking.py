@@ -1,0 +1,167 @@
+"""Ask for signatures: one short transaction that commits what a person wants, and a durable ticket at once.
+
+It is answered while every key holder is down. The API passes the second factor on; the signer alone can judge it.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from api.audit import append
+from api.db.pools import Tx
+from api.documents import numbers
+from api.errors import Conflict, Invalid, NotFound
+from api.jobs.queue import enqueue
+from api.kernel import Actor
+from api.registry import authority
+from api.signatures import cutting, stepup, store
+from api.signatures.contract import Accepted, Ask, Confirmations, PlanAsk
+from api.signatures.store import AskedItem
+
+JUDGE: Final = "signatures.judge"
+ACTION_OF: Final = {
+    "initials": "signature.initial",
+    "coordinator": "signature.initial",
+    "signatory": "signature.sign",
+    "seal": "signature.seal",
+}
+NUMBERED: Final = frozenset({"main_document", "copy", "digitised_paper"})
+
+
+async def ask(tx: Tx, actor: Actor, order: Ask, *, at: datetime, trace_id: str | None = None) -> Accepted:
+    """Write the ticket of an ask: batch, items with the digests shown, factor, numbers, audit row and one job.
+
+    Items that cannot be signed end with their own reason; only an ask of which no item can is refused as a whole.
+
+    Raises:
+        NotFound: a request is not there, or not this person's to know of.
+        Forbidden: the post in use may not sign or seal.
+        Conflict: no item can be signed now; `items` says why for each.
+        Invalid: a request stands twice.
+    """
+    ids = [item.request_id for item in order.items]
+    if len(set(ids)) != len(ids):
+        raise Invalid("Một văn bản được nêu hai lần.", "A request stands twice.", code="item-twice")
+    await store.lock_dossiers(tx, ids)
+    known = await store.items_to_ask(tx, ids)
+    _demand_theirs(actor, ids, known)
+    shown = {item.request_id: bytes.fromhex(item.sha256) for item in order.items}
+    reasons = {request_id: reason for request_id in ids if (reason := why_not(known[request_id], shown[request_id]))}
+    if len(reasons) == len(ids):
+        raise Conflict(
+            "Không văn bản nào ký được lúc này; xem lý do từng văn bản.",
+            "None of these can be signed now; see the reason of each.",
+            code="nothing-to-sign",
+            items={str(request_id): reason for request_id, reason in reasons.items()},
+        )
+    until = cutting.authorised_until(at)
+    batch_id = await store.insert_batch(
+        tx,
+        account_id=actor.account_id,
+        person_id=actor.person_id,
+        post_id=actor.post_id,
+        agency_id=actor.agency_id,
+        session_id=actor.session_id,
+        lane=order.lane,
+        item_count=len(ids),
+        trace_id=trace_id,
+        authorised_until=until,
+    )
+    digest = stepup.digest_of(shown.values())
+    await store.insert_step_up(tx, batch_id, actor.account_id, "totp", order.code.encode(), digest)
+    await append(
+        tx,
+        actor,
+        process="api",
+        action="signature.ask",
+        subject_kind="signature_batch",
+        subject_id=batch_id,
+        detail={"items": len(ids), "digest": digest.hex(), "lane": order.lane},
+        at=at,
+        trace_id=trace_id,
+    )
+    await enqueue(
+        tx,
+        JUDGE,
+        str(batch_id),
+        {"batch": str(batch_id)},
+        priority=cutting.COUNTER_LANE if order.lane == "counter" else 0,
+    )
+    # The counters of the number series are the only rows that asks share: taken last, just before the commit.
+    given = await _reserve_numbers(tx, [known[i] for i in ids if i not in reasons], at)
+    await store.insert_items(
+        tx, batch_id, list(range(1, len(ids) + 1)), ids, [shown[i] for i in ids], [given.get(i) for i in ids]
+    )
+    return Accepted(
+        ticket=batch_id,
+        items=len(ids),
+        stage="queued",
+        position=0,
+        estimate_s=cutting.estimate_seconds(0, len(ids), 10.0),
+        authorised_until=until,
+    )
+
+
+def _demand_theirs(actor: Actor, ids: Sequence[UUID], known: Mapping[UUID, AskedItem]) -> None:
+    """Let nobody learn of requests that are not theirs."""
+    for request_id in ids:
+        item = known.get(request_id)
+        theirs = item is not None and (
+            item.agency_id == actor.agency_id if item.role == "seal" else item.person_id == actor.person_id
+        )
+        if item is None or not theirs:
+            raise NotFound(
+                "Không tìm thấy yêu cầu ký.",
+                "There is no such signature request.",
+                code="request-not-found",
+                request_id=str(request_id),
+            )
+        authority.require(actor, ACTION_OF[item.role], item.agency_id)
+
+
+def why_not(item: AskedItem, shown: bytes) -> str | None:
+    """Return the code of why this cannot be asked now, or None. The signer judges again, and alone decides."""
+    if item.already_asked:
+        return "already-asked"
+    if item.state != "to_sign":
+        return "not-to-sign"
+    if item.chain_state != "open":
+        return "chain-closed"
+    if item.head_sha256 != shown:
+        return "digest-changed"
+    if item.waits_for_others:
+        return "order"
+    return None
+
+
+async def _reserve_numbers(tx: Tx, items: Sequence[AskedItem], at: datetime) -> dict[UUID, UUID]:
+    """Give each document that is about to be sealed its number, in the order of the series and then of the ask."""
+    wanted = [item for item in items if item.role == "seal" and item.act in NUMBERED]
+    given: dict[UUID, UUID] = {}
+    for item in sorted(wanted, key=lambda i: (i.agency_id, i.kind_code, i.book or "")):
+        number = await numbers.reserve(
+            tx, item.agency_id, item.kind_code, document_id=item.document_id, book=item.book or "", at=at
+        )
+        given[item.id] = number.id
+    return given
+
+
+async def plan(tx: Tx, order: PlanAsk) -> list[Confirmations]:
+    """Say how a batch would be cut, before anybody confirms anything: "3 lần xác nhận, mỗi lần 50"."""
+    told: list[Confirmations] = []
+    for share in await store.holders_of_requests(tx, order.request_ids):
+        times, each = cutting.confirmations(share.documents, share.hashes_per_authorisation)
+        told.append(
+            Confirmations(
+                holder=share.holder,
+                documents=share.documents,
+                times=times,
+                at_most_each=each,
+                asks_person=share.asks_person,
+                window_s=share.window_s,
+                vi=f"{times} lần xác nhận, mỗi lần {each}",
+                en=f"{times} confirmation(s) of up to {each}",
+            )
+        )
+    return told

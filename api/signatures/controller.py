@@ -1,0 +1,222 @@
+"""The routes of signing: submit, lists, ask, ticket and its stream, send back, and what key holders send."""
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+from litestar import Controller, Request, Response, get, post
+from litestar.params import Parameter
+from litestar.response import ServerSentEvent, ServerSentEventMessage
+
+from api.dossiers.service import Dossiers
+from api.http import idempotency
+from api.http.auth.guards import NO_KEY, PUBLIC, requires, signed_in
+from api.http.edge import edge_of
+from api.kernel import Actor
+from api.signatures import answering, asking, contract, returning, store, submitting, tickets
+from api.signatures.tickets import Watch
+
+Limit = Annotated[int, Parameter(ge=1, le=200, default=50)]
+Cursor = Annotated[str | None, Parameter(query="after", max_length=200, default=None)]
+AnyRequest = Request[Any, Any, Any]
+
+
+class ChainController(Controller):
+    """Trình ký / submitting documents for signature."""
+
+    path = "/documents/{document_id:uuid}/chains"
+    tags: Sequence[str] | None = ("signatures",)
+
+    @post(
+        "/", guards=[requires("signature.submit")], opt={"work": "officers"}, summary="Trình ký / Submit for signature"
+    )
+    async def submit(
+        self,
+        request: AnyRequest,
+        dossiers: Dossiers,
+        document_id: UUID,
+        data: contract.SubmitForSignature,
+        actor: Actor,
+        at: datetime,
+    ) -> Response[contract.Submitted]:
+        """Open the chain of a document; its requests appear in the lists once the places are laid."""
+        return await idempotency.run(
+            request, actor, lambda tx: submitting.submit(dossiers, tx, actor, document_id, data, at=at)
+        )
+
+    @get("/", guards=[requires("document.read")], opt={"work": "officers"}, summary="Các lượt trình ký / Chains")
+    async def chains(self, request: AnyRequest, document_id: UUID, actor: Actor) -> list[contract.ChainLine]:
+        """Return every request of a document, newest chain first."""
+        async with edge_of(request).pools.reading() as tx:
+            return await returning.chains(tx, actor, document_id)
+
+
+class RequestController(Controller):
+    """Chờ ký / what waits to be signed, and everything one may do instead of signing."""
+
+    path = "/signature-requests"
+    tags: Sequence[str] | None = ("signatures",)
+    opt: Mapping[str, Any] | None = {"work": "signing"}  # noqa: RUF012 - Litestar reads it from the class
+
+    @get("/", guards=[signed_in], summary="Danh sách chờ ký / What waits for me")
+    async def waiting(self, request: AnyRequest, actor: Actor, after: Cursor, limit: Limit) -> contract.ToSignPage:
+        """Return a page of what waits for the person, or for the seal of the clerk's agency."""
+        async with edge_of(request).pools.reading() as tx:
+            return await tickets.to_sign(tx, actor, after, limit)
+
+    @post(
+        "/{request_id:uuid}/send-back", guards=[requires("signature.send_back")], summary="Trả lại để sửa / Send back"
+    )
+    async def send_back(
+        self,
+        request: AnyRequest,
+        dossiers: Dossiers,
+        request_id: UUID,
+        data: contract.Return,
+        actor: Actor,
+        at: datetime,
+    ) -> Response[UUID]:
+        """Send the document back to a named step."""
+        return await idempotency.run(
+            request, actor, lambda tx: returning.send_back(dossiers, tx, actor, request_id, data, at=at)
+        )
+
+    @post("/{request_id:uuid}/decline", guards=[requires("signature.decline")], summary="Không ký / Decline")
+    async def decline(
+        self,
+        request: AnyRequest,
+        dossiers: Dossiers,
+        request_id: UUID,
+        data: contract.Because,
+        actor: Actor,
+        at: datetime,
+    ) -> Response[UUID]:
+        """Decline to sign, with a reason."""
+        return await idempotency.run(
+            request, actor, lambda tx: returning.decline(dossiers, tx, actor, request_id, data, at=at)
+        )
+
+    @post("/{request_id:uuid}/take-back", guards=[requires("signature.take_back")], summary="Rút chữ ký / Take back")
+    async def take_back(
+        self,
+        request: AnyRequest,
+        dossiers: Dossiers,
+        request_id: UUID,
+        data: contract.Because,
+        actor: Actor,
+        at: datetime,
+    ) -> Response[UUID]:
+        """Take back one's own signature until a number is given."""
+        return await idempotency.run(
+            request, actor, lambda tx: returning.take_back(dossiers, tx, actor, request_id, data, at=at)
+        )
+
+    @post("/{request_id:uuid}/pass-on", guards=[requires("signature.pass_on")], summary="Chuyển người ký / Pass on")
+    async def pass_on(
+        self,
+        request: AnyRequest,
+        dossiers: Dossiers,
+        request_id: UUID,
+        data: contract.PassOn,
+        actor: Actor,
+        at: datetime,
+    ) -> Response[UUID]:
+        """Pass to another competent signatory."""
+        return await idempotency.run(
+            request, actor, lambda tx: returning.pass_on(dossiers, tx, actor, request_id, data, at=at)
+        )
+
+    @post("/{request_id:uuid}/release", guards=[requires("signature.send_back")], summary="Đưa lại chờ ký / Release")
+    async def release(self, request: AnyRequest, request_id: UUID, actor: Actor, at: datetime) -> Response[UUID]:
+        """Return a failed request to its list after a person has looked at it."""
+        return await idempotency.run(request, actor, lambda tx: returning.release(tx, actor, request_id, at=at))
+
+    @post("/reassign", guards=[requires("signature.reassign")], summary="Chuyển cả danh sách / Reassign a list")
+    async def reassign(
+        self, request: AnyRequest, dossiers: Dossiers, data: contract.Reassign, actor: Actor, at: datetime
+    ) -> Response[contract.Reassigned]:
+        """Reassign an absent signatory's whole list, with a result per item."""
+        return await idempotency.run(request, actor, lambda tx: returning.reassign(dossiers, tx, actor, data, at=at))
+
+
+class BatchController(Controller):
+    """Mã lượt ký / tickets: ask, look, watch."""
+
+    path = "/signature-batches"
+    tags: Sequence[str] | None = ("signatures",)
+    opt: Mapping[str, Any] | None = {"work": "signing"}  # noqa: RUF012 - Litestar reads it from the class
+
+    @post("/", guards=[signed_in], status_code=202, summary="Ký / Sign or seal these")
+    async def ask(
+        self, request: AnyRequest, data: contract.Ask, actor: Actor, at: datetime
+    ) -> Response[contract.Accepted]:
+        """Commit what a person wants signed and return a durable ticket, also when every key holder is down."""
+        trace_id: str | None = request.scope["state"].get("trace_id")
+        return await idempotency.run(
+            request, actor, lambda tx: asking.ask(tx, actor, data, at=at, trace_id=trace_id), status=202
+        )
+
+    @post("/plan", guards=[signed_in], status_code=200, opt={NO_KEY: True}, summary="Số lần xác nhận / How it is cut")
+    async def plan(self, request: AnyRequest, data: contract.PlanAsk) -> list[contract.Confirmations]:
+        """Say how often the person will be asked to confirm, before anybody confirms anything."""
+        async with edge_of(request).pools.reading() as tx:
+            return await asking.plan(tx, data)
+
+    @get("/", guards=[signed_in], summary="Các lượt ký của tôi / My tickets")
+    async def mine(self, request: AnyRequest, actor: Actor) -> list[contract.TicketSummary]:
+        """Return the latest tickets of the account, so that a second device shows the same ones."""
+        async with edge_of(request).pools.reading() as tx:
+            return await store.my_tickets(tx, actor.account_id, 20)
+
+    @get("/{batch_id:uuid}", guards=[signed_in], summary="Một lượt ký / A ticket")
+    async def ticket(self, request: AnyRequest, batch_id: UUID, actor: Actor) -> contract.Ticket:
+        """Return stage, position, estimate and the result of each item."""
+        async with edge_of(request).pools.reading() as tx:
+            return await tickets.ticket(tx, actor, batch_id)
+
+    @get("/{batch_id:uuid}/events", guards=[signed_in], summary="Theo dõi lượt ký / Watch a ticket")
+    async def events(
+        self,
+        request: AnyRequest,
+        watch: Watch,
+        batch_id: UUID,
+        actor: Actor,
+        last_event_id: Annotated[int, Parameter(header="Last-Event-ID", ge=0, default=0)],
+    ) -> ServerSentEvent:
+        """Stream the whole ticket at each change; with Last-Event-ID it goes on from there."""
+        pools = edge_of(request).pools
+        async with pools.reading() as tx:
+            await tickets.ticket(tx, actor, batch_id)
+
+        async def messages() -> AsyncGenerator[ServerSentEventMessage]:
+            async for now in tickets.stream(pools, watch, actor, batch_id, last_event_id):
+                if now is None:
+                    yield ServerSentEventMessage(comment="alive")
+                else:
+                    yield ServerSentEventMessage(
+                        event="ticket", id=str(now.version), data=msgspec.json.encode(now).decode(), retry=2000
+                    )
+
+        return ServerSentEvent(messages())
+
+
+class AnswerController(Controller):
+    """What key holders send by themselves (webhooks)."""
+
+    path = "/holders"
+    tags: Sequence[str] | None = ("signatures",)
+
+    @post(
+        "/{holder:str}/answers",
+        opt={PUBLIC: True, NO_KEY: True, "work": "signing"},
+        status_code=202,
+        summary="Trả lời của nơi giữ khóa / A key holder's answer",
+    )
+    async def answer(self, request: AnyRequest, holder: str) -> Response[None]:
+        """Commit an answer before it is answered; the signer alone judges it."""
+        body = await request.body()
+        async with edge_of(request).pools.transaction() as tx:
+            await answering.keep(tx, holder, dict(request.headers), body)
+        return Response(None, status_code=202)

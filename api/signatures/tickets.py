@@ -1,0 +1,164 @@
+"""Where a ticket stands: stage, position, estimate; and a stream that tells of every change and can be resumed."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncGenerator
+from typing import Final
+from uuid import UUID
+
+import msgspec
+import structlog
+
+from api.db.pools import Pools, Tx
+from api.errors import NotFound
+from api.kernel import Actor
+from api.registry import authority
+from api.signatures import cursor, cutting, store
+from api.signatures.contract import Ticket, TicketItem, ToSign, ToSignPage
+from api.signatures.store import ItemLine, TicketHead, ToSignRow
+
+_log: Final = structlog.get_logger("tickets")
+
+TERMINAL: Final = frozenset({"recorded", "refused", "expired", "failed", "superseded"})
+_ORDER: Final = ("queued", "asked", "prepared", "sent", "value_received")
+STAGES_VI: Final = {
+    "queued": "đang chờ kiểm tra",
+    "asked": "đang chuẩn bị",
+    "prepared": "đã chuẩn bị, chờ gửi",
+    "sent": "chờ xác nhận ở nơi giữ khóa",
+    "value_received": "đang ghi chữ ký",
+    "finished": "đã xong",
+}
+LOOK_EVERY_S: Final = 0.3
+KEEP_ALIVE_S: Final = 15.0
+
+
+async def ticket(tx: Tx, actor: Actor, batch_id: UUID) -> Ticket:
+    """Return a ticket to the person who asked it.
+
+    Raises:
+        NotFound: there is no such ticket, or it is another's.
+    """
+    head = await store.ticket(tx, batch_id)
+    if head is None or head.account_id != actor.account_id:
+        raise NotFound("Không tìm thấy mã lượt ký.", "There is no such ticket.", code="ticket-not-found")
+    versions = await store.ticket_versions(tx, [batch_id])
+    return view(head, await store.ticket_items(tx, batch_id), versions.get(batch_id, 0))
+
+
+def view(head: TicketHead, items: list[ItemLine], version: int) -> Ticket:
+    """Put a ticket together from its rows. Pure."""
+    counts = Counter(item.stage for item in items)
+    stage = next((stage for stage in _ORDER if counts[stage]), "finished")
+    left = sum(counts[stage] for stage in _ORDER)
+    rate = head.recorded_last_minute / 60 or 10.0
+    return Ticket(
+        ticket=head.id,
+        version=version,
+        stage=stage,
+        stage_vi=STAGES_VI[stage],
+        asked_at=head.asked_at,
+        finished_at=head.closed_at,
+        position=head.ahead if left else 0,
+        estimate_s=cutting.estimate_seconds(head.ahead, left, rate) if left else 0,
+        counts=dict(counts),
+        items=[_item(item) for item in items],
+    )
+
+
+def _item(line: ItemLine) -> TicketItem:
+    return TicketItem(
+        ordinal=line.ordinal,
+        request_id=line.request_id,
+        document_id=line.document_id,
+        dossier_code=line.dossier_code,
+        role=line.role,
+        stage=line.stage,
+        detail=line.detail,
+        ended_at=line.ended_at,
+        number_text=line.number_text,
+        recorded_sha256=line.recorded_sha256.hex() if line.recorded_sha256 else None,
+    )
+
+
+class Watch:
+    """One look at the database for all watched tickets of this process, however many streams are open."""
+
+    def __init__(self, pools: Pools) -> None:
+        """Look through the read pool."""
+        self._pools = pools
+        self._watched: dict[UUID, int] = {}
+        self._seen: dict[UUID, int] = {}
+        self._changed = asyncio.Condition()
+        self._task: asyncio.Task[None] | None = None
+
+    def close(self) -> None:
+        """Stop looking."""
+        if self._task is not None:
+            self._task.cancel()
+
+    async def wait(self, batch_id: UUID, known: int, timeout_s: float) -> int:
+        """Return the version of a ticket once it is above `known`, or `known` when the time is over."""
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._look())
+        self._watched[batch_id] = self._watched.get(batch_id, 0) + 1
+        try:
+            async with asyncio.timeout(timeout_s), self._changed:
+                await self._changed.wait_for(lambda: self._seen.get(batch_id, 0) > known)
+                return self._seen[batch_id]
+        except TimeoutError:
+            return known
+        finally:
+            self._watched[batch_id] -= 1
+            if not self._watched[batch_id]:
+                del self._watched[batch_id]
+                self._seen.pop(batch_id, None)
+
+    async def _look(self) -> None:
+        while True:
+            try:
+                if self._watched:
+                    async with self._pools.reading() as tx:
+                        versions = await store.ticket_versions(tx, list(self._watched))
+                    async with self._changed:
+                        self._seen.update(versions)
+                        self._changed.notify_all()
+            except Exception:  # noqa: BLE001 - streams go on when the database is back
+                _log.warning("watch_failed", exc_info=True)
+            await asyncio.sleep(LOOK_EVERY_S)
+
+
+async def stream(
+    pools: Pools, watch: Watch, actor: Actor, batch_id: UUID, last_id: int
+) -> AsyncGenerator[Ticket | None]:
+    """Yield the ticket at each change from `last_id` on, and None as a sign of life; end once it has finished.
+
+    Each event is the whole ticket and its id grows with every change: whoever reconnects with the last id they saw
+    misses nothing and repeats nothing.
+    """
+    known = last_id
+    while True:
+        async with pools.reading() as tx:
+            now = await ticket(tx, actor, batch_id)
+        if now.version > known:
+            known = now.version
+            yield now
+        if now.finished_at is not None:
+            return
+        if await watch.wait(batch_id, known, KEEP_ALIVE_S) <= known:
+            yield None
+
+
+async def to_sign(tx: Tx, actor: Actor, after: str | None, limit: int) -> ToSignPage:
+    """Return a page of what waits for the actor: people at a counter first, then by due time."""
+    clerk = authority.may(actor, "signature.seal")
+    rows = await store.to_sign_page(tx, actor.person_id, clerk, actor.agency_id, cursor.decode(after), limit + 1)
+    more = len(rows) > limit
+    shown = rows[:limit]
+    last = shown[-1] if more else None
+    following = cursor.encode(last.lane, last.due_at, last.id) if last else None
+    return ToSignPage(items=[_line(row) for row in shown], next=following)
+
+
+def _line(row: ToSignRow) -> ToSign:
+    return msgspec.convert({**msgspec.structs.asdict(row), "sha256": row.sha256.hex()}, ToSign)

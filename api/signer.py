@@ -1,0 +1,201 @@
+"""The signer process, wired: it alone opens the door to key holders, and it does not trust the API.
+
+It holds the second factors' keys, sessions to the key holders, the pollers and the sweep. State is in the database and
+the document store only: it may be killed at any moment and run in any number.
+"""
+
+import asyncio
+import signal
+import sys
+import tempfile
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+from aiohttp import web
+from prometheus_client import generate_latest
+
+from api import logs
+from api.db.pools import open_pools
+from api.db.privacy import Vault
+from api.documents.blobs import open_store
+from api.dossiers.service import Dossiers
+from api.jobs.runner import JobContext, RetryPolicy, Runner
+from api.kernel import Clock, system_clock
+from api.registry.service import Registry
+from api.settings import Settings
+from api.signatures.engine import context, finishing, judging, polling, preparing, sending, store, sweeping
+from api.signatures.engine.context import Engine
+from signing import holders as keys
+from signing.contract import KeyHolder
+from signing.errors import SigningError
+from signing.pdf.bounded import BoundedPool
+
+_log: Final = structlog.get_logger("signer")
+_Step = Callable[[Engine, JobContext, dict[str, Any]], Awaitable[None]]
+
+STEPS: Final[dict[str, _Step]] = {
+    context.JUDGE: judging.judge,
+    context.PREPARE: preparing.prepare,
+    context.SEND: sending.send,
+    context.ANSWER: polling.answer,
+    context.FINISH: finishing.finish,
+    context.RELEASE: sweeping.release,
+}
+"""Every kind of job that this process does."""
+
+POLICY: Final = RetryPolicy(max_failures=4, max_claims=3)
+
+
+def open_holders(settings: Settings) -> dict[str, KeyHolder]:
+    """Open the configured key holders by the name each declares.
+
+    Raises:
+        HolderMisconfigured: settings or keys are wrong, or a key file is used in production.
+    """
+    opened: dict[str, KeyHolder] = {}
+    for raw in settings.holders:
+        holder = keys.open_holder(keys.read_config(raw, production=not settings.demo))
+        opened[holder.capabilities.name] = holder
+    return opened
+
+
+@asynccontextmanager
+async def running(settings: Settings, clock: Clock = system_clock) -> AsyncGenerator[Engine]:
+    """Open everything the signer's steps need, and close it again in order."""
+    async with AsyncExitStack() as stack:
+        pools = await open_pools(
+            settings.database_url,
+            read_size=settings.pool_read,
+            write_size=settings.pool_write,
+            budget_s=30.0,
+        )
+        stack.push_async_callback(pools.close)
+        workshop = BoundedPool(settings.pdf_processes)
+        stack.push_async_callback(workshop.close)
+        blobs = open_store(settings)
+        stack.push_async_callback(blobs.close)
+        holders = open_holders(settings)
+        for holder in holders.values():
+            stack.push_async_callback(holder.close)
+        registry = Registry(pools)
+        await stack.enter_async_context(registry.watching())
+        spool = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="motcua-signer-")))
+        yield Engine(
+            pools=pools,
+            workshop=workshop,
+            blobs=blobs,
+            holders=holders,
+            vault=Vault(settings.factor_keys, settings.factor_key),
+            dossiers=Dossiers(registry, Vault(settings.data_keys, settings.data_key), process="signer"),
+            trust=keys.load_trust(settings.trust_dir, demo=settings.demo),
+            clock=clock,
+            spool=spool,
+        )
+
+
+async def declare(engine: Engine) -> None:
+    """Write what each holder declares of itself, so that the API can tell people how a batch will be cut."""
+    for holder in engine.holders.values():
+        async with engine.pools.transaction() as tx:
+            await store.declare_holder(tx, type(holder).__name__, holder.capabilities, engine.clock())
+
+
+async def serve(settings: Settings) -> None:
+    """Work until SIGTERM or SIGINT: jobs under way end first; a lost database ends the process with an error."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    async with running(settings) as engine:
+        await declare(engine)
+        runner = Runner(
+            settings.database_url,
+            {kind: partial(step, engine) for kind, step in STEPS.items()},
+            batch_size=8,
+            max_concurrent_tasks=16,
+            policy=POLICY,
+        )
+        async with _listener(settings, engine):
+            _log.info("ready", holders=sorted(engine.holders))
+            tasks = [
+                asyncio.create_task(runner.run(), name="jobs"),
+                asyncio.create_task(sweeping.run(engine, stopping), name="sweep"),
+                *(
+                    asyncio.create_task(polling.run(engine, name, stopping), name=f"poll-{name}")
+                    for name in engine.holders
+                ),
+            ]
+            waiting = asyncio.create_task(stopping.wait())
+            await asyncio.wait([waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)
+            runner.stop()
+            stopping.set()
+            await asyncio.gather(*tasks)
+            waiting.cancel()
+
+
+@asynccontextmanager
+async def _listener(settings: Settings, engine: Engine) -> AsyncGenerator[None]:
+    """Answer /healthz, /readyz and /metrics on the signer's own address."""
+
+    async def healthz(_: web.Request) -> web.Response:
+        return web.json_response({"status": "ok"})
+
+    async def readyz(_: web.Request) -> web.Response:
+        async with engine.pools.reading() as connection:
+            await connection.fetchval("SELECT 1")
+        return web.json_response({"status": "ready", "holders": sorted(engine.holders)})
+
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(), content_type="text/plain")
+
+    app = web.Application()
+    app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics)])
+    server = web.AppRunner(app, access_log=None)
+    await server.setup()
+    site = web.TCPSite(server, settings.signer_listen.host, settings.signer_listen.port)
+    await site.start()
+    try:
+        yield
+    finally:
+        await server.cleanup()
+
+
+def main(settings: Settings) -> int:
+    """Run the signer; return its exit status."""
+    logs.set_up("signer")
+    asyncio.run(serve(settings))
+    return 0
+
+
+def check(settings: Settings) -> int:
+    """Open every key holder and say in plain words which can be reached; 0 when all can."""
+    return asyncio.run(_check(settings))
+
+
+async def _check(settings: Settings) -> int:
+    try:
+        opened = open_holders(settings)
+    except SigningError as error:
+        _say(f"✗ {error.vi} / {error.en}")
+        return 1
+    bad = 0
+    for name, holder in opened.items():
+        try:
+            outcome = await holder.poll("mc-check")
+        except SigningError as error:
+            bad += 1
+            _say(f"✗ {name}: {error.vi} / {error.en}")
+        else:
+            kind = "phát triển / development" if holder.capabilities.development else "vận hành / production"
+            _say(f"✓ {name} ({kind}): {outcome.state}")
+        await holder.close()
+    return 1 if bad else 0
+
+
+def _say(line: str) -> None:
+
+    sys.stdout.write(line + "\n")
