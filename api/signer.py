@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import structlog
 from aiohttp import web
 from prometheus_client import generate_latest
@@ -30,7 +31,7 @@ from api.settings import Settings
 from api.signatures.engine import context, finishing, judging, polling, preparing, sending, store, sweeping
 from api.signatures.engine.context import Engine
 from signing import holders as keys
-from signing.contract import KeyHolder
+from signing.contract import KeyHolder, Trust
 from signing.errors import SigningError
 from signing.pdf.bounded import BoundedPool
 
@@ -58,9 +59,15 @@ def open_holders(settings: Settings) -> dict[str, KeyHolder]:
     """
     opened: dict[str, KeyHolder] = {}
     for raw in settings.holders:
-        holder = keys.open_holder(keys.read_config(raw, production=not settings.demo))
+        holder = keys.open_holder(msgspec.convert({**raw, "production": not settings.demo}, keys.HolderConfig))
         opened[holder.capabilities.name] = holder
     return opened
+
+
+def trust_of(settings: Settings) -> Trust:
+    """Return whom verification believes: the anchors of the directory, and in a demonstration those below `demo/`."""
+    demo = settings.trust_dir / "demo" if settings.demo and settings.trust_dir else None
+    return keys.load_trust(settings.trust_dir, demo if demo and demo.is_dir() else None)
 
 
 @asynccontextmanager
@@ -91,7 +98,7 @@ async def running(settings: Settings, clock: Clock = system_clock) -> AsyncGener
             holders=holders,
             vault=Vault(settings.factor_keys, settings.factor_key),
             dossiers=Dossiers(registry, Vault(settings.data_keys, settings.data_key), process="signer"),
-            trust=keys.load_trust(settings.trust_dir, demo=settings.demo),
+            trust=trust_of(settings),
             clock=clock,
             spool=spool,
         )

@@ -58,7 +58,7 @@ class RequestController(Controller):
 
     path = "/signature-requests"
     tags: Sequence[str] | None = ("signatures",)
-    opt: Mapping[str, Any] | None = {"work": "signing"}  # noqa: RUF012 - Litestar reads it from the class
+    opt: Mapping[str, Any] | None = {"work": "signing"}
 
     @get("/", guards=[signed_in], summary="Danh sách chờ ký / What waits for me")
     async def waiting(self, request: AnyRequest, actor: Actor, after: Cursor, limit: Limit) -> contract.ToSignPage:
@@ -146,7 +146,7 @@ class BatchController(Controller):
 
     path = "/signature-batches"
     tags: Sequence[str] | None = ("signatures",)
-    opt: Mapping[str, Any] | None = {"work": "signing"}  # noqa: RUF012 - Litestar reads it from the class
+    opt: Mapping[str, Any] | None = {"work": "signing"}
 
     @post("/", guards=[signed_in], status_code=202, summary="Ký / Sign or seal these")
     async def ask(

@@ -10,11 +10,11 @@ from api.db import queries
 from api.db.pools import Pools, Tx, as_struct
 from api.documents.blobs import BlobStore
 from api.documents.laying import lay_document
+from api.documents.workshop import ProcessPool
 from api.jobs.runner import Handler, JobContext
 from api.kernel import Clock, Sha256
 from signing.contract import FieldPlan
 from signing.errors import Crashed, SigningError, TimedOut
-from signing.pdf.bounded import BoundedPool
 
 _q: Final = queries.load("api.signatures", "laying.sql")
 LAY: Final = "signatures.lay"
@@ -38,7 +38,7 @@ class ChainToLay(msgspec.Struct, frozen=True, kw_only=True):
 ROW_OF: Final[dict[str, type[msgspec.Struct]]] = {"chain_to_lay": ChainToLay}
 
 
-def handler(pools: Pools, workshop: BoundedPool, blobs: BlobStore, clock: Clock) -> Handler:
+def handler(pools: Pools, workshop: ProcessPool, blobs: BlobStore, clock: Clock) -> Handler:
     """Return the handler of `signatures.lay` jobs."""
 
     async def lay(_context: JobContext, ids: dict[str, Any]) -> None:

@@ -2,16 +2,17 @@
 
 import asyncio
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Final
 from uuid import UUID
 
 from api.db.pools import Pools, Tx
 from api.db.privacy import Vault
 from api.documents.blobs import BlobStore
+from api.documents.workshop import ProcessPool
 from api.dossiers.service import Dossiers
 from api.jobs.queue import enqueue
 from api.kernel import Clock
@@ -28,20 +29,12 @@ FINISH: Final = "signatures.finish"
 RELEASE: Final = "signatures.release"
 
 
-class Workshop(Protocol):
-    """The bounded process pool in which PDF work is done (`signing.pdf.bounded.BoundedPool`)."""
-
-    async def run(self, function: Callable[..., Any], *args: Any, timeout_s: float) -> Any:
-        """Run a picklable function in a worker process within a time limit."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Engine:
     """Everything the signer's steps need; `kicks` wakes a holder's poller early."""
 
     pools: Pools
-    workshop: Workshop
+    workshop: ProcessPool
     blobs: BlobStore
     holders: Mapping[str, KeyHolder]
     vault: Vault
