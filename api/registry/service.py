@@ -3,11 +3,9 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from datetime import date, datetime
+from datetime import date, datetime, time
 from typing import Any, TypeVar
 from uuid import UUID
-
-import msgspec
 
 from api.db.pools import Pools, Tx
 from api.errors import Broken, NotFound
@@ -15,7 +13,7 @@ from api.kernel import AgencyId, PersonId, PostId, vn_day
 from api.registry import store
 from api.registry.authority import Authority, authority
 from api.registry.cache import SingleFlight
-from api.registry.calendar import WorkingCalendar, WorkingHours
+from api.registry.calendar import Session, WorkingCalendar, WorkingHours
 from api.registry.competence import Competence, competent
 from api.registry.contract import (
     Agency,
@@ -274,14 +272,14 @@ class Registry:
 def working_hours(rows: list[LegalRule]) -> tuple[WorkingHours, ...]:
     """Read the rule `working_hours` (a list of [opens, closes] in Vietnam's time) as dated rows, oldest first."""
     found = [
-        msgspec.convert(
-            {
-                "sessions": [{"opens": opens, "closes": closes} for opens, closes in row.value],
-                "valid_from": row.valid_from,
-                "valid_to": row.valid_to,
-                "legal_ref": row.legal_basis,
-            },
-            WorkingHours,
+        WorkingHours(
+            sessions=tuple(
+                Session(opens=time.fromisoformat(opens), closes=time.fromisoformat(closes))
+                for opens, closes in row.value
+            ),
+            valid_from=row.valid_from,
+            valid_to=row.valid_to,
+            legal_ref=row.legal_basis,
         )
         for row in rows
     ]
