@@ -1,5 +1,6 @@
 """A small office for tests of the edge: one agency, some people with posts and passwords, and the real app on top."""
 
+import asyncio
 import contextlib
 import secrets
 from collections.abc import AsyncIterator, Sequence
@@ -115,8 +116,31 @@ async def serving(
 ) -> AsyncIterator[tuple[httpx.AsyncClient, Litestar]]:
     """The real app with its lifespan, in this process; the client speaks ASGI to it from one address."""
     app = create_app(settings_for(dsn, blob_dir, **changes), clock=clock or SetClock(), extra=extra)
-    async with app.lifespan():
+    async with _alive(app):
         yield client_of(app, source), app
+
+
+@contextlib.asynccontextmanager
+async def _alive(app: Litestar) -> AsyncIterator[None]:
+    """Keep the lifespan in one task of its own: a fixture's beginning and end run in two."""
+    ready, done = asyncio.Event(), asyncio.Event()
+
+    async def live() -> None:
+        async with app.lifespan():
+            ready.set()
+            await done.wait()
+
+    task = asyncio.create_task(live())
+    waiting = asyncio.create_task(ready.wait())
+    await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    try:
+        if task.done():
+            waiting.cancel()
+            task.result()
+        yield
+    finally:
+        done.set()
+        await task
 
 
 def client_of(app: Litestar, source: str = "10.0.0.1", **headers: str) -> httpx.AsyncClient:
