@@ -38,7 +38,7 @@ def pki(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest_asyncio.fixture
 async def laid(db, pki: Path) -> Accounts:
-    return await lay_province(db.admin, pki=pki, vault=VAULT, at=AT)
+    return await lay_province(db.admin, pki=pki, vault=VAULT, factors=VAULT, at=AT)
 
 
 @pytest_asyncio.fixture
@@ -70,7 +70,7 @@ async def test_the_province_is_laid_whole_and_quickly(db, pki: Path) -> None:
     await asyncio.to_thread(lay_pki, pki, certificates_wanted(), at=AT.astimezone(UTC), demo=True)
     accounts = new_accounts()
     began = time.perf_counter()
-    laid = await lay_province(db.admin, pki=pki, vault=VAULT, at=AT, accounts=accounts)
+    laid = await lay_province(db.admin, pki=pki, vault=VAULT, factors=VAULT, at=AT, accounts=accounts)
     took = time.perf_counter() - began
     assert laid.laid
     assert laid.accounts == accounts.accounts
@@ -100,7 +100,7 @@ async def test_the_province_is_laid_whole_and_quickly(db, pki: Path) -> None:
 
 async def test_laying_again_changes_nothing(db, pki: Path, laid: Accounts) -> None:
     before = [await count(db, table) for table in ("agency", "person", "competence", "number_series", "second_factor")]
-    again = await lay_province(db.admin, pki=pki, vault=VAULT, at=AT)
+    again = await lay_province(db.admin, pki=pki, vault=VAULT, factors=VAULT, at=AT)
     assert not again.laid
     assert before == [
         await count(db, table) for table in ("agency", "person", "competence", "number_series", "second_factor")
@@ -111,7 +111,8 @@ async def test_two_at_once_lay_it_once(db, pki: Path) -> None:
     other = await asyncpg.connect(db.dsn("admin"))
     try:
         first, second = await asyncio.gather(
-            lay_province(db.admin, pki=pki, vault=VAULT, at=AT), lay_province(other, pki=pki, vault=VAULT, at=AT)
+            lay_province(db.admin, pki=pki, vault=VAULT, factors=VAULT, at=AT),
+            lay_province(other, pki=pki, vault=VAULT, factors=VAULT, at=AT),
         )
     finally:
         await other.close()

@@ -87,13 +87,14 @@ async def lay_province(
     *,
     pki: Path,
     vault: Vault,
+    factors: Vault,
     at: datetime,
     accounts: Accounts | None = None,
     holder: str = "software",
 ) -> Accounts:
     """Lay the province unless the registry holds one; give back the log-ins, with `laid` true if it was now.
 
-    `connection` is the owner's. `pki` is the directory that `lay_pki(data.certificates_wanted())` filled, `holder` the
+    `connection` is the owner's; `vault` seals personal data, `factors` what only the signer may read. `pki` is the directory that `lay_pki(data.certificates_wanted())` filled, `holder` the
     key holder that serves its certificates.
     """
     accounts = accounts or new_accounts()
@@ -106,7 +107,7 @@ async def lay_province(
         await _lay_agencies(connection)
         await _lay_law(connection, at)
         await _lay_people(connection, vault, at)
-        await _lay_log_ins(connection, vault, accounts.accounts, hashes, at)
+        await _lay_log_ins(connection, factors, accounts.accounts, hashes, at)
         columns = (
             "person_id", "agency_id", "named_agency_id", "serial", "issuer", "subject", "certificate", "chain",
             "class", "mechanism", "holder", "credential_id", "image_png", "not_before", "not_after",
