@@ -22,6 +22,9 @@ ENDED: Final = table.FINAL | {Status.DONE, Status.DELIVERED}
 PAUSED: Final = frozenset({Status.SUPPLEMENT_ASKED, Status.DUTY_ASKED})
 
 
+_IN_SIGNING: Final = frozenset({Standing.TO_SIGN, Standing.SIGNED})
+
+
 def stage_of(status: Status) -> str:
     """Return the stage to which the limit of supplement requests is bound."""
     return str(STEP_OF.get(status, StepKind.APPRAISE))
@@ -43,7 +46,7 @@ def check(before: Projection, action: Action, facts: f.Facts, plan: Plan, refuse
     """
     if action in table.RESULT_MOVES:
         _check_result(before, action, _result_of(facts), refuse)
-    why = _limit(before, facts, plan) or _misplaced(before, facts)
+    why = _limit(before, facts, plan) or _misplaced(before, action, facts)
     if why is not None:
         raise refuse(*why)
 
@@ -64,16 +67,21 @@ def _limit(before: Projection, facts: f.Facts, plan: Plan) -> tuple[str, str] | 
     return None
 
 
-def _misplaced(before: Projection, facts: f.Facts) -> tuple[str, str] | None:
+def _misplaced(before: Projection, action: Action, facts: f.Facts) -> tuple[str, str] | None:
     match facts:
-        case f.SendBack(to=to):
+        case f.SendBack(to=to, result_id=result):
             steps = table.SEND_BACK_STEPS[before.status]
             if to is not None and to not in steps:
                 return f"chỉ trả lại được về bước: {', '.join(steps)}", f"only back to: {', '.join(steps)}"
+            if result is not None and before.results.get(result) not in {Standing.TO_SIGN, Standing.SIGNED}:
+                return "kết quả này không đang trình ký", "this result is not being signed"
         case f.SubmitForSignature(result_ids=ids):
             standing = {before.results.get(result, Standing.DRAFTED) for result in ids}
-            if len(set(ids)) != len(ids) or standing != {Standing.DRAFTED}:
+            if Standing.DRAFTED not in standing or not standing <= {Standing.DRAFTED, Standing.TO_SIGN}:
                 return "có kết quả đã trình ký hoặc đã phát hành", "a result was submitted or issued already"
+        case f.OnResult(result_id=result) if action is Action.DRAFT_RESULT:
+            if result in before.results:
+                return "kết quả đã có trong hồ sơ", "the dossier has this result already"
         case f.RecordOutsideResult(result_ids=ids):
             if set(ids) & before.results.keys():
                 return "kết quả đã được ghi nhận", "a result was recorded already"
@@ -100,24 +108,27 @@ def results_after(before: Projection, action: Action, facts: f.Facts) -> Results
     results = dict(before.results)
     match facts:
         case f.SubmitForSignature(result_ids=ids):
-            kept = {key: standing for key, standing in results.items() if standing is not Standing.DRAFTED}
-            return kept | dict.fromkeys(ids, Standing.TO_SIGN)
+            return results | dict.fromkeys(ids, Standing.TO_SIGN)
         case f.RecordOutsideResult(result_ids=ids):
             kept = {key: standing for key, standing in results.items() if standing in table.RELEASED}
             return kept | dict.fromkeys(ids, Standing.ISSUED)
         case f.ReplaceResult(result_id=old, by_result_id=new):
             return results | {old: Standing.REPLACED} | ({new: Standing.DRAFTED} if new else {})
-        case f.RecordSignature(complete=False):
-            return results
+        case f.SendBack(result_id=UUID() as only):
+            return results | {only: Standing.DRAFTED}
         case _:
             return _moved(results, action, facts)
 
 
 def _moved(results: Results, action: Action, facts: f.Facts) -> Results:
+    if isinstance(facts, f.RecordSignature) and not facts.complete:
+        return results
+    if action is Action.DRAFT_RESULT:
+        return results | {_result_of(facts): Standing.DRAFTED}
     if action in table.RESULT_MOVES:
         return results | {_result_of(facts): table.RESULT_MOVES[action][1]}
     if action in {Action.SEND_BACK, Action.REFUSE_REQUEST}:
-        return {key: at if at in table.RELEASED else Standing.DRAFTED for key, at in results.items()}
+        return {key: Standing.DRAFTED if at in _IN_SIGNING else at for key, at in results.items()}
     return results
 
 

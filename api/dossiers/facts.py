@@ -141,7 +141,7 @@ class Paid(Noted, frozen=True, kw_only=True):
 
 
 class SubmitForSignature(Noted, frozen=True, kw_only=True):
-    """All results to be signed; one that was sent back and is not named again is dropped."""
+    """Results to be signed; the dossier waits for signatures once no other is still being drafted."""
 
     result_ids: Results
 
@@ -171,8 +171,9 @@ class OnSignature(Reasoned, frozen=True, kw_only=True):
 
 
 class SendBack(Reasoned, frozen=True, kw_only=True):
-    """Back to a named step, to be mended."""
+    """Back to a named step, to be mended: one result, or without one all that are not yet issued."""
 
+    result_id: UUID | None = None
     to: Literal["receive", "appraise", "draft"] | None = None
 
 
@@ -288,6 +289,8 @@ FACTS: Final[dict[Action, type[Facts]]] = {
     Action.WITHDRAW_OPINION: WithdrawOpinion,
     Action.ASK_DUTY: AskDuty,
     Action.FULFIL_DUTY: Paid,
+    Action.DRAFT_RESULT: OnResult,
+    Action.DROP_RESULT: OnResult,
     Action.SUBMIT_FOR_SIGNATURE: SubmitForSignature,
     Action.RECORD_SIGNATURE: RecordSignature,
     Action.TAKE_BACK_SIGNATURE: OnSignature,

@@ -7,7 +7,7 @@ next year never rewrites what happened this year.
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal
 from uuid import UUID
 
 import msgspec
@@ -200,19 +200,19 @@ def _target(before: Projection, action: Action, facts: Facts, results: dict[UUID
 
 
 def _holds(condition: str, before: Projection, facts: Facts, results: dict[UUID, Standing], plan: Plan) -> bool:
-    live = [standing for standing in results.values() if standing not in table.GONE]
-    if condition == "next_appraisal":
-        return plan.next_appraisal(effects.appraisal_step(before, plan)) is not None
-    if condition == "no_appraisal":
-        return not plan.appraises()
-    if condition == "appraise":
-        return cast("SendBack", facts).to == "appraise"
-    if condition == "all_signed":
-        return not {Standing.TO_SIGN, Standing.DRAFTED} & set(live)
-    if condition == "all_issued":
-        return not {Standing.TO_SIGN, Standing.DRAFTED, Standing.SIGNED} & set(live)
-    assert condition == "all_delivered", condition  # noqa: S101 - a name in the table that nobody knows is our bug
-    return Standing.DELIVERED in live and set(live) == {Standing.DELIVERED}
+    live = {standing for standing in results.values() if standing not in table.GONE}
+    to = facts.to if isinstance(facts, SendBack) else None
+    meanings: dict[str, bool] = {
+        "next_appraisal": plan.next_appraisal(effects.appraisal_step(before, plan)) is not None,
+        "no_appraisal": not plan.appraises(),
+        "appraise": to == "appraise",
+        "draft": to == "draft",
+        "still_drafting": Standing.DRAFTED in live,
+        "all_signed": not {Standing.TO_SIGN, Standing.DRAFTED} & live,
+        "all_issued": bool(live) and not {Standing.TO_SIGN, Standing.DRAFTED, Standing.SIGNED} & live,
+        "all_delivered": live == {Standing.DELIVERED},
+    }
+    return meanings[condition]
 
 
 def _axes(before: Projection, action: Action, status: Status, results: dict[UUID, Standing]) -> Effect:

@@ -165,7 +165,8 @@ class Dossiers(Recorder):
     ) -> Projection:
         """Record a step that another slice has decided (a signature, an issue) in its transaction."""
         before = await self.locked(tx, dossier_id)
-        after, _ = await self.step(tx, before, action, facts, actor=actor, way="system", at=at)
+        way = "counter" if actor else "system"
+        after, _ = await self.step(tx, before, action, facts, actor=actor, way=way, at=at)
         return after
 
     async def record_signed(

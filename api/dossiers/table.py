@@ -51,17 +51,17 @@ TRANSITIONS: Final[dict[tuple[S, A], S]] = {
     # phê duyệt
     (S.RECEIVED, A.SUBMIT_FOR_SIGNATURE): S.AWAITING_SIGNATURE,
     (S.DRAFTING, A.SUBMIT_FOR_SIGNATURE): S.AWAITING_SIGNATURE,
-    (S.AWAITING_SIGNATURE, A.SUBMIT_FOR_SIGNATURE): S.AWAITING_SIGNATURE,
-    (S.AWAITING_SIGNATURE, A.RECORD_SIGNATURE): S.AWAITING_SIGNATURE,
-    (S.AWAITING_SIGNATURE, A.TAKE_BACK_SIGNATURE): S.AWAITING_SIGNATURE,
-    (S.AWAITING_SIGNATURE, A.PASS_SIGNATURE): S.AWAITING_SIGNATURE,
-    (S.AWAITING_SIGNATURE, A.SEND_BACK): S.DRAFTING,
     (S.AWAITING_SIGNATURE, A.REFUSE_REQUEST): S.DRAFTING,
-    # cấp số, phát hành
-    (S.AWAITING_SIGNATURE, A.ISSUE): S.AWAITING_SIGNATURE,
+    **{(s, A.SEND_BACK): S.DRAFTING for s in (S.AWAITING_SIGNATURE, S.AWAITING_ISSUE)},
+    **{(s, A.TAKE_BACK_SIGNATURE): S.DRAFTING for s in (S.AWAITING_SIGNATURE, S.AWAITING_ISSUE)},
+    (S.AWAITING_SIGNATURE, A.PASS_SIGNATURE): S.DRAFTING,
+    # one result may be signed, sent back or issued while another is still being drafted
+    **{(s, A.DRAFT_RESULT): s for s in _WORKED[:3]},
+    **{(s, A.DROP_RESULT): s for s in _WORKED[:3]},
+    **{(s, a): s for s in _WORKED[:4] for a in (A.RECORD_SIGNATURE, A.ISSUE)},
+    **{(s, a): s for s in _WORKED[:3] for a in (A.TAKE_BACK_SIGNATURE, A.PASS_SIGNATURE)},
+    (S.RECEIVED, A.SEND_BACK): S.RECEIVED,
     (S.AWAITING_ISSUE, A.ISSUE): S.AWAITING_ISSUE,
-    (S.AWAITING_ISSUE, A.TAKE_BACK_SIGNATURE): S.AWAITING_SIGNATURE,
-    (S.AWAITING_ISSUE, A.SEND_BACK): S.DRAFTING,
     **{(s, A.RECORD_OUTSIDE_RESULT): S.DONE for s in (S.RECEIVED, S.APPRAISING, S.DRAFTING)},
     # trả kết quả: also of one result while another is still worked on
     **{
@@ -83,11 +83,20 @@ TRANSITIONS: Final[dict[tuple[S, A], S]] = {
 BRANCHES: Final[dict[tuple[S, A], dict[str, S]]] = {
     (S.APPRAISING, A.APPRAISE): {"next_appraisal": S.APPRAISING},
     (S.RECEIVED, A.APPRAISE): {"next_appraisal": S.APPRAISING},
-    (S.AWAITING_SIGNATURE, A.SEND_BACK): {"no_appraisal": S.RECEIVED, "appraise": S.APPRAISING},
-    (S.AWAITING_SIGNATURE, A.REFUSE_REQUEST): {"no_appraisal": S.RECEIVED},
-    (S.AWAITING_ISSUE, A.SEND_BACK): {"no_appraisal": S.RECEIVED, "appraise": S.APPRAISING},
+    (S.APPRAISING, A.SEND_BACK): {"draft": S.APPRAISING},
+    (S.DRAFTING, A.SEND_BACK): {"draft": S.DRAFTING},
+    **{
+        (s, A.SEND_BACK): {"no_appraisal": S.RECEIVED, "appraise": S.APPRAISING}
+        for s in (S.AWAITING_SIGNATURE, S.AWAITING_ISSUE)
+    },
+    **{(s, A.TAKE_BACK_SIGNATURE): {"no_appraisal": S.RECEIVED} for s in (S.AWAITING_SIGNATURE, S.AWAITING_ISSUE)},
+    **{(S.AWAITING_SIGNATURE, a): {"no_appraisal": S.RECEIVED} for a in (A.PASS_SIGNATURE, A.REFUSE_REQUEST)},
+    (S.DRAFTING, A.SUBMIT_FOR_SIGNATURE): {"still_drafting": S.DRAFTING},
+    (S.RECEIVED, A.SUBMIT_FOR_SIGNATURE): {"still_drafting": S.RECEIVED},
+    (S.DRAFTING, A.DROP_RESULT): {"all_issued": S.DONE},
     **{(s, A.REPLACE_RESULT): {"no_appraisal": S.RECEIVED} for s in (S.DONE, S.DELIVERED)},
     (S.AWAITING_SIGNATURE, A.RECORD_SIGNATURE): {"all_signed": S.AWAITING_ISSUE},
+    (S.AWAITING_SIGNATURE, A.ISSUE): {"all_issued": S.DONE, "all_signed": S.AWAITING_ISSUE},
     (S.AWAITING_ISSUE, A.ISSUE): {"all_issued": S.DONE},
     (S.DONE, A.DELIVER): {"all_delivered": S.DELIVERED},
     (S.DONE, A.RECALL_RESULT): {"all_delivered": S.DELIVERED},
@@ -95,8 +104,9 @@ BRANCHES: Final[dict[tuple[S, A], dict[str, S]]] = {
 """Where the ordinary way forks: named conditions and their other targets; the first that holds decides."""
 
 SEND_BACK_STEPS: Final[dict[S, tuple[str, ...]]] = {
-    S.APPRAISING: ("receive",),
-    S.DRAFTING: ("appraise",),
+    S.RECEIVED: ("draft",),
+    S.APPRAISING: ("receive", "draft"),
+    S.DRAFTING: ("appraise", "draft"),
     S.AWAITING_SIGNATURE: ("draft", "appraise"),
     S.AWAITING_ISSUE: ("draft", "appraise"),
 }
@@ -145,8 +155,9 @@ SYNC: Final[dict[tuple[Sync, A], Sync]] = {
 
 RESULT_MOVES: Final[dict[A, tuple[frozenset[Standing], Standing]]] = {
     A.RECORD_SIGNATURE: (frozenset({Standing.TO_SIGN}), Standing.SIGNED),
-    A.TAKE_BACK_SIGNATURE: (frozenset({Standing.TO_SIGN, Standing.SIGNED}), Standing.TO_SIGN),
-    A.PASS_SIGNATURE: (frozenset({Standing.TO_SIGN}), Standing.TO_SIGN),
+    A.TAKE_BACK_SIGNATURE: (frozenset({Standing.TO_SIGN, Standing.SIGNED}), Standing.DRAFTED),
+    A.PASS_SIGNATURE: (frozenset({Standing.TO_SIGN, Standing.SIGNED}), Standing.DRAFTED),
+    A.DROP_RESULT: (frozenset({Standing.DRAFTED}), Standing.DROPPED),
     A.ISSUE: (frozenset({Standing.SIGNED}), Standing.ISSUED),
     A.DELIVER: (frozenset({Standing.ISSUED, Standing.RETURNED}), Standing.DELIVERED),
     A.FAIL_DELIVERY: (frozenset({Standing.ISSUED, Standing.RETURNED}), Standing.RETURNED),
@@ -163,8 +174,13 @@ RESULT_MOVES: Final[dict[A, tuple[frozenset[Standing], Standing]]] = {
 }
 """The way of one result: from where an action takes it, and to where."""
 
-GONE: Final = frozenset({Standing.REPLACED, Standing.RECALLED})
-RELEASED: Final = frozenset({Standing.ISSUED, Standing.RETURNED, Standing.BLOCKED, Standing.DELIVERED, *GONE})
+GONE: Final = frozenset({Standing.REPLACED, Standing.RECALLED, Standing.DROPPED})
+"""Standings that no longer count towards whether a dossier is done."""
+RELEASED: Final = frozenset(
+    {
+        Standing.ISSUED, Standing.RETURNED, Standing.BLOCKED, Standing.DELIVERED, Standing.REPLACED, Standing.RECALLED,
+    }
+)  # fmt: skip
 """Standings in which number, date and seal were given: from here no dossier is withdrawn or stopped."""
 
 BUSINESS_ACTIONS: Final = frozenset(action for _, action in TRANSITIONS)

@@ -60,13 +60,14 @@ class Sync(StrEnum):
 class Standing(StrEnum):
     """Where one result stands on its way to the citizen; its legal effect is the documents' matter."""
 
-    DRAFTED = "drafted"  # sent back: to be drafted again
+    DRAFTED = "drafted"  # being drafted, or sent back to be
     TO_SIGN = "to_sign"
     SIGNED = "signed"  # every person's signature is there; number, date and seal are not
     ISSUED = "issued"
     BLOCKED = "blocked"  # an error was found after sealing: not to be handed over
     RETURNED = "returned"  # a delivery failed
     DELIVERED = "delivered"
+    DROPPED = "dropped"  # a draft that was not wanted
     REPLACED = "replaced"
     RECALLED = "recalled"
 
@@ -94,6 +95,8 @@ class Action(StrEnum):
     WITHDRAW_OPINION = "withdraw_opinion"
     ASK_DUTY = "ask_duty"
     FULFIL_DUTY = "fulfil_duty"
+    DRAFT_RESULT = "draft_result"
+    DROP_RESULT = "drop_result"
     SUBMIT_FOR_SIGNATURE = "submit_for_signature"
     RECORD_SIGNATURE = "record_signature"
     TAKE_BACK_SIGNATURE = "take_back_signature"
@@ -192,6 +195,8 @@ ACTION_VI: Final[dict[Action, str]] = {
     Action.WITHDRAW_OPINION: "thôi lấy ý kiến phối hợp",
     Action.ASK_DUTY: "yêu cầu thực hiện nghĩa vụ tài chính",
     Action.FULFIL_DUTY: "đã thực hiện nghĩa vụ tài chính",
+    Action.DRAFT_RESULT: "dự thảo kết quả",
+    Action.DROP_RESULT: "bỏ dự thảo kết quả",
     Action.SUBMIT_FOR_SIGNATURE: "trình ký",
     Action.RECORD_SIGNATURE: "ghi nhận chữ ký",
     Action.TAKE_BACK_SIGNATURE: "rút lại chữ ký",

@@ -29,7 +29,7 @@ async def send_back(dossiers: Dossiers, tx: Tx, actor: Actor, request_id: UUID, 
     """Send a document back to a named step to be mended: by a signatory, or by the clerk before numbering."""
     request = await _theirs(tx, actor, request_id, "signature.send_back")
     await _end_chain(tx, actor, request, order.reason, "superseded", at)
-    facts = f.SendBack(to=order.to_step, reason=order.reason)
+    facts = f.SendBack(to=order.to_step, result_id=request.result_id, reason=order.reason)
     await dossiers.record(tx, request.dossier_id, Action.SEND_BACK, facts, at=at, actor=actor)
     return request.chain_id
 
@@ -38,7 +38,7 @@ async def decline(dossiers: Dossiers, tx: Tx, actor: Actor, request_id: UUID, or
     """Decline to sign (không ký): the chain ends and the drafter learns why."""
     request = await _theirs(tx, actor, request_id, "signature.decline")
     await _end_chain(tx, actor, request, order.reason, "refused", at)
-    facts = f.SendBack(to="draft", reason=order.reason)
+    facts = f.SendBack(to="draft", result_id=request.result_id, reason=order.reason)
     await dossiers.record(tx, request.dossier_id, Action.SEND_BACK, facts, at=at, actor=actor)
     return request.chain_id
 
