@@ -21,6 +21,8 @@ _TAIL: Final = re.compile(
     + rb"startxref\s+(\d+)\s+%%EOF[\s\x00]*\Z",
     re.DOTALL,
 )
+_SHELL_DEPTH: Final = 5
+"""How deep the shell of a CMS goes before certificates and attributes begin, which have signatures of their own."""
 _BYTE_RANGE: Final = re.compile(rb"/ByteRange\s*\[")
 
 
@@ -145,6 +147,45 @@ def element_size(data: bytes, at: int = 0, depth: int = 0) -> int | None:
             return None
         inside += size
     return inside + 2 - at
+
+
+def well_formed(data: bytes, start: int, end: int, depth: int = 0) -> bool:
+    """Say whether BER elements exactly fill a span, and those of definite length are filled by their parts."""
+    at = start
+    while at < end:
+        size = element_size(data, at, depth)
+        if size is None or at + size > end or data[at] in {0x00, 0x10, 0x11, 0x24, 0x25, 0x26}:
+            return False
+        if data[at] & 0x20 and data[at + 1] != 0x80:
+            head = 2 if data[at + 1] < 0x80 else 2 + (data[at + 1] & 0x7F)
+            if depth < _SHELL_DEPTH and not well_formed(data, at + head, at + size, depth + 1):
+                return False
+        at += size
+    return at == end
+
+
+def strict_cms(signature: EmbeddedPdfSignature) -> bool:
+    """Say whether the CMS is as RFC 5652 demands, so that no bit of its unsigned shell is arbitrary."""
+    signed: Any = signature.signed_data
+    info: Any = signature.signer_info
+    by_issuer = info["sid"].name == "issuer_and_serial_number"
+    stamp = signature.sig_object_type == "/DocTimeStamp"
+    versions = {"v1", "v3", "v4"} if stamp or not by_issuer else {"v1"}
+    algorithms = [algorithm.dump() for algorithm in signed["digest_algorithms"]]
+    content = signature.pkcs7_content
+    return (
+        info["version"].native == ("v1" if by_issuer else "v3")
+        and signed["version"].native in versions
+        and info["digest_algorithm"].dump() in algorithms
+        and all(_plain_digest(algorithm) for algorithm in signed["digest_algorithms"])
+        and (not by_issuer or info["sid"].chosen["issuer"].dump() == signature.signer_cert.issuer.dump())
+        and (content[1] == 0x80 or well_formed(content, 0, element_size(content) or 0))
+    )
+
+
+def _plain_digest(algorithm: Any) -> bool:
+    name = algorithm["algorithm"].dump()
+    return algorithm.contents in {name, name + b"\x05\x00"}
 
 
 def _range(signature: EmbeddedPdfSignature) -> list[Any]:

@@ -132,7 +132,7 @@ class _Judgement:
                 key_usage_settings=_USAGE,
             )
         problems: list[Problem] = []
-        exact = structure.exact_gap(self.data, signature) and _strict_cms(signature)
+        exact = structure.exact_gap(self.data, signature) and structure.strict_cms(signature)
         if not exact:
             problems.append(wording.INEXACT)
         if not status.intact:
@@ -209,16 +209,3 @@ class _Judgement:
             return False, False
         root = path.trust_anchor.certificate.dump()
         return root in set(self.trust.demo_anchors) and root not in set(self.trust.anchors), True
-
-
-def _strict_cms(signature: EmbeddedPdfSignature) -> bool:
-    """Say whether the CMS is what RFC 5652 demands, so that no bit of the unsigned shell is arbitrary."""
-    signed: Any = signature.signed_data
-    info: Any = signature.signer_info
-    algorithms = [algorithm["algorithm"].native for algorithm in signed["digest_algorithms"]]
-    plain = signature.sig_object_type != "/DocTimeStamp"
-    return (
-        info["version"].native == ("v1" if info["sid"].name == "issuer_and_serial_number" else "v3")
-        and signed["version"].native in ({"v1"} if plain and info["version"].native == "v1" else {"v1", "v3", "v4"})
-        and info["digest_algorithm"]["algorithm"].native in algorithms
-    )

@@ -7,6 +7,11 @@ from datetime import timedelta
 import msgspec
 import pikepdf
 import pytest
+
+import signing
+from signing.contract import Appearance, FinishOrder, Prepared, Trust
+from signing.errors import BaseChanged, CertificateUnfit, NotSignable, OutputInvalid, UnreadableFile, ValueMismatch
+from signing.keys.software import sign_hash
 from tests.paper import (
     AT,
     NUMBER_AND_DATE,
@@ -26,11 +31,6 @@ from tests.paper import (
     split,
     trust,
 )
-
-import signing
-from signing.contract import Appearance, FinishOrder, Prepared, Trust
-from signing.errors import BaseChanged, CertificateUnfit, NotSignable, OutputInvalid, UnreadableFile, ValueMismatch
-from signing.keys.software import sign_hash
 
 
 @pytest.fixture
