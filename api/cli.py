@@ -11,7 +11,7 @@ from typing import Final, NoReturn
 
 from api.errors import MotcuaError
 
-_PROCESSES: Final = ("api", "signer", "worker")
+_PROGRAMS: Final = {"api": "api.app", "signer": "api.signer", "worker": "api.worker"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,8 +45,8 @@ class _Parser(argparse.ArgumentParser):
         """Say what was not understood, in Vietnamese and English, and exit with 2."""
         sys.stderr.write(f"Không hiểu lệnh. / Not understood: {message}\n")
         words = [word for word in sys.argv[1:] if not word.startswith("-")]
-        near = difflib.get_close_matches(words[0], _COMMANDS, n=1, cutoff=0.4) if words and words[0] not in _COMMANDS else []
-        if near:
+        near = difflib.get_close_matches(words[0], _COMMANDS, n=1, cutoff=0.4) if words else []
+        if near and near[0] != words[0]:
             sys.stderr.write(f"Có phải: motcua {near[0]}? / Did you mean: motcua {near[0]}?\n")
         sys.stderr.write("Các lệnh / Commands:\n")
         sys.stderr.writelines(f"  motcua {name:<8} {text}\n" for name, (text, *_) in _COMMANDS.items())
@@ -98,7 +98,7 @@ def _process(options: argparse.Namespace) -> int:
     from api import settings  # noqa: PLC0415
 
     told = settings.read(options.command)
-    program = importlib.import_module(f"api.{options.command}")
+    program = importlib.import_module(_PROGRAMS[options.command])
     if getattr(options, "check", False):
         return int(program.check(told))
     return int(program.main(told))

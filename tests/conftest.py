@@ -1,10 +1,13 @@
 """What many tests start from: one PostgreSQL for the session, a migrated template, and a fresh database per test."""
 
 import contextlib
+import dataclasses
 import itertools
+import secrets
 import shutil
 import tempfile
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import asyncpg
@@ -13,7 +16,10 @@ import pytest_asyncio
 
 from api.db.migrate import migrate
 from api.db.pools import Pools, _prepare_connection, open_pools
+from api.db.privacy import Vault
+from api.embedded.pki import lay_pki
 from api.embedded.postgres import Cluster
+from api.embedded.province import Accounts, certificates_wanted, lay_province, new_accounts
 
 CORPUS = Path(__file__).resolve().parents[2] / "shared" / "data" / "pdfs"
 """Real PDF files, kept beside the repository; without them the corpus module is not collected."""
@@ -92,6 +98,42 @@ async def template(cluster: Cluster) -> str:
 async def db(cluster: Cluster, template: str) -> AsyncIterator[Database]:
     """A fresh, migrated, empty database."""
     async with _copy(cluster, template) as database:
+        yield database
+
+
+@dataclasses.dataclass(frozen=True)
+class Province:
+    """What tests need to know of the demo province: its certificates, the keys that sealed it, every log-in."""
+
+    pki: Path
+    vault: Vault
+    factors: Vault
+    accounts: Accounts
+    database: str
+
+
+@pytest_asyncio.fixture(scope="session")
+async def province(cluster: Cluster, template: str, tmp_path_factory: pytest.TempPathFactory) -> Province:
+    """The demo province, laid once into a template of its own."""
+    pki = tmp_path_factory.mktemp("demo") / "pki"
+    now = datetime.now(UTC)
+    lay_pki(pki, certificates_wanted(), at=now - timedelta(days=1), demo=True)
+    vault, factors = (Vault({"test1": secrets.token_bytes(32)}, "test1") for _ in range(2))
+    await _run_on(cluster, f"CREATE DATABASE template_province TEMPLATE {template}")
+    owner = await asyncpg.connect(cluster.dsn("admin", "template_province"))
+    try:
+        laid = await lay_province(
+            owner, pki=pki, vault=vault, factors=factors, at=now, accounts=new_accounts(everyone=True)
+        )
+    finally:
+        await owner.close()
+    return Province(pki, vault, factors, laid, "template_province")
+
+
+@pytest_asyncio.fixture
+async def province_db(cluster: Cluster, province: Province) -> AsyncIterator[Database]:
+    """A fresh database that holds the demo province; its secrets are in the fixture `province`."""
+    async with _copy(cluster, province.database) as database:
         yield database
 
 

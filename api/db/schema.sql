@@ -538,6 +538,42 @@ CREATE TABLE public.dossier_pause (
 
 COMMENT ON TABLE public.dossier_pause IS 'Each interval in which the clock stands, with its reason, stage and basis.';
 
+CREATE TABLE public.draft_order (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    document_id uuid NOT NULL,
+    base_sha256 bytea,
+    template text,
+    data_sealed bytea,
+    upload_id uuid,
+    reason text NOT NULL,
+    state text DEFAULT 'queued'::text NOT NULL,
+    revision_id uuid,
+    error jsonb,
+    ordered_by_account_id uuid,
+    ordered_at timestamp with time zone NOT NULL,
+    done_at timestamp with time zone,
+    CONSTRAINT draft_order_check CHECK (((template IS NULL) = (data_sealed IS NULL))),
+    CONSTRAINT draft_order_check1 CHECK (((template IS NULL) <> (upload_id IS NULL))),
+    CONSTRAINT draft_order_check2 CHECK (((state = 'done'::text) = (revision_id IS NOT NULL))),
+    CONSTRAINT draft_order_check3 CHECK (((state = 'queued'::text) = (done_at IS NULL))),
+    CONSTRAINT draft_order_state_check CHECK ((state = ANY (ARRAY['queued'::text, 'done'::text, 'failed'::text])))
+);
+
+COMMENT ON TABLE public.draft_order IS 'A draft wanted: rendered from a template (its data is personal, hence sealed) or made of an accepted upload. Only the worker writes drafts.';
+
+CREATE TABLE public.file_check (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    sha256 bytea NOT NULL,
+    state text DEFAULT 'checking'::text NOT NULL,
+    report jsonb,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    done_at timestamp with time zone,
+    CONSTRAINT file_check_check CHECK (((state = 'done'::text) = ((report IS NOT NULL) AND (done_at IS NOT NULL)))),
+    CONSTRAINT file_check_state_check CHECK ((state = ANY (ARRAY['checking'::text, 'done'::text])))
+);
+
+COMMENT ON TABLE public.file_check IS 'A file that somebody outside asks us to verify; kept for a day.';
+
 CREATE TABLE public.holder_transaction (
     id text NOT NULL,
     holder text NOT NULL,
@@ -945,22 +981,6 @@ CREATE TABLE public.registry_version (
 );
 
 COMMENT ON TABLE public.registry_version IS 'Counts changes of the registry; processes re-read it every 2 s in case a NOTIFY was lost.';
-
-CREATE TABLE public.render_order (
-    id uuid DEFAULT uuidv7() NOT NULL,
-    document_id uuid NOT NULL,
-    template text NOT NULL,
-    data_sealed bytea NOT NULL,
-    state text DEFAULT 'queued'::text NOT NULL,
-    revision_id uuid,
-    error jsonb,
-    ordered_by_account_id uuid,
-    ordered_at timestamp with time zone NOT NULL,
-    done_at timestamp with time zone,
-    CONSTRAINT render_order_state_check CHECK ((state = ANY (ARRAY['queued'::text, 'done'::text, 'failed'::text])))
-);
-
-COMMENT ON TABLE public.render_order IS 'A result to be rendered from a template; its data is personal, hence sealed.';
 
 CREATE TABLE public.rendition (
     revision_id uuid NOT NULL,
@@ -1399,6 +1419,12 @@ ALTER TABLE ONLY public.dossier_pause
 ALTER TABLE ONLY public.dossier
     ADD CONSTRAINT dossier_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.draft_order
+    ADD CONSTRAINT draft_order_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.file_check
+    ADD CONSTRAINT file_check_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.holder_transaction
     ADD CONSTRAINT holder_transaction_pkey PRIMARY KEY (id);
 
@@ -1491,9 +1517,6 @@ ALTER TABLE ONLY public.procedure_version
 
 ALTER TABLE ONLY public.registry_version
     ADD CONSTRAINT registry_version_pkey PRIMARY KEY (one);
-
-ALTER TABLE ONLY public.render_order
-    ADD CONSTRAINT render_order_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.rendition
     ADD CONSTRAINT rendition_pkey PRIMARY KEY (revision_id, sha256);
@@ -1614,6 +1637,10 @@ CREATE INDEX dossier_receipt_list ON public.dossier USING btree (receipt_agency_
 
 CREATE INDEX dossier_step_list ON public.dossier USING btree (step_agency_id, status, due_at, id);
 
+CREATE INDEX draft_order_document ON public.draft_order USING btree (document_id);
+
+CREATE INDEX file_check_age ON public.file_check USING btree (created_at);
+
 CREATE INDEX holder_transaction_batch ON public.holder_transaction USING btree (batch_id);
 
 CREATE INDEX holder_transaction_poll ON public.holder_transaction USING btree (holder, poll_at) WHERE (state <> 'ended'::text);
@@ -1669,8 +1696,6 @@ CREATE INDEX post_agency ON public.post USING btree (agency_id);
 CREATE INDEX post_holding_person ON public.post_holding USING btree (person_id);
 
 CREATE INDEX post_holding_post ON public.post_holding USING btree (post_id);
-
-CREATE INDEX render_order_document ON public.render_order USING btree (document_id);
 
 CREATE INDEX result_link_to ON public.result_link USING btree (to_result_id);
 
@@ -1922,6 +1947,24 @@ ALTER TABLE ONLY public.dossier
 ALTER TABLE ONLY public.dossier
     ADD CONSTRAINT dossier_transfer_agency_id_fkey FOREIGN KEY (transfer_agency_id) REFERENCES public.agency(id);
 
+ALTER TABLE ONLY public.draft_order
+    ADD CONSTRAINT draft_order_base_sha256_fkey FOREIGN KEY (base_sha256) REFERENCES public.blob(sha256);
+
+ALTER TABLE ONLY public.draft_order
+    ADD CONSTRAINT draft_order_document_id_fkey FOREIGN KEY (document_id) REFERENCES public.document(id);
+
+ALTER TABLE ONLY public.draft_order
+    ADD CONSTRAINT draft_order_ordered_by_account_id_fkey FOREIGN KEY (ordered_by_account_id) REFERENCES public.account(id);
+
+ALTER TABLE ONLY public.draft_order
+    ADD CONSTRAINT draft_order_revision_id_fkey FOREIGN KEY (revision_id) REFERENCES public.revision(id);
+
+ALTER TABLE ONLY public.draft_order
+    ADD CONSTRAINT draft_order_upload_id_fkey FOREIGN KEY (upload_id) REFERENCES public.upload(id);
+
+ALTER TABLE ONLY public.file_check
+    ADD CONSTRAINT file_check_sha256_fkey FOREIGN KEY (sha256) REFERENCES public.blob(sha256);
+
 ALTER TABLE ONLY public.holder_transaction
     ADD CONSTRAINT holder_transaction_batch_id_fkey FOREIGN KEY (batch_id) REFERENCES public.signature_batch(id);
 
@@ -1993,15 +2036,6 @@ ALTER TABLE ONLY public.preparation
 
 ALTER TABLE ONLY public.procedure_version
     ADD CONSTRAINT procedure_version_code_fkey FOREIGN KEY (code) REFERENCES public.procedure(code);
-
-ALTER TABLE ONLY public.render_order
-    ADD CONSTRAINT render_order_document_id_fkey FOREIGN KEY (document_id) REFERENCES public.document(id);
-
-ALTER TABLE ONLY public.render_order
-    ADD CONSTRAINT render_order_ordered_by_account_id_fkey FOREIGN KEY (ordered_by_account_id) REFERENCES public.account(id);
-
-ALTER TABLE ONLY public.render_order
-    ADD CONSTRAINT render_order_revision_id_fkey FOREIGN KEY (revision_id) REFERENCES public.revision(id);
 
 ALTER TABLE ONLY public.rendition
     ADD CONSTRAINT rendition_revision_id_fkey FOREIGN KEY (revision_id) REFERENCES public.revision(id);
@@ -2327,6 +2361,26 @@ GRANT SELECT,INSERT,UPDATE ON TABLE public.dossier_pause TO app;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.dossier_pause TO signer;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.dossier_pause TO worker;
 
+GRANT SELECT,INSERT ON TABLE public.draft_order TO app;
+GRANT SELECT ON TABLE public.draft_order TO worker;
+
+GRANT UPDATE(state) ON TABLE public.draft_order TO worker;
+
+GRANT UPDATE(revision_id) ON TABLE public.draft_order TO worker;
+
+GRANT UPDATE(error) ON TABLE public.draft_order TO worker;
+
+GRANT UPDATE(done_at) ON TABLE public.draft_order TO worker;
+
+GRANT SELECT,INSERT ON TABLE public.file_check TO app;
+GRANT SELECT,DELETE ON TABLE public.file_check TO worker;
+
+GRANT UPDATE(state) ON TABLE public.file_check TO worker;
+
+GRANT UPDATE(report) ON TABLE public.file_check TO worker;
+
+GRANT UPDATE(done_at) ON TABLE public.file_check TO worker;
+
 GRANT SELECT ON TABLE public.holder_transaction TO app;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.holder_transaction TO signer;
 GRANT SELECT ON TABLE public.holder_transaction TO worker;
@@ -2452,17 +2506,6 @@ GRANT UPDATE(valid_to) ON TABLE public.procedure_version TO app;
 GRANT SELECT ON TABLE public.registry_version TO app;
 GRANT SELECT ON TABLE public.registry_version TO signer;
 GRANT SELECT ON TABLE public.registry_version TO worker;
-
-GRANT SELECT,INSERT ON TABLE public.render_order TO app;
-GRANT SELECT ON TABLE public.render_order TO worker;
-
-GRANT UPDATE(state) ON TABLE public.render_order TO worker;
-
-GRANT UPDATE(revision_id) ON TABLE public.render_order TO worker;
-
-GRANT UPDATE(error) ON TABLE public.render_order TO worker;
-
-GRANT UPDATE(done_at) ON TABLE public.render_order TO worker;
 
 GRANT SELECT ON TABLE public.rendition TO app;
 GRANT SELECT,INSERT ON TABLE public.rendition TO signer;

@@ -14,10 +14,12 @@ import msgspec
 from api import settings
 from api.db.migrate import migrate
 from api.embedded import demo_settings, ports
+from api.embedded.demo_laying import lay_demo
 from api.embedded.demo_settings import Layout
 from api.embedded.faults import LauncherError
 from api.embedded.lock import DirectoryLock
 from api.embedded.postgres import Cluster, Progress
+from api.embedded.province import Accounts
 from api.embedded.supervisor import Service, Supervisor, end_previous_run
 from api.settings import Address, Process
 
@@ -108,6 +110,7 @@ class _Everything:
         self._stack = contextlib.AsyncExitStack()
         self._began = time.monotonic()
         self.base_url = ""
+        self.accounts: Accounts | None = None
 
     async def __aenter__(self) -> "_Everything":
         try:
@@ -131,6 +134,8 @@ class _Everything:
         owner, environments = await self._database(listen)
         self._say("Đang nâng cấp cơ sở dữ liệu…", "Bringing the database up to date…")
         await migrate(owner)
+        if self._demo:
+            self.accounts = await lay_demo(self._files, owner, environments, self._say)
         supervisor = Supervisor(self._files.logs, self._files.run, self._say)
         self._stack.push_async_callback(supervisor.stop, STOP_ORDER)
         self._say("Đang khởi động API, signer, worker…", "Starting API, signer and worker…")
