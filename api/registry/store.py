@@ -158,6 +158,10 @@ async def changes(pools: Pools) -> AsyncGenerator[int]:
                 async for version in _changes_on(connection):
                     yield version
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, MotcuaError):
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                # Giving back a dead connection raised in place of the cancellation that made us give it back.
+                raise asyncio.CancelledError from None
             await asyncio.sleep(REREAD_S / 2)
 
 

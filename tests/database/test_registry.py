@@ -248,21 +248,27 @@ async def test_publishing_a_version_leaves_the_one_before_as_it_is(db, registry:
 
 async def test_publishing_touches_no_running_dossier(db, registry: Registry) -> None:
     version = await registry.current_version("1.004873", AT)
-    centre = rows.agency_id(data.centre_code(ward("Phường Kinh Bắc")))
-    columns = await db.admin.fetch(
-        "SELECT column_name, is_nullable, column_default FROM information_schema.columns WHERE table_name = 'dossier'"
-    )
-    assert {"procedure_version_id", "calendar_version"} <= {row["column_name"] for row in columns}
-    known = await db.admin.fetchval(
-        "SELECT count(*) FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid"
-        " WHERE c.relname = 'procedure_version' AND NOT t.tgisinternal"
-    )
-    await publish(db, "1.004873", draft())
-    assert known == 1, "one trigger, which only counts the change"
-    assert await db.admin.fetchval("SELECT definition FROM procedure_version WHERE id = $1", version.id) == (
-        msgspec.to_builtins(version.definition)
-    )
-    assert centre
+    committee = rows.agency_id(ward("Phường Kinh Bắc"))
+    for number in range(5):
+        async with db.admin.transaction():
+            await db.admin.execute(
+                "INSERT INTO dossier (code, seq, procedure_code, procedure_version_id, calendar_version, form_version,"
+                " fee_version, channel, receipt_agency_id, step_agency_id, owning_system, status, finance, delivery,"
+                " sync, step, submitted_at)"
+                " VALUES ($1, 1, '1.004873', $2, 2, '1', '1', 'counter', $3, $3, 'province', 'submitted', 'none',"
+                " 'none', 'pending', 'receive', $4)",
+                f"H05.30.60.01-261123-{number:04}",
+                version.id,
+                committee,
+                AT,
+            )
+    before = await db.admin.fetch("SELECT d::text FROM dossier d ORDER BY code")
+    published = await publish(db, "1.004873", draft(AT.date()))
+    registry.invalidate()
+    assert (await registry.current_version("1.004873", AT)).id == published.id
+    assert await db.admin.fetch("SELECT d::text FROM dossier d ORDER BY code") == before
+    theirs = await db.admin.fetchval("SELECT DISTINCT procedure_version_id FROM dossier")
+    assert (await registry.procedure_version(theirs)).definition == version.definition
 
 
 async def test_a_new_procedure_needs_no_deploy(db, registry: Registry) -> None:
