@@ -61,6 +61,16 @@ APP_MAY: Final = frozenset(
 assert set(TRANSITIONS) == set(State)  # noqa: S101 - a gap here is our bug, and import is the time to find it
 
 
+def diagram() -> str:
+    """Return the table as a Mermaid state diagram, line by line in the order of the states; `app` marks `APP_MAY`."""
+    lines = ["stateDiagram-v2", f"    [*] --> {State.TO_SIGN}"]
+    for before in State:
+        for after in (state for state in State if state in TRANSITIONS[before]):
+            mark = " : app" if (before, after) in APP_MAY else ""
+            lines.append(f"    {before} --> {after}{mark}")
+    return "\n".join(lines) + "\n"
+
+
 def move(before: State, after: State) -> State:
     """Return `after` if the table allows it from `before`.
 
