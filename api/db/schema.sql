@@ -275,6 +275,8 @@ CREATE TABLE public.calendar_version (
     published_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
+COMMENT ON TABLE public.calendar_version IS 'Editions of the working calendar (lịch làm việc); a term is counted with the edition that held when it was given.';
+
 CREATE TABLE public.certificate (
     id uuid DEFAULT uuidv7() NOT NULL,
     person_id uuid,

@@ -274,6 +274,7 @@ CREATE TABLE calendar_version (
     note text NOT NULL,
     published_at timestamptz NOT NULL DEFAULT now()
 );
+COMMENT ON TABLE calendar_version IS 'Editions of the working calendar (lịch làm việc); a term is counted with the edition that held when it was given.';
 CREATE TABLE calendar_day (
     version integer NOT NULL REFERENCES calendar_version (version),
     day date NOT NULL,
