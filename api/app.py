@@ -10,7 +10,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from datetime import datetime
 from importlib.metadata import version
 from ipaddress import ip_network
-from pathlib import Path
 from typing import Any, Final
 
 import structlog
@@ -21,7 +20,8 @@ from litestar.types import ControllerRouterHandler
 from api import logs
 from api.db.pools import Pools, open_pools
 from api.db.privacy import Vault
-from api.documents.blobs import BlobStore, FileStore, S3Place, S3Store
+from api.documents.blobs import BlobStore, open_store
+from api.dossiers.service import Dossiers
 from api.http import metrics, openapi, problems
 from api.http.admission import Admission
 from api.http.auth.controller import SessionController
@@ -79,7 +79,7 @@ def create_app(
     """Build the app; pools and caches open with its lifespan. `extra` routes are for tests of the edge itself.
 
     Raises:
-        RuntimeError: a route is neither guarded nor public, or a key holder's code is in this process.
+        RuntimeError: a route is neither guarded nor public.
     """
     app = Litestar(
         route_handlers=[*CONTROLLERS, *extra],
@@ -100,7 +100,6 @@ def create_app(
         tls=settings.public_url.startswith("https://"),
         trusted_proxies=[ip_network(network) for network in settings.trusted_proxies],
     )
-    refuse_key_holders()
     return app
 
 
@@ -118,63 +117,47 @@ def refuse_key_holders() -> None:
 def _lifespan(settings: Settings, clock: Clock) -> Callable[[Litestar], contextlib.AbstractAsyncContextManager[None]]:
     @contextlib.asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncGenerator[None]:
-        pools = await open_pools(
-            settings.database_url,
-            read_size=settings.pool_read,
-            write_size=settings.pool_write,
-            budget_s=settings.pool_budget_s,
-        )
-        blobs = open_store(settings)
-        passwords = PasswordPool()
-        app.state.update(
-            edge=Edge(
+        async with contextlib.AsyncExitStack() as stack:
+            pools = await open_pools(
+                settings.database_url,
+                read_size=settings.pool_read,
+                write_size=settings.pool_write,
+                budget_s=settings.pool_budget_s,
+            )
+            stack.push_async_callback(pools.close)
+            blobs = open_store(settings)
+            stack.push_async_callback(blobs.close)
+            edge = _edge(settings, pools, clock)
+            stack.callback(edge.passwords.close)
+            registry = await stack.enter_async_context(Registry(pools).watching())
+            stack.callback(asyncio.create_task(metrics.watch_loop(), name="loop-lag").cancel)
+            app.state.update(
+                edge=edge,
                 pools=pools,
-                vault=Vault(settings.data_keys, settings.data_key),
-                clock=clock,
-                authority=authority,
-                sessions=SessionRules(
-                    idle_s=settings.session_idle_s,
-                    absolute_s=settings.session_absolute_s,
-                    secure_cookie=settings.public_url.startswith("https://"),
-                ),
-                passwords=passwords,
-            ),
-            settings=settings,
-            blobs=blobs,
-            probe_store=lambda: _probe(blobs),
-        )
-        watch = asyncio.create_task(metrics.watch_loop(), name="loop-lag")
-        registry = Registry(pools)
-        app.state.registry = registry
-        try:
-            async with registry.watching():
-                _log.info("ready", listen=f"{settings.listen.host}:{settings.listen.port}")
-                yield
-        finally:
-            watch.cancel()
-            passwords.close()
-            await blobs.close()
-            await pools.close()
+                vault=edge.vault,
+                settings=settings,
+                blobs=blobs,
+                probe_store=lambda: _probe(blobs),
+                registry=registry,
+                dossiers=Dossiers(registry, edge.vault),
+            )
+            _log.info("ready", listen=f"{settings.listen.host}:{settings.listen.port}")
+            yield
 
     return lifespan
 
 
-def open_store(settings: Settings) -> BlobStore:
-    """Open the document store that the settings name: a directory, or a bucket."""
-    if settings.s3 is None:
-        if settings.blob_dir is None:
-            raise ValueError("neither a directory nor a bucket for documents")
-        return FileStore(settings.blob_dir)
-    s3 = settings.s3
-    return S3Store(
-        S3Place(
-            endpoint=s3.endpoint,
-            bucket=s3.bucket,
-            access_key=s3.access_key,
-            secret_key=s3.secret_key,
-            region=s3.region,
+def _edge(settings: Settings, pools: Pools, clock: Clock) -> Edge:
+    over_tls = settings.public_url.startswith("https://")
+    return Edge(
+        pools=pools,
+        vault=Vault(settings.data_keys, settings.data_key),
+        clock=clock,
+        authority=authority,
+        sessions=SessionRules(
+            idle_s=settings.session_idle_s, absolute_s=settings.session_absolute_s, secure_cookie=over_tls
         ),
-        Path(tempfile.gettempdir()) / "motcua-documents",
+        passwords=PasswordPool(),
     )
 
 
@@ -198,44 +181,25 @@ def _at(request: Request[Any, Any, Any]) -> datetime:
     return edge.clock()
 
 
-def _pools(request: Request[Any, Any, Any]) -> Pools:
-    edge: Edge = request.app.state.edge
-    return edge.pools
-
-
-def _vault(request: Request[Any, Any, Any]) -> Vault:
-    edge: Edge = request.app.state.edge
-    return edge.vault
-
-
-def _registry(request: Request[Any, Any, Any]) -> Registry:
-    registry: Registry = request.app.state.registry
-    return registry
-
-
-def _blobs(request: Request[Any, Any, Any]) -> BlobStore:
-    blobs: BlobStore = request.app.state.blobs
-    return blobs
-
-
-def _settings(request: Request[Any, Any, Any]) -> Settings:
-    settings: Settings = request.app.state.settings
-    return settings
-
-
 def _source(request: Request[Any, Any, Any]) -> str | None:
     return source_of(request)
 
 
+def _kept(name: str) -> Callable[[Request[Any, Any, Any]], Any]:
+    """Return the provider of what the lifespan put into the app's state under this name."""
+
+    def give(request: Request[Any, Any, Any]) -> Any:
+        return request.app.state[name]
+
+    return give
+
+
+_KEPT: Final = ("pools", "vault", "registry", "dossiers", "blobs", "settings")
 _DEPENDENCIES: Final[dict[str, Callable[..., Any]]] = {
     "actor": _actor,
     "at": _at,
-    "pools": _pools,
-    "vault": _vault,
-    "registry": _registry,
-    "blobs": _blobs,
-    "settings": _settings,
     "source": _source,
+    **{name: _kept(name) for name in _KEPT},
 }
 """What a handler may ask for by name; `actor` only behind a guard."""
 
@@ -243,7 +207,9 @@ _DEPENDENCIES: Final[dict[str, Callable[..., Any]]] = {
 def from_environment() -> Litestar:
     """Build the app in a worker of the server, from its environment."""
     logs.set_up("api")
-    return create_app(read("api"))
+    app = create_app(read("api"))
+    refuse_key_holders()
+    return app
 
 
 def main(settings: Settings) -> int:
