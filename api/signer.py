@@ -7,11 +7,9 @@ the document store only: it may be killed at any moment and run in any number.
 import asyncio
 import signal
 import sys
-import tempfile
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -90,7 +88,6 @@ async def running(settings: Settings, clock: Clock = system_clock) -> AsyncGener
             stack.push_async_callback(holder.close)
         registry = Registry(pools)
         await stack.enter_async_context(registry.watching())
-        spool = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="motcua-signer-")))
         yield Engine(
             pools=pools,
             workshop=workshop,
@@ -100,7 +97,6 @@ async def running(settings: Settings, clock: Clock = system_clock) -> AsyncGener
             dossiers=Dossiers(registry, Vault(settings.data_keys, settings.data_key), process="signer"),
             trust=trust_of(settings),
             clock=clock,
-            spool=spool,
         )
 
 

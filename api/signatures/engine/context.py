@@ -5,7 +5,6 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import Final
 from uuid import UUID
 
@@ -41,7 +40,6 @@ class Engine:
     dossiers: Dossiers
     trust: Trust
     clock: Clock
-    spool: Path
     kicks: dict[str, asyncio.Event] = field(default_factory=dict)
 
     def holder(self, name: str) -> KeyHolder:

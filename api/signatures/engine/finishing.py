@@ -1,6 +1,5 @@
 """Finish one signature: embed the value, verify the own output, store it, record it (transaction 3)."""
 
-import secrets
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -55,7 +54,6 @@ async def finish(engine: Engine, _context: JobContext, ids: dict[str, Any]) -> N
 
 async def _embed(engine: Engine, work: rows.ToFinish) -> Signed:
     base = await engine.blobs.local_path(Sha256(work.base_sha256))
-    target = engine.spool / f"{work.id}-{work.attempt}-{secrets.token_hex(4)}.pdf"
     order = FinishOrder(
         base=str(base),
         prepared=prepared_of(work),
@@ -64,12 +62,11 @@ async def _embed(engine: Engine, work: rows.ToFinish) -> Signed:
         trust=engine.trust,
         at=engine.clock(),
     )
-    try:
+    with engine.blobs.scratch() as room:
+        target = room / "signed.pdf"
         signed: Signed = await engine.workshop.run(signing.finish, order, str(target), timeout_s=TIME_LIMIT_S)
         reach("embedded")
         stored = await engine.blobs.put_file(target)
-    finally:
-        target.unlink(missing_ok=True)
     if stored.sha256 != signed.sha256:
         raise Broken("Tệp đã lưu khác tệp đã kiểm tra.", "The stored file is not the one that was verified.")
     reach("stored")
