@@ -1,0 +1,163 @@
+"""Giving numbers: reserved with the document's sealing, then used or void; the counter is taken last before commit."""
+
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from api import audit
+from api.db import queries
+from api.db.pools import Pools, Tx, as_struct, as_structs
+from api.documents.contract import Register, RegisterLine, Series, SeriesList
+from api.documents.numbers import Entry, Number, NumberSeries, counter_year, gaps, number_text, require_own
+from api.errors import Conflict, Forbidden, NotFound, Refused
+from api.kernel import Actor, new_id, vn_day
+
+_q: Final = queries.load("api.documents", "numbering.sql")
+PAGE: Final = 200
+
+
+class _Owned(msgspec.Struct, frozen=True, kw_only=True):
+    id: UUID
+    state: str
+    request_id: UUID | None
+    agency_id: UUID
+
+
+async def series_of(tx: Tx, document_id: UUID, at: datetime) -> NumberSeries:
+    """Return the series that a document draws its number from on this day.
+
+    Raises:
+        Refused: the agency has no series for this kind of document.
+    """
+    found = as_struct(await tx.fetchrow(_q.series_of_document, document_id, vn_day(at)), NumberSeries)
+    if found is None:
+        raise Refused(
+            "Cơ quan chưa có dãy số cho loại văn bản này.",
+            "The agency has no number series for this kind of document.",
+            allowed=(),
+            code="no-series",
+        )
+    return found
+
+
+async def reserve(
+    tx: Tx, series: NumberSeries, document_id: UUID, at: datetime, *, request_id: UUID | None = None
+) -> Number:
+    """Give a document the next number of a series; a document that has one keeps it.
+
+    The counter's row is locked until the commit: call this as the last statement of the transaction.
+
+    Raises:
+        Refused: the register is somebody else's, or not in force on this day.
+    """
+    require_own(series, at)
+    had = as_struct(await tx.fetchrow(_q.number_of_document, document_id), Number)
+    if had is not None:
+        return had
+    year, day = counter_year(series, at), vn_day(at)
+    n = await tx.fetchval(_q.take_number, series.id, year)
+    number = Number(
+        id=new_id(at), series_id=series.id, year=year, n=n, text=number_text(series.pattern, n, day), day=day
+    )
+    await tx.execute(_q.insert_number, number.id, series.id, year, n, number.text, day, document_id, request_id, at)
+    return number
+
+
+async def use(tx: Tx, number_id: UUID, at: datetime) -> None:
+    """Note that a reserved number stands in a sealed document.
+
+    Raises:
+        Conflict: it is used or void already.
+    """
+    if await tx.fetchval(_q.use_number, number_id, at) is None:
+        raise _settled()
+
+
+async def void(tx: Tx, number_id: UUID, reason: str, at: datetime) -> None:
+    """Note that a reserved number will never be used, and why; its row stays in the register.
+
+    Raises:
+        Conflict: it is used or void already.
+    """
+    if await tx.fetchval(_q.void_number, number_id, reason, at) is None:
+        raise _settled()
+
+
+async def void_by_clerk(tx: Tx, actor: Actor, number_id: UUID, reason: str, at: datetime) -> None:
+    """Let the register's clerk void a number that no signature holds.
+
+    Raises:
+        NotFound: no such number in a register of the clerk's agency.
+        Refused: a sealing that is under way holds it.
+        Conflict: it is used or void already.
+    """
+    owned = as_struct(await tx.fetchrow(_q.number_owner, number_id), _Owned)
+    if owned is None or owned.agency_id != actor.agency_id:
+        raise NotFound("Không có số này trong sổ của cơ quan.", "There is no such number.", code="no-number")
+    if owned.state == "reserved" and owned.request_id is not None:
+        raise Refused(
+            "Số đang giữ cho một văn bản chờ ký số của cơ quan.",
+            "A sealing that is under way holds this number.",
+            allowed=("signature.send_back",),
+            code="number-held",
+        )
+    await void(tx, number_id, reason, at)
+    await audit.append(
+        tx,
+        actor,
+        process="api",
+        action="number.void",
+        subject_kind="number",
+        subject_id=number_id,
+        detail={},
+        at=at,
+    )
+
+
+async def list_series(pools: Pools, actor: Actor, at: datetime) -> SeriesList:
+    """List the series of the actor's agency that are in force today."""
+    async with pools.reading() as connection:
+        rows = as_structs(await connection.fetch(_q.series_of_agency, actor.agency_id, vn_day(at)), Series)
+    return SeriesList(items=tuple(rows))
+
+
+async def register(pools: Pools, actor: Actor, series_id: UUID, year: int | None, after: int, at: datetime) -> Register:
+    """Return a page of a register with its gaps; a number without a row would be one, and none may be.
+
+    Raises:
+        NotFound: no such series.
+        Forbidden: it is another agency's.
+    """
+    async with pools.reading() as connection:
+        series = as_struct(await connection.fetchrow(_q.series_by_id, series_id), NumberSeries)
+        if series is None:
+            raise NotFound("Không có dãy số này.", "There is no such series.", code="no-series")
+        if series.agency_id != actor.agency_id:
+            raise Forbidden("Sổ này của cơ quan khác.", "This register is another agency's.", code="not-your-register")
+        counted = counter_year(series, at) if year is None or not series.yearly else year
+        last = await connection.fetchval(_q.last_number, series_id, counted)
+        rows = as_structs(await connection.fetch(_q.register_page, series_id, counted, after, PAGE), Entry)
+        missing = last - await connection.fetchval(_q.count_numbers, series_id, counted)
+    full = len(rows) == PAGE
+    until = rows[-1].n if full else max(last, after)
+    return Register(
+        series_id=series_id,
+        year=counted,
+        pattern=series.pattern,
+        last=last,
+        gaps=missing,
+        lines=_lines(rows, after + 1, until),
+        next=until if full else None,
+    )
+
+
+def _lines(rows: list[Entry], first: int, last: int) -> tuple[RegisterLine, ...]:
+    lines = [msgspec.convert(msgspec.structs.asdict(row), RegisterLine) for row in rows]
+    lines += [RegisterLine(n=n, text="", state="gap") for n in gaps(rows, first, last)]
+    return tuple(sorted(lines, key=lambda line: line.n))
+
+
+def _settled() -> Conflict:
+    return Conflict("Số này đã dùng hoặc đã hủy.", "This number is used or void already.", code="number-settled")
