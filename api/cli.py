@@ -109,9 +109,10 @@ def _migrate(options: argparse.Namespace) -> int:
     from api.settings import BadSettings  # noqa: PLC0415
 
     if options.dump:
-        from api.embedded.scratch import write_schema  # noqa: PLC0415
+        from api.embedded.scratch import schema_text  # noqa: PLC0415
 
-        asyncio.run(write_schema(migrate.SCHEMA_FILE, say))
+        migrate.SCHEMA_FILE.write_text(asyncio.run(schema_text(say)), encoding="utf-8")
+        say(f"Đã ghi {migrate.SCHEMA_FILE}", f"Wrote {migrate.SCHEMA_FILE}")
         return 0
     owner = os.environ.get("DATABASE_URL")
     if not owner:
@@ -128,7 +129,7 @@ def _doctor(_: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from api.public.verify_file import verify_file  # noqa: PLC0415
+    from api.embedded.verifying import verify_file  # noqa: PLC0415
 
     return verify_file(Path(options.file), as_json=options.json, write=sys.stdout.write)
 

@@ -32,7 +32,7 @@ async def lay_demo(
     if not (files.pki / "index.json").exists():
         say("Đang tạo chứng thư và con dấu để thử…", "Making demo certificates and seals…")
     await asyncio.to_thread(_lay_certificates, files, clock)
-    accounts, fresh = _keep_accounts(files.demo / "accounts.json")
+    accounts, fresh = _keep_accounts(files.accounts)
     if fresh:
         say("Đang lập tỉnh mẫu: cơ quan, người, thủ tục…", "Laying the demo province: agencies, people, procedures…")
     told = settings.read("signer", environments["signer"])
@@ -49,13 +49,25 @@ async def lay_demo(
     finally:
         await connection.close()
     if fresh and not laid.laid:
-        (files.demo / "accounts.json").unlink()
+        files.accounts.unlink()
         raise LauncherError(
-            f"Cơ sở dữ liệu đã có tỉnh mẫu nhưng tệp tài khoản {files.demo}/accounts.json đã mất.",
-            f"The database holds the demo province, but its log-ins in {files.demo}/accounts.json are gone.",
+            f"Cơ sở dữ liệu đã có tỉnh mẫu nhưng tệp tài khoản {files.accounts} đã mất.",
+            f"The database holds the demo province, but its log-ins in {files.accounts} are gone.",
             next_step=(f"Khôi phục tệp ấy, hoặc xóa {files.var} để làm lại.", f"Restore it, or remove {files.var}."),
         )
     return laid
+
+
+def read_accounts(files: Layout) -> Accounts:
+    """Return the log-ins that `lay_demo` kept.
+
+    Raises:
+        LauncherError: there is no such file.
+    """
+    try:
+        return msgspec.json.decode(files.accounts.read_bytes(), type=Accounts)
+    except FileNotFoundError:
+        raise LauncherError(f"Không có {files.accounts}.", f"There is no {files.accounts}.") from None
 
 
 def _lay_certificates(files: Layout, clock: Clock) -> None:

@@ -64,6 +64,16 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
         return self.demo / "trust"
 
     @property
+    def accounts(self) -> Path:
+        """The demo's log-ins with their secrets."""
+        return self.demo / "accounts.json"
+
+    @property
+    def result(self) -> Path:
+        """The signed and sealed PDF that the walk ends in."""
+        return self.demo / "result.pdf"
+
+    @property
     def holders(self) -> Path:
         """The signer's key holders."""
         return self.settings / "holders.json"

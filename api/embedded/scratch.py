@@ -23,10 +23,8 @@ async def scratch_cluster(say: Progress) -> AsyncGenerator[Cluster]:
         yield cluster
 
 
-async def write_schema(target: Path, say: Progress) -> None:
-    """Write what all migrations add up to into `target`."""
+async def schema_text(say: Progress) -> str:
+    """Return what all migrations add up to, as `api/db/schema.sql` holds it."""
     async with scratch_cluster(say) as cluster:
         await migrate(cluster.dsn("admin"))
-        text = await dump(cluster.dsn("admin"), cluster.bindir)
-    target.write_text(text, encoding="utf-8")
-    say(f"Đã ghi {target}", f"Wrote {target}")
+        return await dump(cluster.dsn("admin"), cluster.bindir)

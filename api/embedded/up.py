@@ -14,13 +14,15 @@ import msgspec
 from api import settings
 from api.db.migrate import migrate
 from api.embedded import demo_settings, ports
-from api.embedded.demo_laying import lay_demo
+from api.embedded.demo_laying import lay_demo, read_accounts
 from api.embedded.demo_settings import Layout
 from api.embedded.faults import LauncherError
 from api.embedded.lock import DirectoryLock
 from api.embedded.postgres import Cluster, Progress
 from api.embedded.province import Accounts
 from api.embedded.supervisor import Service, Supervisor, end_previous_run
+from api.embedded.walk import walk
+from api.errors import MotcuaError
 from api.settings import Address, Process
 
 HEALTH_BUDGET_S = 90.0
@@ -76,6 +78,7 @@ async def up(*, demo: bool, once: bool, say: Progress) -> int:
         loop.add_signal_handler(number, _cancel_once(me))
     try:
         async with _Everything(layout=demo_settings.layout(), demo=demo, say=say) as everything:
+            await everything.show(once=once)
             if not once:
                 await everything.serve()
     except asyncio.CancelledError:
@@ -84,8 +87,18 @@ async def up(*, demo: bool, once: bool, say: Progress) -> int:
 
 
 async def demo(say: Progress) -> int:
-    """Walk one dossier through the five steps, on the running server or on one started for it."""
-    return await up(demo=True, once=True, say=say)
+    """Walk one dossier through the five steps, on the running server or on one started for it; 0 when it ended well.
+
+    Raises:
+        LauncherError: a step was refused or the result did not verify.
+    """
+    files = demo_settings.layout()
+    running = await asyncio.to_thread(find_running, files)
+    if running is None:
+        return await up(demo=True, once=True, say=say)
+    say(f"Dùng máy chủ đang chạy ở {running.base_url}", f"Using the server that runs at {running.base_url}")
+    await walk(running.base_url, read_accounts(files), files.result, say)
+    return 0
 
 
 def _cancel_once(task: "asyncio.Task[int] | None") -> Callable[[], None]:
@@ -186,6 +199,28 @@ class _Everything:
                 self._say(f"Vẫn đang chờ API ({state})…", f"Still waiting for the API ({state})…")
                 next_word += 5
             await asyncio.sleep(0.1)
+
+    async def show(self, *, once: bool) -> None:
+        """Walk one dossier and name the log-ins (demo only). A walk that fails is told; only `once` ends with it."""
+        if self.accounts is None:
+            return
+        try:
+            await walk(self.base_url, self.accounts, self._files.result, self._say)
+        except MotcuaError as error:
+            if once:
+                raise
+            self._say(f"Buổi trình diễn không xong: {error.vi}", f"The demonstration failed: {error.en}")
+        if not once:
+            self._say(
+                f"Tài khoản để thử (cũng ở {self._files.accounts}):",
+                f"Log-ins to try (also in {self._files.accounts}):",
+            )
+            for account in self.accounts.accounts:
+                self._say(
+                    f"  {account.login:<22} {account.password}  TOTP {account.totp_secret}",
+                    f"{', '.join(account.roles)}",
+                )
+        self._say(f"Địa chỉ: {self.base_url}", f"Address: {self.base_url}")
 
     async def serve(self) -> None:
         """Go on until somebody says stop."""
