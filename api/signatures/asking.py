@@ -10,7 +10,7 @@ from uuid import UUID
 
 from api.audit import append
 from api.db.pools import Tx
-from api.documents import numbers
+from api.documents import numbering
 from api.errors import Conflict, Invalid, NotFound
 from api.jobs.queue import enqueue
 from api.kernel import Actor
@@ -138,11 +138,10 @@ def why_not(item: AskedItem, shown: bytes) -> str | None:
 async def _reserve_numbers(tx: Tx, items: Sequence[AskedItem], at: datetime) -> dict[UUID, UUID]:
     """Give each document that is about to be sealed its number, in the order of the series and then of the ask."""
     wanted = [item for item in items if item.role == "seal" and item.act in NUMBERED]
+    series = {item.id: await numbering.series_of(tx, item.document_id, at) for item in wanted}
     given: dict[UUID, UUID] = {}
-    for item in sorted(wanted, key=lambda i: (i.agency_id, i.kind_code, i.book or "")):
-        number = await numbers.reserve(
-            tx, item.agency_id, item.kind_code, document_id=item.document_id, book=item.book or "", at=at
-        )
+    for item in sorted(wanted, key=lambda i: series[i.id].id):
+        number = await numbering.reserve(tx, series[item.id], item.document_id, at)
         given[item.id] = number.id
     return given
 

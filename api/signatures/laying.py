@@ -1,11 +1,13 @@
 """Lay the fields of a submitted document in the worker: number, date and every signature, before the first of them."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
 import msgspec
 
+import signing
 from api.db import queries
 from api.db.pools import Pools, Tx, as_struct
 from api.documents.blobs import BlobStore
@@ -14,10 +16,11 @@ from api.documents.workshop import ProcessPool
 from api.jobs.runner import Handler, JobContext
 from api.kernel import Clock, Sha256
 from signing.contract import FieldPlan
-from signing.errors import Crashed, SigningError, TimedOut
+from signing.errors import Crashed, NotSignable, SigningError, TimedOut
 
 _q: Final = queries.load("api.signatures", "laying.sql")
 LAY: Final = "signatures.lay"
+TIME_LIMIT_S: Final = 60.0
 
 
 class ChainToLay(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,11 +50,10 @@ def handler(pools: Pools, workshop: ProcessPool, blobs: BlobStore, clock: Clock)
             chain = as_struct(await connection.fetchrow(_q.chain_to_lay, chain_id), ChainToLay)
         if chain is None or chain.state != "laying":
             return
-        drawn = None if chain.places is None else msgspec.convert(chain.places, FieldPlan, strict=False)
+        head = Sha256(chain.head_sha256)
         try:
-            laid, plan = await lay_document(
-                workshop, blobs, Sha256(chain.head_sha256), drawn, chain.fields, mark=chain.mark
-            )
+            plan = await _plan(chain, workshop, str(await blobs.local_path(head)))
+            laid = await lay_document(workshop, blobs, head, plan, chain.mark)
         except (TimedOut, Crashed):
             raise
         except SigningError as error:
@@ -63,6 +65,29 @@ def handler(pools: Pools, workshop: ProcessPool, blobs: BlobStore, clock: Clock)
             await _open(tx, chain, laid.sha256, laid.size, plan, clock())
 
     return lay
+
+
+async def _plan(chain: ChainToLay, workshop: ProcessPool, source: str) -> FieldPlan:
+    """Return the places of this chain: those its template printed, or chosen ones for an uploaded draft."""
+    if chain.places is None:
+        return await workshop.run(signing.default_plan, source, tuple(chain.fields), timeout_s=TIME_LIMIT_S)
+    return chosen(msgspec.convert(chain.places, FieldPlan, strict=False), chain.fields)
+
+
+def chosen(places: FieldPlan, fields: Sequence[str]) -> FieldPlan:
+    """Return the printed places that a chain uses, in its order.
+
+    Raises:
+        NotSignable: the template printed no place for one of them.
+    """
+    printed = {field.name: field for field in places.signatures}
+    missing = [name for name in fields if name not in printed]
+    if missing:
+        raise NotSignable(
+            f"Mẫu văn bản không có chỗ cho: {', '.join(missing)}",
+            f"The template has no place for: {', '.join(missing)}",
+        )
+    return msgspec.structs.replace(places, signatures=tuple(printed[name] for name in fields))
 
 
 async def _open(tx: Tx, chain: ChainToLay, sha256: bytes, size: int, plan: FieldPlan, at: datetime) -> None:
