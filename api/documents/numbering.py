@@ -1,5 +1,6 @@
 """Giving numbers: reserved with the document's sealing, then used or void; the counter is taken last before commit."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -25,44 +26,67 @@ class _Owned(msgspec.Struct, frozen=True, kw_only=True):
     agency_id: UUID
 
 
-async def series_of(tx: Tx, document_id: UUID, at: datetime) -> NumberSeries:
-    """Return the series that a document draws its number from on this day.
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """A number wanted for a document, and the seal's request that will use it."""
+
+    document_id: UUID
+    request_id: UUID | None = None
+
+
+class _DocumentSeries(NumberSeries, frozen=True, kw_only=True):
+    document_id: UUID
+
+
+async def reserve(tx: Tx, document_id: UUID, at: datetime, *, request_id: UUID | None = None) -> Number:
+    """Give one document its number; see `reserve_many`."""
+    numbers = await reserve_many(tx, [Wanted(document_id=document_id, request_id=request_id)], at)
+    return numbers[document_id]
+
+
+async def reserve_many(tx: Tx, wanted: Sequence[Wanted], at: datetime) -> dict[UUID, Number]:
+    """Give each document the next number of its series, in this order; a document that has one keeps it.
+
+    The counters' rows are locked until the commit, series by series in one order for all callers: call this as the
+    last step of the transaction. A rollback gives the numbers back unseen.
 
     Raises:
-        Refused: the agency has no series for this kind of document.
+        Refused: an agency has no series for the kind of document, the register is somebody else's, or not in force.
     """
-    found = as_struct(await tx.fetchrow(_q.series_of_document, document_id, vn_day(at)), NumberSeries)
-    if found is None:
-        raise Refused(
-            "Cơ quan chưa có dãy số cho loại văn bản này.",
-            "The agency has no number series for this kind of document.",
-            allowed=(),
-            code="no-series",
-        )
-    return found
+    ids = [each.document_id for each in wanted]
+    numbers = {row.document_id: row for row in as_structs(await tx.fetch(_q.numbers_of_documents, ids), Number)}
+    lacking = [each for each in wanted if each.document_id not in numbers]
+    rows = as_structs(await tx.fetch(_q.series_of_documents, ids, vn_day(at)), _DocumentSeries)
+    series = {row.document_id: row for row in rows}
+    groups: dict[UUID, list[Wanted]] = {}
+    for each in lacking:
+        if each.document_id not in series:
+            raise _no_series()
+        require_own(series[each.document_id], at)
+        groups.setdefault(series[each.document_id].id, []).append(each)
+    for _, group in sorted(groups.items()):
+        given = await _take(tx, series[group[0].document_id], group, at)
+        numbers.update({number.document_id: number for number in given})
+    return numbers
 
 
-async def reserve(
-    tx: Tx, series: NumberSeries, document_id: UUID, at: datetime, *, request_id: UUID | None = None
-) -> Number:
-    """Give a document the next number of a series; a document that has one keeps it.
-
-    The counter's row is locked until the commit: call this as the last statement of the transaction.
-
-    Raises:
-        Refused: the register is somebody else's, or not in force on this day.
-    """
-    require_own(series, at)
-    had = as_struct(await tx.fetchrow(_q.number_of_document, document_id), Number)
-    if had is not None:
-        return had
+async def _take(tx: Tx, series: NumberSeries, group: Sequence[Wanted], at: datetime) -> list[Number]:
     year, day = counter_year(series, at), vn_day(at)
-    n = await tx.fetchval(_q.take_number, series.id, year)
-    number = Number(
-        id=new_id(at), series_id=series.id, year=year, n=n, text=number_text(series.pattern, n, day), day=day
-    )
-    await tx.execute(_q.insert_number, number.id, series.id, year, n, number.text, day, document_id, request_id, at)
-    return number
+    last: int = await tx.fetchval(_q.take_numbers, series.id, year, len(group))
+    given = [
+        Number(
+            id=new_id(at),
+            series_id=series.id,
+            year=year,
+            n=n,
+            text=number_text(series.pattern, n, day),
+            day=day,
+            document_id=each.document_id,
+        )
+        for n, each in enumerate(group, last - len(group) + 1)
+    ]
+    columns = ([g.id for g in given], [g.n for g in given], [g.text for g in given], [g.document_id for g in given])
+    await tx.execute(_q.insert_numbers, series.id, year, day, at, *columns, [each.request_id for each in group])
+    return given
 
 
 async def use(tx: Tx, number_id: UUID, at: datetime) -> None:
@@ -157,6 +181,15 @@ def _lines(rows: list[Entry], first: int, last: int) -> tuple[RegisterLine, ...]
     lines = [msgspec.convert(msgspec.structs.asdict(row), RegisterLine) for row in rows]
     lines += [RegisterLine(n=n, text="", state="gap") for n in gaps(rows, first, last)]
     return tuple(sorted(lines, key=lambda line: line.n))
+
+
+def _no_series() -> Refused:
+    return Refused(
+        "Cơ quan chưa có dãy số cho loại văn bản này.",
+        "The agency has no number series for this kind of document.",
+        allowed=(),
+        code="no-series",
+    )
 
 
 def _settled() -> Conflict:

@@ -1,7 +1,7 @@
--- name: series_of_document
--- The series that a document draws its number from on a day: its agency, its kind, its book.
-SELECT s.id, s.agency_id, s.kind_code, s.book, s.pattern, s.owner, s.foreign_system, s.yearly, s.legal_basis, s.valid_from,
-       s.valid_to
+-- name: series_of_documents
+-- The series that documents draw their numbers from on a day: their agency, their kind, their book.
+SELECT DISTINCT ON (m.id) m.id AS document_id, s.id, s.agency_id, s.kind_code, s.book, s.pattern, s.owner, s.foreign_system,
+       s.yearly, s.legal_basis, s.valid_from, s.valid_to
   FROM document m
   JOIN result r ON r.id = m.result_id
   JOIN dossier d ON d.id = m.dossier_id
@@ -9,9 +9,8 @@ SELECT s.id, s.agency_id, s.kind_code, s.book, s.pattern, s.owner, s.foreign_sys
   JOIN number_series s ON s.agency_id = coalesce(d.competent_agency_id, d.step_agency_id) AND s.kind_code = r.kind_code
    AND s.book = CASE WHEN r.refusal THEN '' ELSE coalesce(v.definition -> 'result' ->> 'book', '') END
    AND s.valid_from <= $2 AND (s.valid_to IS NULL OR $2 < s.valid_to)
- WHERE m.id = $1
- ORDER BY s.valid_from DESC
- LIMIT 1;
+ WHERE m.id = ANY ($1::uuid[])
+ ORDER BY m.id, s.valid_from DESC;
 
 -- name: series_by_id
 -- One series.
@@ -26,20 +25,21 @@ SELECT id, kind_code, book, pattern, owner, yearly, legal_basis
  WHERE agency_id = $1 AND valid_from <= $2 AND (valid_to IS NULL OR $2 < valid_to)
  ORDER BY kind_code, book;
 
--- name: number_of_document
--- The number a document has, reserved or used.
-SELECT id, series_id, year, n, text, day FROM number WHERE document_id = $1 AND state <> 'void';
+-- name: numbers_of_documents
+-- The numbers that documents have, reserved or used.
+SELECT id, series_id, year, n, text, day, document_id FROM number WHERE document_id = ANY ($1::uuid[]) AND state <> 'void';
 
--- name: take_number
--- Count one number of a series and year; the row stays locked until the commit, so this comes last.
-INSERT INTO number_counter (series_id, year, n) VALUES ($1, $2, 1)
-    ON CONFLICT (series_id, year) DO UPDATE SET n = number_counter.n + 1
+-- name: take_numbers
+-- Count numbers of a series and year, and return the last of them; the row stays locked until the commit, so this comes last.
+INSERT INTO number_counter (series_id, year, n) VALUES ($1, $2, $3)
+    ON CONFLICT (series_id, year) DO UPDATE SET n = number_counter.n + excluded.n
 RETURNING n;
 
--- name: insert_number
--- Enter a reserved number in the register.
+-- name: insert_numbers
+-- Enter reserved numbers of one series in the register.
 INSERT INTO number (id, series_id, year, n, text, day, state, document_id, request_id, reserved_at)
-VALUES ($1, $2, $3, $4, $5, $6, 'reserved', $7, $8, $9);
+SELECT t.id, $1, $2, t.n, t.text, $3, 'reserved', t.document_id, t.request_id, $4
+  FROM unnest($5::uuid[], $6::integer[], $7::text[], $8::uuid[], $9::uuid[]) AS t (id, n, text, document_id, request_id);
 
 -- name: use_number
 -- The number stands in the sealed document now.

@@ -44,6 +44,7 @@ class Number(msgspec.Struct, frozen=True, kw_only=True):
     n: int
     text: str
     day: date
+    document_id: UUID
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):

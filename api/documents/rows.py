@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 
+from api.documents.contract import Form
 from api.kernel import Sha256
 from api.registry.procedures import Definition
 
@@ -42,7 +43,7 @@ class DossierForResult(_Row, frozen=True, kw_only=True):
     competent_agency_id: UUID | None
     status: str
     definition: Definition
-    form_of_result: str
+    form_of_result: Form
 
 
 class DossierAgencies(_Row, frozen=True, kw_only=True):

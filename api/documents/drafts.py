@@ -1,0 +1,203 @@
+"""Ordering a draft: everything that will be printed is settled here and sealed; the worker prints it."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+
+from api import audit
+from api.db.pools import Pools, Tx
+from api.db.privacy import Vault
+from api.documents import store
+from api.documents.access import may_read, require_draftable, require_drafter
+from api.documents.contract import Attach, Draft, Ordered, Render, SignatoryChoice
+from api.documents.letterhead import head_of, shown_address
+from api.documents.results import no_document
+from api.documents.rows import DocumentContext
+from api.documents.templates.bodies import check_body
+from api.documents.typesetting import Sheet, Signer, Verify
+from api.errors import Invalid, NotFound, Refused
+from api.jobs import enqueue
+from api.kernel import Actor, AgencyId
+from api.registry.contract import Signatory
+from api.registry.procedures import ChainEntry
+from api.registry.service import Registry
+
+MAKE: Final = "documents.render"
+DATA: Final = "draft.data"
+_PERSONS_SIGN_NOT: Final = frozenset({"copy", "digitised_paper", "separate_annex"})
+_STEMS: Final = {"initials": "Initials", "coordinator": "Coordinator", "signatory": "Signatory"}
+_STRENGTH: Final = ("standing", "assignment", "by_order", "mandate")
+
+
+async def order_render(
+    tx: Tx,
+    vault: Vault,
+    registry: Registry,
+    actor: Actor,
+    document_id: UUID,
+    asked: Render,
+    *,
+    public_url: str,
+    at: datetime,
+) -> Ordered:
+    """Order a draft from a template; the data is checked now, and printed by the worker.
+
+    Raises:
+        NotFound: no such document.
+        Forbidden: the present step is another agency's.
+        Refused: the document is in signing, signed or issued, or nobody may sign it.
+        Invalid: an unknown template, or data that does not fit it.
+    """
+    document = await _draftable(tx, actor, document_id)
+    body = check_body(asked.template, asked.data)
+    sheet = await _sheet(registry, document, msgspec.to_builtins(body), asked.signatory, public_url, at)
+    sealed = vault.seal(DATA, msgspec.json.encode(sheet).decode())
+    reason = asked.reason or "Soạn từ mẫu"
+    return await _order(tx, actor, document, asked.template, sealed, None, reason, at)
+
+
+async def order_attach(tx: Tx, actor: Actor, document_id: UUID, asked: Attach, *, at: datetime) -> Ordered:
+    """Order that an accepted upload becomes the draft.
+
+    Raises:
+        NotFound: no such document or upload.
+        Forbidden: the present step is another agency's.
+        Refused: the document is in signing, signed or issued, or the upload is not accepted as a file to be signed.
+    """
+    document = await _draftable(tx, actor, document_id)
+    upload = await store.upload_view(tx, asked.upload_id)
+    if upload is None or (upload.account_id != actor.account_id and not may_read(actor, upload.agencies)):
+        raise NotFound("Không có tệp tải lên này.", "There is no such upload.", code="no-upload")
+    if upload.profile != "to_sign" or upload.state != "accepted":
+        raise Refused(
+            "Tệp chưa được chấp nhận để ký (hồ sơ kiểm tra to_sign).",
+            "The file has not been accepted for signing (profile to_sign).",
+            allowed=("document.upload",),
+            code="upload-not-accepted",
+            state=upload.state,
+            profile=upload.profile,
+        )
+    reason = asked.reason or "Dự thảo tải lên"
+    return await _order(tx, actor, document, None, None, asked.upload_id, reason, at)
+
+
+async def show_draft(pools: Pools, actor: Actor, draft_id: UUID) -> Draft:
+    """Return where an order for a draft stands.
+
+    Raises:
+        NotFound: no such order, or none that this actor may know of.
+    """
+    async with pools.reading() as connection:
+        draft = await store.draft_view(connection, draft_id)
+        document = None if draft is None else await store.document_context(connection, draft.document_id)
+    if draft is None or document is None or not may_read(actor, document.agencies):
+        raise NotFound("Không có lệnh soạn này.", "There is no such order.", code="no-draft")
+    return draft
+
+
+async def _draftable(tx: Tx, actor: Actor, document_id: UUID) -> DocumentContext:
+    document = await store.document_context(tx, document_id)
+    if document is None:
+        raise no_document()
+    require_drafter(actor, document.step_agency_id)
+    require_draftable(document.result_state, in_chain=document.in_chain)
+    return document
+
+
+async def _order(
+    tx: Tx,
+    actor: Actor,
+    document: DocumentContext,
+    template: str | None,
+    sealed: bytes | None,
+    upload_id: UUID | None,
+    reason: str,
+    at: datetime,
+) -> Ordered:
+    draft_id = await store.insert_draft_order(tx, document, template, sealed, upload_id, reason, actor.account_id, at)
+    await enqueue(tx, MAKE, str(draft_id), {"draft": str(draft_id)}, priority=10)
+    await audit.append(
+        tx,
+        actor,
+        process="api",
+        action="document.draft",
+        subject_kind="document",
+        subject_id=document.id,
+        detail={"draft": draft_id, "template": template, "upload": upload_id},
+        at=at,
+    )
+    return Ordered(id=draft_id, document_id=document.id)
+
+
+async def _sheet(
+    registry: Registry,
+    document: DocumentContext,
+    body: dict[str, Any],
+    choice: SignatoryChoice | None,
+    public_url: str,
+    at: datetime,
+) -> Sheet:
+    entries = signing_entries(document.definition.chain, document.act)
+    agency_id = AgencyId(document.issuing_agency_id)
+    count = sum(entry.role == "signatory" for entry in entries)
+    signatories = await registry.signatories(agency_id, document.act, document.procedure_code, at) if count else []
+    sealed = any(entry.role == "seal" for entry in entries)
+    code = document.verify_code
+    return Sheet(
+        head=await head_of(registry, agency_id, at),
+        body=body,
+        signers=choose_signers(signatories, choice, count),
+        initials=_initials(entries),
+        seal=sealed,
+        number_spot=sealed,
+        date_spot=sealed,
+        recipients=("Như trên", "Lưu: VT"),
+        verify=Verify(code=code, url=f"{public_url}/verify/{code}", shown=shown_address(f"{public_url}/verify")),
+    )
+
+
+def signing_entries(chain: Sequence[ChainEntry], act: str) -> list[ChainEntry]:
+    """Return the signatures that leave a field in the PDF of this act, in their order."""
+    kept = [entry for entry in chain if entry.pdf_signature and (entry.role == "seal" or act not in _PERSONS_SIGN_NOT)]
+    return sorted(kept, key=lambda entry: (entry.group, entry.role == "seal"))
+
+
+def _initials(entries: Sequence[ChainEntry]) -> tuple[str, ...]:
+    names: list[str] = []
+    for role in ("initials", "coordinator"):
+        names += [f"{_STEMS[role]}{n}" for n, _ in enumerate((e for e in entries if e.role == role), 1)]
+    return tuple(names)
+
+
+def choose_signers(signatories: Sequence[Signatory], choice: SignatoryChoice | None, count: int) -> tuple[Signer, ...]:
+    """Return whose title and name are printed: the chosen one first, then by the strength of their right.
+
+    Raises:
+        Invalid: the chosen person has no right to sign this.
+        Refused: fewer people may sign than the procedure asks for.
+    """
+    ranked = sorted(signatories, key=lambda each: (_STRENGTH.index(each.kind), each.valid_from, each.id))
+    people = list({each.person_id: each for each in reversed(ranked)}.values())[::-1]
+    if choice is not None:
+        wanted = [e for e in ranked if (e.person_id, e.post_id) == (choice.person_id, choice.post_id)]
+        if not wanted:
+            raise Invalid(
+                "Người được chọn không có thẩm quyền ký văn bản này.",
+                "The chosen person has no right to sign this document.",
+                code="not-competent",
+            )
+        people = [wanted[0], *(each for each in people if each.person_id != choice.person_id)]
+    if len(people) < count:
+        raise Refused(
+            "Cơ quan chưa có đủ người có thẩm quyền ký văn bản này.",
+            "Too few people at this agency may sign this document.",
+            allowed=("mandate.propose",),
+            code="no-signatory",
+        )
+    return tuple(
+        Signer(field=f"Signatory{n}", title_lines=each.title_lines, name=each.display_name)
+        for n, each in enumerate(people[:count], 1)
+    )

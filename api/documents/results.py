@@ -1,0 +1,171 @@
+"""Results and their documents: what a dossier ends in, before anybody has signed it."""
+
+import secrets
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+
+from api import audit
+from api.db.pools import Pools, Tx
+from api.documents import store
+from api.documents.access import may_read, require_draftable, require_drafter
+from api.documents.contract import (
+    Document,
+    DocumentMade,
+    NewDocument,
+    NewResult,
+    ResultMade,
+    Results,
+    Revision,
+)
+from api.errors import Invalid, NotFound
+from api.kernel import Actor, new_id
+
+KIND_OF: Final = {
+    "main_document": "main",
+    "separate_annex": "annex",
+    "copy": "copy",
+    "digitised_paper": "digitised",
+    "counter_form": "counter_form",
+}
+REFUSAL_KIND: Final = "TB-TC"
+REFUSAL_TITLE: Final = "Thông báo từ chối giải quyết hồ sơ"
+_ALPHABET: Final = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
+"""Without 0, 1, I and O, which people mistake when they type a code from paper."""
+
+
+def new_verify_code() -> str:
+    """Return a code of 12 letters and digits (60 bits) that nobody can guess or count through."""
+    letters = "".join(secrets.choice(_ALPHABET) for _ in range(12))
+    return "-".join((letters[:4], letters[4:8], letters[8:]))
+
+
+def canonical_code(text: str) -> str:
+    """Return a code as it is stored, however somebody typed it."""
+    letters = "".join(char for char in text.upper() if char.isalnum())[:12]
+    return "-".join((letters[:4], letters[4:8], letters[8:]))
+
+
+async def create_result(tx: Tx, actor: Actor, dossier_id: UUID, new: NewResult, at: datetime) -> ResultMade:
+    """Make a draft result of a dossier, in the form that its procedure version states; a refusal is always form (a).
+
+    Raises:
+        NotFound: no such dossier, or none that this actor may know of.
+        Forbidden: the present step is another agency's.
+        Invalid: a ministry's result without its reference there.
+    """
+    dossier = await store.dossier_for_result(tx, dossier_id)
+    if dossier is None:
+        raise no_dossier()
+    require_drafter(actor, dossier.step_agency_id)
+    stated = dossier.definition.result
+    form = "a" if new.refusal else dossier.form_of_result
+    kind = new.kind_code or (REFUSAL_KIND if new.refusal else stated.kind_code)
+    title = new.title or (REFUSAL_TITLE if new.refusal else stated.title)
+    if form == "c" and not new.foreign_reference:
+        raise Invalid(
+            "Kết quả do hệ thống của bộ, ngành cấp phải kèm mã tham chiếu tại hệ thống đó.",
+            "A result issued in a ministry's system needs its reference there.",
+            code="foreign-reference",
+        )
+    result_id, code = new_id(at), new_verify_code()
+    ordinal = await store.insert_result(
+        tx, result_id, dossier_id, form, kind, title, code, new.foreign_reference, at, refusal=new.refusal
+    )
+    await _audit(
+        tx, actor, "result.draft", "result", result_id, {"dossier": dossier_id, "kind": kind, "form": form}, at
+    )
+    return ResultMade(id=result_id, dossier_id=dossier_id, ordinal=ordinal, form=form, verify_code=code)
+
+
+async def add_document(tx: Tx, actor: Actor, result_id: UUID, new: NewDocument, at: datetime) -> DocumentMade:
+    """Add a document to a draft result.
+
+    Raises:
+        NotFound: no such result.
+        Forbidden: the present step is another agency's.
+        Refused: the result is in signing, signed or issued.
+        Invalid: an annex without its main document in the same result.
+    """
+    result = await store.result_context(tx, result_id)
+    if result is None:
+        raise NotFound("Không có kết quả này.", "There is no such result.", code="no-result")
+    require_drafter(actor, result.step_agency_id)
+    require_draftable(result.state, in_chain=False)
+    if (new.act == "separate_annex") != (new.main_document_id is not None):
+        raise _annex_without_main()
+    if new.main_document_id is not None:
+        main = await store.document_context(tx, new.main_document_id)
+        if main is None or main.result_id != result_id or main.act != "main_document":
+            raise _annex_without_main()
+    document_id = new_id(at)
+    title = new.title or result.title
+    kind = KIND_OF[new.act]
+    ordinal = await store.insert_document(tx, document_id, result, kind, new.act, title, new.main_document_id, at)
+    await _audit(tx, actor, "document.add", "document", document_id, {"result": result_id, "act": new.act}, at)
+    return DocumentMade(id=document_id, result_id=result_id, ordinal=ordinal)
+
+
+async def list_results(pools: Pools, actor: Actor, dossier_id: UUID) -> Results:
+    """List the results of a dossier.
+
+    Raises:
+        NotFound: no such dossier, or none that this actor may know of.
+    """
+    async with pools.reading() as connection:
+        dossier = await store.dossier_agencies(connection, dossier_id)
+        if dossier is None or not may_read(actor, dossier.agencies):
+            raise no_dossier()
+        return Results(items=tuple(await store.results_of_dossier(connection, dossier_id)))
+
+
+async def show_document(pools: Pools, actor: Actor, document_id: UUID) -> Document:
+    """Return a document with its revisions.
+
+    Raises:
+        NotFound: no such document, or none that this actor may know of.
+    """
+    async with pools.reading() as connection:
+        row = await store.document_context(connection, document_id)
+        if row is None or not may_read(actor, row.agencies):
+            raise no_document()
+        revisions = await store.revisions_of_document(connection, document_id)
+    shown = tuple(
+        msgspec.convert(
+            {**msgspec.structs.asdict(each), "sha256": each.sha256.hex(), "head": bool(each.head)}, Revision
+        )
+        for each in revisions
+    )
+    given: dict[str, Any] = {name: getattr(row, name) for name in _SHOWN}
+    return Document(**given, revisions=shown)
+
+
+_SHOWN: Final = ("id", "result_id", "dossier_id", "act", "title", "ordinal", "version", "main_document_id")
+
+
+def no_dossier() -> NotFound:
+    """Say that there is no such dossier, whether or not there is one elsewhere."""
+    return NotFound("Không có hồ sơ này.", "There is no such dossier.", code="no-dossier")
+
+
+def no_document() -> NotFound:
+    """Say that there is no such document, whether or not there is one elsewhere."""
+    return NotFound("Không có văn bản này.", "There is no such document.", code="no-document")
+
+
+def _annex_without_main() -> Invalid:
+    return Invalid(
+        "Phụ lục tách rời phải gắn với văn bản chính của cùng kết quả; văn bản khác thì không.",
+        "A separate annex names its main document in the same result, and nothing else does.",
+        code="annex-without-main",
+    )
+
+
+async def _audit(
+    tx: Tx, actor: Actor, action: str, kind: str, subject_id: UUID, detail: dict[str, Any], at: datetime
+) -> None:
+    await audit.append(
+        tx, actor, process="api", action=action, subject_kind=kind, subject_id=subject_id, detail=detail, at=at
+    )
