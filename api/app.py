@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import multiprocessing
 import os
 import shutil
 import sys
@@ -20,7 +21,9 @@ from litestar.types import ControllerRouterHandler
 from api import logs
 from api.db.pools import Pools, open_pools
 from api.db.privacy import Vault
+from api.desks.controller import DeskController
 from api.documents.blobs import BlobStore, open_store
+from api.dossiers.controller import DossierController, TaskController
 from api.dossiers.service import Dossiers
 from api.http import metrics, openapi, problems
 from api.http.admission import Admission
@@ -33,6 +36,7 @@ from api.http.health import HealthController
 from api.http.outermost import Outermost
 from api.http.request import EdgeRequest
 from api.kernel import Actor, Clock, system_clock
+from api.public.controller import OnlineController, TrackController
 from api.registry import authority
 from api.registry.controller import AgencyController, ProcedureController
 from api.registry.service import Registry
@@ -45,6 +49,11 @@ CONTROLLERS: Final[tuple[ControllerRouterHandler, ...]] = (
     SessionController,
     ProcedureController,
     AgencyController,
+    DossierController,
+    TaskController,
+    DeskController,
+    TrackController,
+    OnlineController,
 )
 """What each slice serves."""
 
@@ -60,6 +69,8 @@ PUBLIC: Final = frozenset(
         ("GET", "/procedures"),
         ("GET", "/procedures/{code}"),
         ("GET", "/agencies"),
+        ("GET", "/track/{code}"),
+        ("POST", "/online"),
     }
 )
 """Every route that carries no session. A route that is neither here nor guarded stops the start."""
@@ -218,6 +229,7 @@ def main(settings: Settings) -> int:
     Each worker is a process that reads the same environment; `settings` says where to listen and how many there are.
     """
     logs.set_up("api")
+    multiprocessing.set_start_method("spawn", force=True)  # a forked worker would inherit counters made for one process
     counted = tempfile.mkdtemp(prefix="motcua-metrics-") if settings.api_workers > 1 else None
     if counted is not None:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = counted

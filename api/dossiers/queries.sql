@@ -136,14 +136,6 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8);
 INSERT INTO dossier_party (dossier_id, role, ordinal, person_id, representation_basis)
 VALUES ($1, $2, $3, $4, $5);
 
--- name: parties
--- Who files, owns or is concerned, with what is sealed of them.
-SELECT p.role, p.ordinal, p.person_id, p.representation_basis, v.name_sealed, v.id_number_sealed, v.contact_sealed
-  FROM dossier_party p
-  JOIN person_private v ON v.person_id = p.person_id
- WHERE p.dossier_id = $1
- ORDER BY p.role, p.ordinal;
-
 -- name: insert_part
 -- A part handed in.
 INSERT INTO dossier_part (dossier_id, part_code, name, originals, certified_copies, plain_copies, upload_id, origin)
@@ -155,13 +147,6 @@ SELECT id
   FROM upload
  WHERE id = ANY ($1::uuid[]) AND (dossier_id IS NULL OR dossier_id = $2);
 
--- name: parts
--- The parts handed in so far.
-SELECT id, part_code, name, originals, certified_copies, plain_copies, upload_id, origin, given_back_at
-  FROM dossier_part
- WHERE dossier_id = $1
- ORDER BY id;
-
 -- name: insert_fee
 -- An amount owed.
 INSERT INTO dossier_fee (dossier_id, code, name, amount_vnd, state)
@@ -172,13 +157,6 @@ VALUES ($1, $2, $3, $4, $5);
 UPDATE dossier_fee
    SET state = $3, receipt_no = coalesce($4, receipt_no), paid_at = CASE WHEN $3 = 'paid' THEN $5 ELSE paid_at END
  WHERE dossier_id = $1 AND state = $2;
-
--- name: fees
--- What is owed, paid or exempt.
-SELECT code, name, amount_vnd, state, receipt_no, paid_at
-  FROM dossier_fee
- WHERE dossier_id = $1
- ORDER BY id;
 
 -- name: open_task
 -- Put work on a list.
@@ -199,14 +177,6 @@ SELECT id, dossier_id, kind, step, agency_id, unit, role, assignee_account_id, s
        claimed_at, ended_at, outcome, asked_by_account_id, asked_by_agency_id, question_seq, answer_seq, version
   FROM task
  WHERE dossier_id = $1 AND state IN ('open', 'claimed')
- ORDER BY started_at, id;
-
--- name: tasks
--- All work on a dossier, ended work too.
-SELECT id, dossier_id, kind, step, agency_id, unit, role, assignee_account_id, state, due_original_at, due_at, started_at,
-       claimed_at, ended_at, outcome, asked_by_account_id, asked_by_agency_id, question_seq, answer_seq, version
-  FROM task
- WHERE dossier_id = $1
  ORDER BY started_at, id;
 
 -- name: claim_task
@@ -275,17 +245,6 @@ SELECT seq, due_at, reason
  WHERE dossier_id = $1
  ORDER BY seq;
 
--- name: pauses
--- Every interval in which the clock stood.
-SELECT ordinal, reason, stage, items, legal_basis, from_at, to_at
-  FROM dossier_pause
- WHERE dossier_id = $1
- ORDER BY ordinal;
-
--- name: result_of_dossier
--- Whether a result is of a dossier.
-SELECT EXISTS (SELECT FROM result WHERE id = $1 AND dossier_id = $2);
-
 -- name: results_of_dossier
 -- The results of a dossier that are among these.
 SELECT id
@@ -311,3 +270,43 @@ SELECT a.id, o.display_name
   FROM account a
   JOIN official o ON o.person_id = a.person_id
  WHERE a.id = ANY ($1::uuid[]);
+
+-- name: dossier_view
+-- All that the officer's page of one dossier shows, in one round trip.
+SELECT d.id, d.code, d.seq, d.procedure_code, d.procedure_version_id, d.calendar_version, d.form_version, d.fee_version,
+       d.channel, d.help_agency_id, d.receipt_agency_id, d.competent_agency_id, d.step_agency_id, d.step_unit,
+       d.transfer_agency_id, d.transfer_unit, d.owning_system, d.territory_code, d.status, d.finance, d.delivery, d.sync,
+       d.step, d.outcome, d.results, d.supplements, d.open_opinions, d.submitted_at, d.received_at, d.due_original_at,
+       d.due_at, d.step_due_original_at, d.step_due_at, d.paused_at, d.finished_at, d.reappointments, d.urgent,
+       (SELECT coalesce(jsonb_agg(jsonb_build_object(
+                   'role', p.role, 'ordinal', p.ordinal, 'person_id', p.person_id,
+                   'representation_basis', p.representation_basis,
+                   'name_sealed', translate(encode(v.name_sealed, 'base64'), E'\n', ''),
+                   'id_number_sealed', translate(encode(v.id_number_sealed, 'base64'), E'\n', ''),
+                   'contact_sealed', translate(encode(v.contact_sealed, 'base64'), E'\n', '')) ORDER BY p.role, p.ordinal),
+               '[]')
+          FROM dossier_party p
+          JOIN person_private v ON v.person_id = p.person_id
+         WHERE p.dossier_id = d.id) AS parties,
+       (SELECT coalesce(jsonb_agg(to_jsonb(x) ORDER BY x.id), '[]') FROM (
+           SELECT id, part_code, name, originals, certified_copies, plain_copies, upload_id, origin, given_back_at
+             FROM dossier_part WHERE dossier_id = d.id) x) AS parts,
+       (SELECT coalesce(jsonb_agg(to_jsonb(x)), '[]') FROM (
+           SELECT code, name, amount_vnd, state, receipt_no, paid_at
+             FROM dossier_fee WHERE dossier_id = d.id ORDER BY id) x) AS fees,
+       (SELECT coalesce(jsonb_agg(to_jsonb(x) ORDER BY x.started_at, x.id), '[]') FROM (
+           SELECT id, dossier_id, kind, step, agency_id, unit, role, assignee_account_id, state, due_original_at, due_at,
+                  started_at, claimed_at, ended_at, outcome, asked_by_account_id, asked_by_agency_id, question_seq,
+                  answer_seq, version
+             FROM task WHERE dossier_id = d.id) x) AS tasks,
+       (SELECT coalesce(jsonb_agg(to_jsonb(x) ORDER BY x.ordinal), '[]') FROM (
+           SELECT ordinal, reason, stage, items, legal_basis, from_at, to_at
+             FROM dossier_pause WHERE dossier_id = d.id) x) AS pauses
+  FROM dossier d
+ WHERE d.code = $1;
+
+-- name: id_by_code
+-- The id behind a code.
+SELECT id
+  FROM dossier
+ WHERE code = $1;

@@ -115,6 +115,7 @@ class Recorder:
     ) -> tuple[Projection, UUID | None]:
         """Decide one step and write all of it; return the projection after it and a task the step opened."""
         plan = await self.plan(before)
+        await _require_results(tx, before.id, facts, action)
         entry = lifecycle.step(before, action, facts, at=at, plan=plan)
         after = lifecycle.apply(before, entry)
         await store.update_dossier(tx, after, before.seq)
@@ -157,6 +158,21 @@ async def _clock_rows(tx: Tx, before: Projection, after: Projection, entry: Entr
         )
     elif before.status in PAUSED and after.status not in PAUSED:
         await store.close_pause(tx, after.id, entry.occurred_at)
+
+
+async def _require_results(tx: Tx, dossier_id: UUID, facts: f.Facts, action: Action) -> None:
+    """Refuse results that are not rows of this dossier, where the projection cannot know them yet."""
+    match facts:
+        case f.SubmitForSignature(result_ids=ids) | f.RecordOutsideResult(result_ids=ids):
+            wanted = set(ids)
+        case f.OnResult(result_id=one) if action is Action.DRAFT_RESULT:
+            wanted = {one}
+        case f.ReplaceResult(by_result_id=UUID() as one):
+            wanted = {one}
+        case _:
+            return
+    if wanted != await store.results_of_dossier(tx, dossier_id, list(wanted)):
+        raise Invalid("Kết quả không thuộc hồ sơ này.", "The result is not of this dossier.", code="unknown-result")
 
 
 async def add_parts(tx: Tx, dossier_id: UUID, parts: Sequence[f.PartIn], plan: Plan) -> None:

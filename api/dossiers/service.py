@@ -20,7 +20,7 @@ from api.dossiers.projection import Projection
 from api.dossiers.recording import Recorder
 from api.dossiers.words import STATUS_VI, Action
 from api.errors import Conflict, Invalid
-from api.kernel import Actor, new_id
+from api.kernel import Actor, new_id, vn_day
 from api.registry import authority
 
 _AT_STEP: Final = frozenset(
@@ -59,6 +59,7 @@ class Dossiers(Recorder):
         before = await self.locked(tx, dossier_id, expected_version)
         require_right(actor, action, before)
         await tasks.require_holder(tx, before, action, actor)
+        await self._require_places(facts, at)
         when = await self.occurred(before, at, occurred_at)
         way = "counter" if occurred_at is None else "contingency"
         after, task_id = await self.step(tx, before, action, facts, actor=actor, way=way, at=when, recorded_at=at)
@@ -77,7 +78,27 @@ class Dossiers(Recorder):
         after, _ = await self.step(tx, before, Action.ANSWER_OPINION, facts, actor=actor, way="counter", at=at)
         return stepped(after, await self.plan(after), task_id)
 
-    async def claim(self, tx: Tx, actor: Actor, task_id: UUID, *, at: datetime) -> Stepped:
+    async def hand_over(
+        self,
+        tx: Tx,
+        actor: Actor,
+        task_id: UUID,
+        facts: f.HandOver,
+        *,
+        at: datetime,
+        expected_version: int | None = None,
+    ) -> Stepped:
+        """Hand the work of a task over to another unit; the sender stays responsible until it confirms."""
+        task = await tasks.find(tx, task_id)
+        if task.kind != "work" or task.state not in {"open", "claimed"}:
+            raise Conflict("Việc này không chuyển đi được.", "This task cannot be handed over.", code="task-kind")
+        return await self.take_step(
+            tx, actor, task.dossier_id, Action.HAND_OVER, facts, at=at, expected_version=expected_version
+        )
+
+    async def claim(
+        self, tx: Tx, actor: Actor, task_id: UUID, *, at: datetime, expected_version: int | None = None
+    ) -> Stepped:
         """Take work that nobody has; of two, the second is told who was first."""
 
         async def take(task: Task) -> bool:
@@ -86,9 +107,13 @@ class Dossiers(Recorder):
                 raise Conflict("Việc này của vai trò khác.", "This work is another role's.", code="task-of-other-role")
             return await store.claim_task(tx, task_id, actor.account_id, at)
 
-        return await self._on_task(tx, actor, task_id, Action.CLAIM, f.OnTask(task_id=task_id), take, at=at)
+        return await self._on_task(
+            tx, actor, task_id, Action.CLAIM, f.OnTask(task_id=task_id), take, expected_version, at=at
+        )
 
-    async def release(self, tx: Tx, actor: Actor, task_id: UUID, *, at: datetime) -> Stepped:
+    async def release(
+        self, tx: Tx, actor: Actor, task_id: UUID, *, at: datetime, expected_version: int | None = None
+    ) -> Stepped:
         """Put one's own work back for others."""
 
         async def put_back(task: Task) -> bool:
@@ -97,9 +122,20 @@ class Dossiers(Recorder):
                 raise tasks.taken(task)
             return await store.release_task(tx, task_id)
 
-        return await self._on_task(tx, actor, task_id, Action.RELEASE, f.OnTask(task_id=task_id), put_back, at=at)
+        return await self._on_task(
+            tx, actor, task_id, Action.RELEASE, f.OnTask(task_id=task_id), put_back, expected_version, at=at
+        )
 
-    async def assign(self, tx: Tx, actor: Actor, task_id: UUID, account_id: UUID, *, at: datetime) -> Stepped:
+    async def assign(
+        self,
+        tx: Tx,
+        actor: Actor,
+        task_id: UUID,
+        account_id: UUID,
+        *,
+        at: datetime,
+        expected_version: int | None = None,
+    ) -> Stepped:
         """Give work to an officer of the task's agency, also when another has it."""
 
         async def give(task: Task) -> bool:
@@ -112,7 +148,7 @@ class Dossiers(Recorder):
             return await store.assign_task(tx, task_id, account_id, at)
 
         facts = f.Assign(task_id=task_id, account_id=account_id)
-        return await self._on_task(tx, actor, task_id, Action.ASSIGN, facts, give, at=at)
+        return await self._on_task(tx, actor, task_id, Action.ASSIGN, facts, give, expected_version, at=at)
 
     async def _on_task(
         self,
@@ -122,11 +158,12 @@ class Dossiers(Recorder):
         action: Action,
         facts: f.Facts,
         change: Callable[[Task], Awaitable[bool]],
+        expected_version: int | None,
         *,
         at: datetime,
     ) -> Stepped:
         task = await tasks.find(tx, task_id)
-        before = await self.locked(tx, task.dossier_id)
+        before = await self.locked(tx, task.dossier_id, expected_version)
         if not await change(task):
             now = await tasks.find(tx, task_id)
             raise tasks.taken(now)
@@ -159,6 +196,17 @@ class Dossiers(Recorder):
         row = (delivery_id, facts.result_id, facts.channel, "delivered", proof, actor.account_id, when, when)
         await store.insert_delivery(tx, row)
         return done
+
+    async def _require_places(self, facts: f.Facts, at: datetime) -> None:
+        """Refuse to send work to an agency that does not exist, or no longer."""
+        if not isinstance(facts, f.Dispatch | f.HandOver | f.AskOpinion):
+            return
+        agency = await self.registry.agency(facts.agency_id)
+        if agency.valid_to is not None and agency.valid_to <= vn_day(at):
+            raise Invalid(
+                "Cơ quan này không còn hoạt động.", "This agency has ended; send it to its successor.",
+                code="agency-ended",
+            )  # fmt: skip
 
     async def record(
         self, tx: Tx, dossier_id: UUID, action: Action, facts: f.Facts, *, at: datetime, actor: Actor | None = None

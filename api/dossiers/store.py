@@ -31,6 +31,16 @@ MOVING: Final = tuple(name for name in COLUMNS if name not in _FIXED)
 """The columns that a step may change."""
 
 
+class ViewRow(Projection, frozen=True, kw_only=True):
+    """A dossier with everything that hangs on it."""
+
+    parties: tuple[PartyRow, ...]
+    parts: tuple[PartRow, ...]
+    fees: tuple[FeeRow, ...]
+    tasks: tuple[Task, ...]
+    pauses: tuple[Pause, ...]
+
+
 class Source(msgspec.Struct, frozen=True, kw_only=True):
     """From where a line came: who, in which post, at an agency of which name, by which way."""
 
@@ -47,6 +57,16 @@ async def lock_dossier(tx: Tx, dossier_id: UUID) -> Projection | None:
 async def dossier_by_code(tx: Tx, code: str) -> Projection | None:
     """Return one dossier by its code."""
     return as_struct(await tx.fetchrow(q.dossier_by_code, code), Projection)
+
+
+async def dossier_view(tx: Tx, code: str) -> ViewRow | None:
+    """Return all that an officer's page shows."""
+    return as_struct(await tx.fetchrow(q.dossier_view, code), ViewRow)
+
+
+async def id_by_code(tx: Tx, code: str) -> UUID | None:
+    """Return the id behind a code."""
+    return await tx.fetchval(q.id_by_code, code)
 
 
 async def dossiers_after(tx: Tx, after: UUID, limit: int) -> list[asyncpg.Record]:
@@ -177,11 +197,6 @@ async def insert_parties(tx: Tx, rows: Sequence[tuple[Any, ...]]) -> None:
     await tx.executemany(q.insert_party, rows)
 
 
-async def parties(tx: Tx, dossier_id: UUID) -> list[PartyRow]:
-    """Return a dossier's parties with their sealed data."""
-    return as_structs(await tx.fetch(q.parties, dossier_id), PartyRow)
-
-
 async def insert_parts(tx: Tx, dossier_id: UUID, rows: Iterable[tuple[Any, ...]]) -> None:
     """Write parts handed in."""
     await tx.executemany(q.insert_part, [(dossier_id, *row) for row in rows])
@@ -192,11 +207,6 @@ async def uploads_of_dossier(tx: Tx, uploads: Sequence[UUID], dossier_id: UUID) 
     return {row["id"] for row in await tx.fetch(q.uploads_of_dossier, uploads, dossier_id)}
 
 
-async def parts(tx: Tx, dossier_id: UUID) -> list[PartRow]:
-    """Return the parts handed in."""
-    return as_structs(await tx.fetch(q.parts, dossier_id), PartRow)
-
-
 async def insert_fees(tx: Tx, dossier_id: UUID, rows: Iterable[tuple[str, str, int, str]]) -> None:
     """Write amounts owed."""
     await tx.executemany(q.insert_fee, [(dossier_id, *row) for row in rows])
@@ -205,11 +215,6 @@ async def insert_fees(tx: Tx, dossier_id: UUID, rows: Iterable[tuple[str, str, i
 async def settle_fees(tx: Tx, dossier_id: UUID, old: str, new: str, receipt_no: str | None, at: datetime) -> None:
     """Move amounts from one state to another."""
     await tx.execute(q.settle_fees, dossier_id, old, new, receipt_no, at)
-
-
-async def fees(tx: Tx, dossier_id: UUID) -> list[FeeRow]:
-    """Return the amounts of a dossier."""
-    return as_structs(await tx.fetch(q.fees, dossier_id), FeeRow)
 
 
 async def open_task(tx: Tx, row: tuple[Any, ...]) -> None:
@@ -225,11 +230,6 @@ async def task(tx: Tx, task_id: UUID) -> Task | None:
 async def open_tasks(tx: Tx, dossier_id: UUID) -> list[Task]:
     """Return the open work of a dossier."""
     return as_structs(await tx.fetch(q.open_tasks, dossier_id), Task)
-
-
-async def tasks(tx: Tx, dossier_id: UUID) -> list[Task]:
-    """Return all work on a dossier."""
-    return as_structs(await tx.fetch(q.tasks, dossier_id), Task)
 
 
 async def claim_task(tx: Tx, task_id: UUID, account_id: UUID, at: datetime) -> bool:
@@ -277,11 +277,6 @@ async def journal_lines(tx: Tx, dossier_id: UUID, after: int, limit: int) -> lis
 async def deadlines(tx: Tx, dossier_id: UUID) -> list[DeadlineGiven]:
     """Return every due date given."""
     return as_structs(await tx.fetch(q.deadlines, dossier_id), DeadlineGiven)
-
-
-async def pauses(tx: Tx, dossier_id: UUID) -> list[Pause]:
-    """Return every pause."""
-    return as_structs(await tx.fetch(q.pauses, dossier_id), Pause)
 
 
 async def results_of_dossier(tx: Tx, dossier_id: UUID, results: Sequence[UUID]) -> set[UUID]:

@@ -155,6 +155,7 @@ CREATE TABLE task (
 );
 CREATE INDEX task_open_list ON task (agency_id, role, due_at, id) WHERE state IN ('open', 'claimed');
 CREATE INDEX task_mine ON task (assignee_account_id, due_at, id) WHERE state = 'claimed';
+CREATE INDEX task_dispatch ON task (due_at, id) WHERE kind = 'dispatch' AND state IN ('open', 'claimed');
 CREATE INDEX task_dossier ON task (dossier_id);
 CREATE UNIQUE INDEX task_work_once ON task (dossier_id, kind) WHERE kind <> 'opinion' AND state IN ('open', 'claimed');
 COMMENT ON TABLE task IS 'Open work: assignee, unit, due, outcome; several at once (parallel opinions, each with a deadline; silence is never consent).';

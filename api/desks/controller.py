@@ -1,0 +1,97 @@
+"""The work lists over HTTP: what an officer opens in the morning and keeps open."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Annotated, Any, Final, Literal, TypeVar
+
+from litestar import Controller, Request, get
+from litestar.params import Parameter
+
+from api.desks import cursor, store
+from api.desks.contract import Counts, LateLine, LateList, WorkLine, WorkList
+from api.dossiers.table import FINAL
+from api.dossiers.words import Status
+from api.http.auth.guards import requires
+from api.http.edge import edge_of
+from api.kernel import Actor
+from api.registry.service import Registry
+
+After = Annotated[str | None, Parameter(query="after", max_length=300, required=False)]
+Limit = Annotated[int, Parameter(query="limit", ge=1, le=200, required=False)]
+Row = TypeVar("Row", WorkLine, LateLine)
+_OFFICERS: Final[Mapping[str, Any]] = MappingProxyType({"work": "officers"})
+
+OPEN: Final = tuple(
+    str(status)
+    for status in Status
+    if status not in FINAL | {Status.DELIVERED, Status.SUBMITTED, Status.SUPPLEMENT_AT_INTAKE}
+)
+"""Statuses a head of centre watches over: received and not yet handed over."""
+WATCHED: Final = tuple(s for s in OPEN if s not in {Status.DONE, Status.SUPPLEMENT_ASKED, Status.DUTY_ASKED})
+"""Statuses in which a due date can be missed: a paused or finished dossier is within its term."""
+
+
+class DeskController(Controller):
+    """Danh sách việc / work lists."""
+
+    path = "/desk"
+    tags: Sequence[str] | None = ("desks",)
+
+    @get("/officer", guards=[requires("task.read")], opt=_OFFICERS, summary="Việc của công chức / An officer's work")
+    async def officer(
+        self,
+        request: Request[Any, Any, Any],
+        actor: Actor,
+        scope: Literal["all", "mine"] = "all",
+        after: After = None,
+        limit: Limit = 50,
+    ) -> WorkList:
+        """List open work of one's roles at one's agency, or only what one has taken."""
+        keys = cursor.decode(after)
+        async with edge_of(request).pools.reading() as tx:
+            if scope == "mine":
+                rows = await store.own_desk(tx, actor, keys, limit + 1)
+            else:
+                rows = await store.officer_desk(tx, actor, keys, limit + 1)
+        shown, following = _cut(rows, limit)
+        return WorkList(items=shown, next=following)
+
+    @get("/dispatch", guards=[requires("dossier.dispatch")], opt=_OFFICERS, summary="Chờ phân luồng / To dispatch")
+    async def dispatch(self, request: Request[Any, Any, Any], after: After = None, limit: Limit = 50) -> WorkList:
+        """List the province's dossiers whose competent agency nobody knows yet."""
+        async with edge_of(request).pools.reading() as tx:
+            rows = await store.dispatch_desk(tx, cursor.decode(after), limit + 1)
+        shown, following = _cut(rows, limit)
+        return WorkList(items=shown, next=following)
+
+    @get("/head", guards=[requires("report.read")], opt=_OFFICERS, summary="Tình hình giải quyết / Where things stand")
+    async def head(self, request: Request[Any, Any, Any], registry: Registry, actor: Actor, at: datetime) -> Counts:
+        """Count the own agency's dossiers by status, with those overdue and due soon."""
+        soon = at + timedelta(hours=await registry.rule("reminder.hours_left", at))
+        async with edge_of(request).pools.reading() as tx:
+            rows = await store.head_counts(tx, actor.agency_id, OPEN, at, soon)
+        return Counts(counts=tuple(rows))
+
+    @get("/head/late", guards=[requires("report.read")], opt=_OFFICERS, summary="Quá hạn, sắp đến hạn / Late")
+    async def late(
+        self,
+        request: Request[Any, Any, Any],
+        registry: Registry,
+        actor: Actor,
+        at: datetime,
+        soon: bool = False,
+        after: After = None,
+        limit: Limit = 50,
+    ) -> LateList:
+        """List the own agency's overdue dossiers, with `soon` also those due within the reminder's hours."""
+        before = at + timedelta(hours=await registry.rule("reminder.hours_left", at)) if soon else at
+        async with edge_of(request).pools.reading() as tx:
+            rows = await store.head_overdue(tx, actor.agency_id, WATCHED, before, cursor.decode(after), limit + 1)
+        shown, following = _cut(rows, limit)
+        return LateList(items=shown, next=following)
+
+
+def _cut(rows: list[Row], limit: int) -> tuple[tuple[Row, ...], str | None]:
+    shown = tuple(rows[:limit])
+    return shown, cursor.encode(shown[-1].due_at, shown[-1].id) if len(rows) > limit else None
