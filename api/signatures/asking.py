@@ -137,13 +137,12 @@ def why_not(item: AskedItem, shown: bytes) -> str | None:
 
 async def _reserve_numbers(tx: Tx, items: Sequence[AskedItem], at: datetime) -> dict[UUID, UUID]:
     """Give each document that is about to be sealed its number, in the order of the series and then of the ask."""
-    wanted = [item for item in items if item.role == "seal" and item.act in NUMBERED]
-    series = {item.id: await numbering.series_of(tx, item.document_id, at) for item in wanted}
-    given: dict[UUID, UUID] = {}
-    for item in sorted(wanted, key=lambda i: series[i.id].id):
-        number = await numbering.reserve(tx, series[item.id], item.document_id, at)
-        given[item.id] = number.id
-    return given
+    sealed = [item for item in items if item.role == "seal" and item.act in NUMBERED]
+    if not sealed:
+        return {}
+    wanted = [numbering.Wanted(document_id=item.document_id, request_id=item.id) for item in sealed]
+    given = await numbering.reserve_many(tx, wanted, at)
+    return {item.id: given[item.document_id].id for item in sealed}
 
 
 async def plan(tx: Tx, order: PlanAsk) -> list[Confirmations]:
