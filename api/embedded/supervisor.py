@@ -31,10 +31,10 @@ LONGEST_LOG: Final = 20 * 1024 * 1024
 
 
 class Service(msgspec.Struct, frozen=True, kw_only=True):
-    """A process to keep running: `motcua` with these words, under this environment."""
+    """A process to keep running: its command and the whole of its environment."""
 
     name: str
-    words: tuple[str, ...]
+    command: tuple[str, ...]
     environment: Mapping[str, str]
 
 
@@ -87,10 +87,7 @@ class Supervisor:
     async def _spawn(self, service: Service) -> None:
         with self._log(service.name).open("ab") as log:
             self._running[service.name] = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "api",
-                *service.words,
+                *service.command,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

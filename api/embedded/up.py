@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -153,7 +154,9 @@ class _Everything:
         self._stack.push_async_callback(supervisor.stop, STOP_ORDER)
         self._say("Đang khởi động API, signer, worker…", "Starting API, signer and worker…")
         for name in ("signer", "worker", "api"):
-            await supervisor.start(Service(name=name, words=(name,), environment=environments[name]))
+            await supervisor.start(
+                Service(name=name, command=(sys.executable, "-m", "api", name), environment=environments[name])
+            )
         self.base_url = f"http://{listen[0].host}:{listen[0].port}"
         await self._until_healthy(supervisor)
         supervisor.note(base_url=self.base_url)

@@ -73,13 +73,15 @@ def _anchors(environment: Mapping[str, str]) -> list[str]:
 
 
 def _lines(path: Path, facts: FileFacts, verdict: Verdict) -> list[str]:
-    def mark(fact: bool) -> str:  # noqa: FBT001
+    def mark(fact: bool) -> str:
         return "✓" if fact else "✗"
 
+    state = ("không bị sửa", "yes") if facts.untouched else ("ĐÃ BỊ SỬA", "NO")
+    if not verdict.signatures:
+        state = ("không biết được, vì không có chữ ký", "cannot be told, there is no signature")
     lines = [
         f"{path}",
-        f"{mark(facts.untouched)} 1. Nguyên vẹn: {'không bị sửa' if facts.untouched else 'ĐÃ BỊ SỬA'}"
-        f"  /  Untouched: {'yes' if facts.untouched else 'NO'}",
+        f"{mark(facts.untouched)} 1. Nguyên vẹn: {state[0]}  /  Untouched: {state[1]}",
         f"{mark(facts.signed)} 2. Ai ký, với tư cách gì  /  Signed by whom, in what capacity:",
     ]
     lines += [f"     - {one.summary_vi}  /  {one.summary_en}" for one in verdict.signatures]
