@@ -4,4 +4,5 @@ import sys
 
 from api.cli import main
 
-sys.exit(main())
+if __name__ == "__main__":  # a spawned worker reads this file again, under another name
+    sys.exit(main())

@@ -86,7 +86,7 @@ class Outermost:
         source = _address(peer[0]) if peer else None
         forwarded = headers.get(b"x-forwarded-for", b"").decode("latin-1")
         for hop in reversed([_address(part) for part in forwarded.split(",") if part.strip()]):
-            if not self._is_trusted(source):
+            if hop is None or not self._is_trusted(source):
                 break
             source = hop
         return source

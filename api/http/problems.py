@@ -5,6 +5,7 @@ leaves: an unforeseen exception is logged with its trace and answered by one sen
 """
 
 import contextlib
+import re
 from typing import Any, Final
 
 import msgspec
@@ -205,11 +206,19 @@ def _of_parameters(error: ValidationException) -> Invalid:
     """Name each wrong path or query parameter as for a body."""
     faults = [fault for fault in error.extra if isinstance(fault, dict)] if isinstance(error.extra, list) else []
     keys = [str(fault.get("key", "")) for fault in faults]
+    if missing := _MISSING.match(error.detail):
+        return field_fault(
+            [("Missing required", missing["name"])], where="header" if missing["where"] == "header" else "query"
+        )
     if not faults or keys[0] == "data":
         return Invalid("Thiếu nội dung yêu cầu.", "The body is missing.", code="body-missing")
     where = str(faults[0].get("source", "query"))
     messages = [(str(fault.get("message", "")), key) for fault, key in zip(faults, keys, strict=True)]
     return field_fault(messages, where="path" if where == "path" else "header" if where == "header" else "query")
+
+
+_MISSING: Final = re.compile(r"Missing required (?P<where>\w+) parameter '(?P<name>[^']+)'")
+"""Litestar says which parameter is missing in this sentence alone."""
 
 
 def _of_framework(status: int) -> MotcuaError:
