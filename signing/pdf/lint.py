@@ -7,6 +7,7 @@ hidden revisions; what can be mended is rewritten into one clean revision before
 
 import io
 import re
+import warnings
 from datetime import datetime
 from typing import Any, Final
 
@@ -19,7 +20,7 @@ from signing.contract import LintLimits, LintProfile, LintReport, Problem, Signa
 from signing.pdf import findings
 from signing.pdf.fields import count_pages
 from signing.pdf.files import read, write_durably
-from signing.pdf.reading import look
+from signing.pdf.reading import look, open_for_reading
 from signing.pdf.verify import verify_bytes
 
 _HEADER: Final = re.compile(rb"%PDF-(\d)\.(\d)")
@@ -56,7 +57,7 @@ def repair(source: str, target: str, limits: LintLimits, *, at: datetime) -> Lin
 
 def _rewrite(data: bytes) -> bytes | Problem:
     try:
-        with pikepdf.open(io.BytesIO(data)) as document:
+        with warnings.catch_warnings(action="ignore"), pikepdf.open(io.BytesIO(data)) as document:
             if not len(document.pages):
                 return findings.NO_PAGES
             document.remove_unreferenced_resources()
@@ -79,7 +80,7 @@ def _lint_bytes(data: bytes, profile: LintProfile, limits: LintLimits, at: datet
     if b"%PDF-" not in data[:1024]:
         return _refuse(findings.NOT_A_PDF)
     try:
-        reader = PdfFileReader(io.BytesIO(data), strict=True)
+        reader = open_for_reading(data) if profile == "handed_in" else PdfFileReader(io.BytesIO(data), strict=True)
         if reader.encrypted:
             return _refuse(findings.ENCRYPTED)
         return _Inspection(data, reader, profile, limits, at, trust).report()
@@ -141,6 +142,7 @@ class _Inspection:
         if to_sign:
             refused += self._active()
             mendable += self._hidden()
+            self._walk()
         must_mend = to_sign and self.reader.xrefs.hybrid_xrefs_present
         accepted = not refused and not must_mend
         return LintReport(
@@ -214,11 +216,18 @@ class _Inspection:
             found.append(findings.HYBRID)
         return found
 
+    def _walk(self) -> None:
+        """Visit everything as the judgement of a later revision will; what that cannot read must not be signed."""
+        now: Any = self.reader.get_historical_resolver(self.reader.xrefs.total_revisions - 1)
+        now._load_reverse_xref_cache()  # noqa: SLF001  the very walk that pyHanko's difference policy makes
+        for index in range(count_pages(self.reader)):
+            self.reader.find_page_container(index)
+
     def _pdfa(self) -> str | None:
         """Return what the file claims in its metadata ("2B"); a claim, not a proof."""
         try:
             metadata = self.root["/Metadata"].data
-        except (KeyError, AttributeError, TypeError):
+        except Exception:  # noqa: BLE001  a claim that cannot be read is no claim
             return None
         part = re.search(rb"pdfaid:part(?:>|=[\"'])\s*(\d)", metadata)
         level = re.search(rb"pdfaid:conformance(?:>|=[\"'])\s*([A-Za-z])", metadata)

@@ -8,8 +8,8 @@ otherwise documents with form fields of their own are called changed although no
 from collections.abc import Iterable
 from typing import Any, Final
 
-from pyhanko.pdf_utils.generic import TextStringObject
-from pyhanko.pdf_utils.misc import LazyJoin
+from pyhanko.pdf_utils.generic import Reference, TextStringObject
+from pyhanko.pdf_utils.misc import IndirectObjectExpected, LazyJoin
 from pyhanko.pdf_utils.reader import HistoricalResolver
 from pyhanko.sign.diff_analysis import (
     CatalogModificationRule,
@@ -27,6 +27,7 @@ from pyhanko.sign.diff_analysis import (
 from pyhanko.sign.diff_analysis.form_rules_api import FieldComparisonContext, FieldComparisonSpec, FormUpdate
 from pyhanko.sign.diff_analysis.policy_api import SuspiciousModification
 from pyhanko.sign.diff_analysis.rules.form_field_rules import GenericFieldModificationRule
+from pyhanko.sign.diff_analysis.rules_api import ReferenceUpdate
 
 from signing.pdf.fields import ISSUED_DATE, NUMBER, SEAL
 from signing.pdf.reading import look
@@ -58,6 +59,24 @@ class NumberAndDateRule(GenericFieldModificationRule):
         if _signed(before, SEAL) or not _signed(context.new, SEAL):
             raise SuspiciousModification(f"{fq_name} may be filled only in the revision that the seal signs")
         yield from super().check_form_field(fq_name, spec, context)
+
+
+class WrittenMetadataRule(MetadataUpdateRule):
+    """Judges the XMP packet only when a revision writes it; many honest files carry one that is not quite XMP."""
+
+    def apply(self, old: HistoricalResolver, new: HistoricalResolver) -> Iterable[ReferenceUpdate]:
+        """Look at the packet only where it is another one or written again."""
+        before, after = _metadata(old), _metadata(new)
+        if before is not None and before == after and after not in new.explicit_refs_in_revision():
+            return ()
+        return super().apply(old, new)
+
+
+def _metadata(handler: HistoricalResolver) -> Reference | None:
+    try:
+        return handler.root.get_value_as_reference("/Metadata", optional=True)
+    except IndirectObjectExpected:
+        return None
 
 
 class WrittenFieldsRule(FormUpdatingRule):
@@ -105,7 +124,7 @@ SERVICE_POLICY: Final = StandardDiffPolicy(
         XrefStreamRule().as_qualified(ModificationLevel.LTA_UPDATES),
         ObjectStreamRule().as_qualified(ModificationLevel.LTA_UPDATES),
         DSSCompareRule().as_qualified(ModificationLevel.LTA_UPDATES),
-        MetadataUpdateRule().as_qualified(ModificationLevel.LTA_UPDATES),
+        WrittenMetadataRule().as_qualified(ModificationLevel.LTA_UPDATES),
     ],
     form_rule=WrittenFieldsRule(
         field_rules=[SigFieldCreationRule(), SigFieldModificationRule(), NumberAndDateRule()],

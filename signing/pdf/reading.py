@@ -11,7 +11,8 @@ from pyhanko.pdf_utils.reader import PdfFileReader
 from signing.errors import NotSignable
 
 Box = tuple[float, float, float, float]
-A4: Box = (0.0, 0.0, 595.28, 841.89)
+DEFAULT_PAGE: Box = (0.0, 0.0, 612.0, 792.0)
+"""What viewers take where a page names no media box."""
 
 
 class RevisionWriter(IncrementalPdfFileWriter):
@@ -40,11 +41,11 @@ def open_for_revision(data: bytes) -> tuple[RevisionWriter, io.BytesIO]:
 
 
 def page_box(page: Any) -> Box:
-    """Return what a viewer shows of a page: the crop box inside the media box, A4 where a file names neither."""
+    """Return what a viewer shows of a page: the crop box inside the media box, US Letter where a file names neither."""
     media = _box(_inherited(page, "/MediaBox"))
     crop = _box(_inherited(page, "/CropBox"))
     if media is None:
-        return crop or A4
+        return crop or DEFAULT_PAGE
     if crop is None:
         return media
     cut = (max(media[0], crop[0]), max(media[1], crop[1]), min(media[2], crop[2]), min(media[3], crop[3]))
