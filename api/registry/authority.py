@@ -45,10 +45,14 @@ _DRAFTING: Final = frozenset(
         "dossier.refuse_request",
         "dossier.send_back",
         "dossier.submit_for_signature",
+        "dossier.draft_result",
+        "dossier.drop_result",
         "document.upload",
         "result.draft",
+        "signature.submit",
         "signature.initial",
         "signature.sign",
+        "signature.take_back",
     }
 )
 
@@ -87,7 +91,7 @@ PERMITTED: Final[dict[Role, frozenset[str]]] = {
     | _WAITING
     | _DRAFTING
     | _OVERDUE
-    | {"dossier.assign", "dossier.stop", "dossier.take_back_signature", "signature.send_back"},
+    | {"dossier.assign", "dossier.stop", "dossier.take_back_signature", "signature.send_back", "signature.reassign"},
     Role.SIGNATORY: _READ
     | _TASKS
     | _OVERDUE
@@ -104,8 +108,10 @@ PERMITTED: Final[dict[Role, frozenset[str]]] = {
         "dossier.recall_result",
         "signature.initial",
         "signature.sign",
+        "signature.take_back",
         "signature.decline",
         "signature.send_back",
+        "signature.pass_on",
         "signature.reassign",
         "result.correct",
         "result.annul",

@@ -161,7 +161,7 @@ class WorkingCalendar(msgspec.Struct, frozen=True, kw_only=True):
 
         The very minute of closing counts as after closing.
         """
-        return next(max(at, opens) for opens, closes in self._sessions_from(at) if at < closes)
+        return next(max(at, opens) for opens, closes in self._sessions_from(at) if at < closes).astimezone(UTC)
 
     def is_open(self, at: datetime) -> bool:
         """Tell whether `at` falls within a working session."""
@@ -175,7 +175,7 @@ class WorkingCalendar(msgspec.Struct, frozen=True, kw_only=True):
             if begin >= closes:
                 continue
             if left <= closes - begin:
-                return begin + left
+                return (begin + left).astimezone(UTC)
             left -= closes - begin
         raise AssertionError("the sessions never end")  # pragma: no cover - the iterator raises Broken first
 

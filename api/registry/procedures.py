@@ -197,8 +197,8 @@ def _reached(start: set[str], edges: dict[str, set[str]]) -> set[str]:
 
 
 def _term_faults(definition: Definition) -> Iterator[str]:
-    if definition.total.amount <= 0 and not definition.same_day:
-        yield "tổng thời gian giải quyết phải lớn hơn 0"
+    if definition.same_day != (definition.total.amount == 0) or definition.total.amount < 0:
+        yield "tổng thời gian giải quyết phải lớn hơn 0, trừ thủ tục trả kết quả trong ngày thì bằng 0"
     if any(step.duration.amount < 0 for step in definition.steps):
         yield "thời gian của một bước không được âm"
         return

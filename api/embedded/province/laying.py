@@ -94,8 +94,8 @@ async def lay_province(
 ) -> Accounts:
     """Lay the province unless the registry holds one; give back the log-ins, with `laid` true if it was now.
 
-    `connection` is the owner's; `vault` seals personal data, `factors` what only the signer may read. `pki` is the directory that `lay_pki(data.certificates_wanted())` filled, `holder` the
-    key holder that serves its certificates.
+    `connection` is the owner's; `vault` seals personal data, `factors` what only the signer may read. `pki` is the
+    directory that `lay_pki(data.certificates_wanted())` filled, `holder` the key holder that serves its certificates.
     """
     accounts = accounts or new_accounts()
     certificates = await asyncio.to_thread(_certificates, pki, holder)
