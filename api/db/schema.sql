@@ -1731,6 +1731,8 @@ CREATE INDEX signature_request_transaction ON public.signature_request USING btr
 
 CREATE UNIQUE INDEX signature_request_writer ON public.signature_request USING btree (document_id) WHERE (state = ANY (ARRAY['asked'::text, 'prepared'::text, 'sent'::text, 'value_received'::text]));
 
+CREATE INDEX task_dispatch ON public.task USING btree (due_at, id) WHERE ((kind = 'dispatch'::text) AND (state = ANY (ARRAY['open'::text, 'claimed'::text])));
+
 CREATE INDEX task_dossier ON public.task USING btree (dossier_id);
 
 CREATE INDEX task_mine ON public.task USING btree (assignee_account_id, due_at, id) WHERE (state = 'claimed'::text);
@@ -2602,27 +2604,69 @@ GRANT INSERT(authorised_until) ON TABLE public.signature_batch TO app;
 
 GRANT UPDATE(closed_at) ON TABLE public.signature_batch TO signer;
 
-GRANT SELECT,INSERT ON TABLE public.signature_request TO app;
+GRANT SELECT ON TABLE public.signature_request TO app;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.signature_request TO signer;
 GRANT SELECT ON TABLE public.signature_request TO worker;
 
+GRANT INSERT(chain_id) ON TABLE public.signature_request TO app;
+
+GRANT INSERT(document_id) ON TABLE public.signature_request TO app;
+
+GRANT INSERT(dossier_id) ON TABLE public.signature_request TO app;
+
+GRANT INSERT(result_id) ON TABLE public.signature_request TO app;
+
+GRANT INSERT(group_no) ON TABLE public.signature_request TO app;
+
+GRANT INSERT(ordinal) ON TABLE public.signature_request TO app;
+
+GRANT INSERT(role) ON TABLE public.signature_request TO app;
+
+GRANT INSERT(pdf_signature) ON TABLE public.signature_request TO app;
+
+GRANT INSERT(act) ON TABLE public.signature_request TO app;
+
+GRANT INSERT(field) ON TABLE public.signature_request TO app;
 GRANT UPDATE(field) ON TABLE public.signature_request TO worker;
 
 GRANT UPDATE(state) ON TABLE public.signature_request TO app;
 
 GRANT UPDATE(version) ON TABLE public.signature_request TO app;
 
+GRANT INSERT(person_id) ON TABLE public.signature_request TO app;
+
+GRANT INSERT(post_id) ON TABLE public.signature_request TO app;
+
+GRANT INSERT(agency_id) ON TABLE public.signature_request TO app;
+
+GRANT INSERT(capacity) ON TABLE public.signature_request TO app;
+
+GRANT INSERT(title_lines) ON TABLE public.signature_request TO app;
+
+GRANT INSERT(mandate_id) ON TABLE public.signature_request TO app;
+
+GRANT INSERT(holder) ON TABLE public.signature_request TO app;
+
+GRANT INSERT(certificate_id) ON TABLE public.signature_request TO app;
+
+GRANT INSERT(certificate_serial) ON TABLE public.signature_request TO app;
+
+GRANT INSERT(placement) ON TABLE public.signature_request TO app;
 GRANT UPDATE(placement) ON TABLE public.signature_request TO worker;
 
-GRANT UPDATE(due_at) ON TABLE public.signature_request TO app;
+GRANT INSERT(due_at),UPDATE(due_at) ON TABLE public.signature_request TO app;
 
-GRANT UPDATE(lane) ON TABLE public.signature_request TO app;
+GRANT INSERT(lane),UPDATE(lane) ON TABLE public.signature_request TO app;
+
+GRANT INSERT(predecessor_id) ON TABLE public.signature_request TO app;
 
 GRANT UPDATE(batch_id) ON TABLE public.signature_request TO app;
 
 GRANT UPDATE(reason) ON TABLE public.signature_request TO app;
 
-GRANT UPDATE(state_at) ON TABLE public.signature_request TO app;
+GRANT INSERT(created_at) ON TABLE public.signature_request TO app;
+
+GRANT INSERT(state_at),UPDATE(state_at) ON TABLE public.signature_request TO app;
 
 GRANT SELECT,INSERT ON TABLE public.signature_value TO signer;
 

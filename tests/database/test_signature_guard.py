@@ -124,6 +124,11 @@ FORBIDDEN_TO_THE_API = [
     " SELECT id, id, id, id, 'normal', 1, now(), now() FROM account",
     "INSERT INTO step_up (batch_id, account_id, kind, response, digest, offered_at) SELECT id, id,"
     " 'totp', '', '', now() FROM account",
+    "INSERT INTO signature_request (chain_id, document_id, dossier_id, result_id, group_no, ordinal, role,"
+    " pdf_signature, act, field, agency_id, lane, state) SELECT id, id, id, id, 1, 1, 'signatory', true,"
+    " 'main_document', 'Signatory1', id, 'normal', 'asked' FROM chain",
+    "INSERT INTO signature_request (shown_sha256) VALUES ('')",
+    "INSERT INTO signature_request (batch_id) SELECT id FROM signature_batch",
     "UPDATE signature_batch SET complete = true",
     "UPDATE signature_request SET person_id = NULL",
     "UPDATE signature_request SET attempt = 1",

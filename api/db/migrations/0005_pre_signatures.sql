@@ -252,7 +252,11 @@ COMMENT ON FUNCTION signature_request_guard() IS 'No seal before the signatures 
 CREATE TRIGGER signature_request_guard BEFORE UPDATE OF state ON signature_request FOR EACH ROW EXECUTE FUNCTION signature_request_guard();
 
 GRANT SELECT ON chain, signature_batch, step_up, step_up_verdict, signature_request, batch_item, holder_transaction TO app, signer, worker;
-GRANT INSERT ON chain, signature_request TO app;
+GRANT INSERT ON chain TO app;
+-- The API names a request's place and people; state, ticket, digest and number are the signer's to write.
+GRANT INSERT (chain_id, document_id, dossier_id, result_id, group_no, ordinal, role, pdf_signature, act, field, person_id, post_id,
+    agency_id, capacity, title_lines, mandate_id, holder, certificate_id, certificate_serial, placement, due_at, lane,
+    predecessor_id, created_at, state_at) ON signature_request TO app;
 GRANT INSERT (account_id, person_id, post_id, agency_id, session_id, lane, item_count, trace_id, authorised_until) ON signature_batch TO app;
 GRANT INSERT (batch_id, account_id, kind, response, digest) ON step_up TO app;
 GRANT INSERT (batch_id, ordinal, request_id, shown_sha256, number_id) ON batch_item TO app;
