@@ -41,6 +41,8 @@ from api.registry import authority
 from api.registry.controller import AgencyController, ProcedureController
 from api.registry.service import Registry
 from api.settings import Settings, read
+from api.signatures.controller import AnswerController, BatchController, ChainController, RequestController
+from api.signatures.tickets import Watch
 
 _log = structlog.get_logger("api.app")
 
@@ -51,6 +53,10 @@ CONTROLLERS: Final[tuple[ControllerRouterHandler, ...]] = (
     AgencyController,
     DossierController,
     TaskController,
+    ChainController,
+    RequestController,
+    BatchController,
+    AnswerController,
     DeskController,
     TrackController,
     OnlineController,
@@ -69,6 +75,7 @@ PUBLIC: Final = frozenset(
         ("GET", "/procedures"),
         ("GET", "/procedures/{code}"),
         ("GET", "/agencies"),
+        ("POST", "/holders/{holder}/answers"),
         ("GET", "/track/{code}"),
         ("POST", "/online"),
     }
@@ -141,6 +148,8 @@ def _lifespan(settings: Settings, clock: Clock) -> Callable[[Litestar], contextl
             edge = _edge(settings, pools, clock)
             stack.callback(edge.passwords.close)
             registry = await stack.enter_async_context(Registry(pools).watching())
+            tickets = Watch(pools)
+            stack.callback(tickets.close)
             stack.callback(asyncio.create_task(metrics.watch_loop(), name="loop-lag").cancel)
             app.state.update(
                 edge=edge,
@@ -151,6 +160,7 @@ def _lifespan(settings: Settings, clock: Clock) -> Callable[[Litestar], contextl
                 probe_store=lambda: _probe(blobs),
                 registry=registry,
                 dossiers=Dossiers(registry, edge.vault),
+                watch=tickets,
             )
             _log.info("ready", listen=f"{settings.listen.host}:{settings.listen.port}")
             yield
@@ -205,7 +215,7 @@ def _kept(name: str) -> Callable[[Request[Any, Any, Any]], Any]:
     return give
 
 
-_KEPT: Final = ("pools", "vault", "registry", "dossiers", "blobs", "settings")
+_KEPT: Final = ("pools", "vault", "registry", "dossiers", "watch", "blobs", "settings")
 _DEPENDENCIES: Final[dict[str, Callable[..., Any]]] = {
     "actor": _actor,
     "at": _at,

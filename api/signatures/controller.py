@@ -176,7 +176,12 @@ class BatchController(Controller):
         async with edge_of(request).pools.reading() as tx:
             return await tickets.ticket(tx, actor, batch_id)
 
-    @get("/{batch_id:uuid}/events", guards=[signed_in], summary="Theo dõi lượt ký / Watch a ticket")
+    @get(
+        "/{batch_id:uuid}/events",
+        guards=[signed_in],
+        opt={"work": "streams"},
+        summary="Theo dõi lượt ký / Watch a ticket",
+    )
     async def events(
         self,
         request: AnyRequest,
