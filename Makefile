@@ -28,7 +28,7 @@ doctor: venv
 	@exec $(BIN)/motcua doctor
 
 ## test: everything that proves the product: linters, types, import contracts, then all tests
-test: test-tools venv-dev
+test: test-tools venv-dev bundle
 	@echo "… ruff"; $(BIN)/ruff check --quiet . && $(BIN)/ruff format --quiet --check .
 	@echo "… basedpyright"; $(BIN)/basedpyright --level error
 	@echo "… import-linter"; $(BIN)/lint-imports --no-cache >.import-linter.txt || { cat .import-linter.txt; exit 1; }; rm -f .import-linter.txt
@@ -47,7 +47,7 @@ test-tools:
 	  echo "Chạy lệnh này bằng root rồi thử lại. / Run this as root, then try again:"; echo "  $$line"; exit 2; \
 	fi
 
-# The environment is built anew only when a lock, the project file or the place has changed.
+# The environment is built anew only when a lock, the project file or the place has changed; the tests' one holds both.
 venv:
 	@want="$$(cat requirements.lock pyproject.toml | sha256sum | cut -c1-64) $(CURDIR)"; \
 	if [ "$$(cat $(VENV)/.built 2>/dev/null)" = "$$want" ] && $(BIN)/python -c '' 2>/dev/null; then exit 0; fi; \
@@ -55,8 +55,10 @@ venv:
 
 venv-dev:
 	@want="$$(cat requirements-dev.lock pyproject.toml | sha256sum | cut -c1-64) $(CURDIR)"; \
+	base="$$(cat requirements.lock pyproject.toml | sha256sum | cut -c1-64) $(CURDIR)"; \
 	if [ "$$(cat $(VENV)/.built-dev 2>/dev/null)" = "$$want" ] && $(BIN)/python -c '' 2>/dev/null; then exit 0; fi; \
-	$(call make_venv) && $(call install,requirements-dev.lock) && printf '%s' "$$want" >$(VENV)/.built-dev
+	$(call make_venv) && $(call install,requirements-dev.lock) \
+	  && printf '%s' "$$want" >$(VENV)/.built-dev && printf '%s' "$$base" >$(VENV)/.built
 
 define make_venv
 { $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
@@ -91,12 +93,16 @@ lock: venv-dev
 
 ## bundle: put the source and every locked wheel into bundle/, from which `make run` needs no network
 bundle: venv
-	@echo "… Tải các gói đã khóa / Fetching the locked wheels"
-	@rm -rf bundle.new && mkdir -p bundle.new/wheels
-	@$(PIP) download $(FROM) --require-hashes --only-binary :all: --requirement requirements.lock --dest bundle.new/wheels
+	@of="$$(sha256sum <requirements.lock | cut -c1-64)"; \
+	if [ "$$(cat bundle/wheels/.of 2>/dev/null)" != "$$of" ]; then \
+	  echo "… Tải các gói đã khóa / Fetching the locked wheels"; \
+	  rm -rf bundle bundle.new && mkdir -p bundle.new \
+	  && $(PIP) download $(FROM) --require-hashes --only-binary :all: --requirement requirements.lock --dest bundle.new/wheels \
+	  && printf '%s' "$$of" >bundle.new/wheels/.of && mv bundle.new bundle; \
+	fi
+	@find bundle -mindepth 1 -maxdepth 1 ! -name wheels -exec rm -rf {} +
 	@tar -c --exclude=./.git --exclude=./.venv --exclude=./var --exclude=./bundle --exclude=./bundle.new --exclude=./wheels \
-	  --exclude='*.egg-info' --exclude=__pycache__ --exclude='./.*_cache' . | tar -x -C bundle.new
-	@rm -rf bundle && mv bundle.new bundle
+	  --exclude='*.egg-info' --exclude=__pycache__ --exclude='./.*_cache' . | tar -x -C bundle
 	@echo "… Xong: chép thư mục bundle/ sang máy khác rồi chạy make run / Done: copy bundle/ to another machine, then make run"
 
 ## clean: remove what was built; the data in var/ stay
