@@ -231,3 +231,18 @@ def _changed(before: Projection, change: Effect, seq: int) -> dict[str, Any]:
     """Keep only the columns that differ, as the plain values JSON knows."""
     differing = {name: value for name, value in change.items() if getattr(before, name) != value}
     return {"seq": seq, **msgspec.to_builtins(differing)}
+
+
+def diagram() -> str:
+    """Return the life cycle as a Mermaid state diagram; the README carries it, and a test compares the two."""
+    ways: dict[tuple[Status, Status], list[str]] = {}
+    for (origin, action), target in table.TRANSITIONS.items():
+        forks = table.BRANCHES.get((origin, action), {})
+        for condition, end in [("", target), *forks.items()]:
+            if end is not origin:
+                label = f"{action} ({condition})" if condition else str(action)
+                ways.setdefault((origin, end), []).append(label)
+    lines = ["stateDiagram-v2", f"    [*] --> {Status.SUBMITTED}: {Action.SUBMIT}"]
+    lines += [f"    {origin} --> {end}: {', '.join(labels)}" for (origin, end), labels in ways.items()]
+    lines += [f"    {status} --> [*]" for status in Status if status in table.FINAL | {Status.DELIVERED}]
+    return "\n".join(lines)
