@@ -1,0 +1,199 @@
+"""The README against the code: tree, diagrams, commands, decisions, words. What a page says and nothing checks rots."""
+
+import re
+import subprocess
+import sysconfig
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from api import failpoints
+from api.cli import _COMMANDS
+from api.dossiers import words
+from api.dossiers.words import Status
+from api.embedded.demo_settings import DATABASE_ROLE
+from api.signatures import states
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+SCRIPTS = Path(sysconfig.get_path("scripts"))
+README = REPOSITORY / "README.md"
+TEXT = README.read_text(encoding="utf-8")
+SECURITY = REPOSITORY / "deploy" / "SECURITY.md"
+PAGES = (README, SECURITY, REPOSITORY / "CONTRIBUTING.md", REPOSITORY / "CHANGELOG.md")
+LISTED_WHOLE = (".", "api", "signing")
+"""Directories of which the tree names every file; of the others, every directory."""
+
+
+def section(title: str) -> str:
+    """Return what stands under a heading of the second level."""
+    found = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", TEXT, re.MULTILINE | re.DOTALL)
+    assert found, f"the README has no section {title!r}"
+    return found[1]
+
+
+def blocks(text: str, kind: str) -> list[str]:
+    """Return the contents of the fenced blocks of one kind."""
+    return re.findall(rf"^```{kind}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def rows(text: str) -> list[list[str]]:
+    """Return the cells of the rows of the first table, without its head."""
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+# --- the tree ---
+
+
+def told() -> set[str]:
+    """Return the paths in the README's tree; directories end with a slash."""
+    (drawn,) = blocks(section("The tree"), "text")
+    paths: set[str] = set()
+    above: list[str] = []
+    for line in drawn.splitlines():
+        found = re.fullmatch(r"( *)(\S+)(?: +(\S.*))?", line)
+        assert found, line
+        depth = len(found[1]) // 2
+        above = [*above[:depth], found[2]]
+        path = "".join(above)
+        assert path not in paths, f"{path} stands twice"
+        assert found[3] or path == "tests/", f"{path}: say what it is for"
+        paths.add(path)
+    return paths
+
+
+def on_disk() -> set[str]:
+    """Return every directory that holds a committed file, and every file of the directories listed whole."""
+    words = ["git", "-C", str(REPOSITORY), "ls-files", "-z"]
+    listed = subprocess.run(words, capture_output=True, text=True, check=False)
+    if listed.returncode == 0:
+        files = [Path(name) for name in listed.stdout.split("\0") if name and (REPOSITORY / name).exists()]
+    else:  # a copy without git
+        aside = {".venv", "var", "bundle", "wheels", "build", "__pycache__"}
+        walked = (file.relative_to(REPOSITORY) for file in REPOSITORY.rglob("*") if file.is_file())
+        files = [
+            file
+            for file in walked
+            if not aside & set(file.parts) and not any(part.endswith(("_cache", ".egg-info")) for part in file.parts)
+        ]
+    directories = {f"{above}/" for file in files for above in file.parents if above != Path()}
+    return directories | {str(file) for file in files if str(file.parent) in LISTED_WHOLE}
+
+
+def test_the_tree_equals_the_disk():
+    drawn, there = told(), on_disk()
+    assert sorted(there - drawn - {"api/__init__.py"}) == [], "not in the README's tree"
+    assert [path for path in sorted(drawn) if not (REPOSITORY / path).exists()] == [], "not on the disk"
+
+
+# --- the diagrams ---
+
+
+def test_the_life_of_a_signature_is_the_table():
+    assert blocks(section("The life of a signature"), "mermaid") == [states.diagram()]
+
+
+def test_the_statuses_are_those_of_the_code():
+    table = rows(section("The life of a dossier"))
+    expected = [
+        [
+            f"`{status}`",
+            words.STATUS_VI[status],
+            str(words.STEP_OF.get(status, "as before")),
+            str(words.NATIONAL[status]),
+        ]
+        for status in (Status(row[0].strip("`")) for row in table)
+    ]
+    assert table == expected
+    assert len(table) == len(Status)
+
+
+def test_every_failpoint_is_named():
+    (named,) = re.findall(r"`MOTCUA_FAILPOINTS`[^:]*: (.*)\.$", section("The life of a signature"), re.MULTILINE)
+    assert tuple(re.findall(r"`([^`]+)`", named)) == failpoints.POINTS
+
+
+# --- the commands ---
+
+RUN_HERE = {
+    "make help": 0,
+    ".venv/bin/motcua --help": 0,
+}
+"""Run by this module as they stand, with the exit status they must have."""
+
+COMMAND = re.compile(r"(?:make(?: [a-z-]+)?|(?:\.venv/bin/)?motcua(?: .*)?|python -m .*|\.venv/bin/python .*)")
+
+
+def commands() -> set[str]:
+    """Return every command of the README: the lines of its `sh` blocks, and what stands between backticks."""
+    fenced = [line.partition(" #")[0].strip() for block in blocks(TEXT, "sh") for line in block.splitlines()]
+    return {line for line in fenced if line} | {
+        code for code in re.findall(r"`([^`\n]+)`", TEXT) if COMMAND.fullmatch(code) and code not in ("make", "motcua")
+    }
+
+
+@pytest.mark.parametrize("command", sorted(RUN_HERE))
+def test_a_quick_command_works(command):
+    line = command.replace(".venv/bin/", f"{SCRIPTS}/")
+    done = subprocess.run(line.split(), cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == RUN_HERE[command], done.stdout + done.stderr
+    assert done.stdout
+
+
+def test_every_command_of_the_command_line_is_named():
+    named = {found for command in commands() for found in re.findall(r"motcua ([a-z]+)", command)}
+    named |= {found for command in commands() for found in re.findall(r"make ([a-z]+)", command)}
+    assert set(_COMMANDS) - named == set()
+
+
+# --- decisions and words ---
+
+
+def test_decisions_are_numbered_and_enforced_by_what_is_there():
+    table = rows(section("Decisions"))
+    assert [row[0] for row in table] == [str(number) for number in range(1, len(table) + 1)]
+    missing = []
+    for number, decision, why, enforced in table:
+        assert decision, number
+        assert why, number
+        for named in re.findall(r"`([^`]+)`", enforced) or [f"nothing enforces {number}"]:
+            file, _, test = named.partition("::")
+            path = REPOSITORY / file
+            if not path.is_file() or (test and f"def {test}(" not in path.read_text(encoding="utf-8")):
+                missing.append(named)
+    assert missing == []
+
+
+def test_the_glossary_has_each_word_once_and_as_the_code_has_it():
+    table = rows(section("Glossary"))
+    assert all(len(row) == 3 and row[0] and row[1] for row in table)
+    named = [word for row in table for word in (re.findall(r"`([^`]+)`", row[0]) or [row[0]])]
+    assert [word for word, times in Counter(named).items() if times > 1] == []
+    assert [word for word, times in Counter(row[1] for row in table).items() if times > 1] == []
+    product = [*REPOSITORY.joinpath("api").rglob("*"), *REPOSITORY.joinpath("signing").rglob("*")]
+    source = "\n".join(
+        file.read_text(encoding="utf-8") for file in product if file.suffix in {".py", ".sql", ".toml", ".typ"}
+    )
+    in_code = [word for row in table for word in re.findall(r"`([^`]+)`", row[0])]
+    assert [word for word in in_code if not re.search(rf"\b{re.escape(word)}(?!\w)", source, re.IGNORECASE)] == []
+
+
+# --- links and places ---
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_what_a_page_points_to_is_there(page):
+    text = page.read_text(encoding="utf-8")
+    links = [link for link in re.findall(r"\]\(([^)#\s]+)", text) if "://" not in link]
+    paths = [(page.parent / link).resolve() for link in links]
+    kept = ("api/", "signing/", "tests/", "loadtests/", "deploy/")
+    for code in re.findall(r"`([^`\s]+)`", text):
+        if code.startswith(kept) and "NNNN" not in code:
+            paths.append(REPOSITORY / code.partition("::")[0])
+    assert [str(path) for path in paths if not path.exists()] == []
+
+
+def test_who_holds_what_names_every_process_and_its_role():
+    told_roles = dict(re.findall(r"^\| \w+, `motcua (\w+)` \| `(\w+)` \|", SECURITY.read_text("utf-8"), re.MULTILINE))
+    assert told_roles == DATABASE_ROLE
