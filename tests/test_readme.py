@@ -1,16 +1,19 @@
 """The README against the code: tree, diagrams, commands, decisions, words. What a page says and nothing checks rots."""
 
+import asyncio
 import re
+import shutil
 import subprocess
 import sysconfig
 from collections import Counter
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from api import failpoints
 from api.cli import _COMMANDS
-from api.dossiers import words
+from api.dossiers import lifecycle, words
 from api.dossiers.words import Status
 from api.embedded.demo_settings import DATABASE_ROLE
 from api.signatures import states
@@ -91,7 +94,13 @@ def test_the_tree_equals_the_disk():
 
 
 def test_the_life_of_a_signature_is_the_table():
-    assert blocks(section("The life of a signature"), "mermaid") == [states.diagram()]
+    (drawn,) = blocks(section("The life of a signature"), "mermaid")
+    assert drawn.strip() == states.diagram().strip()
+
+
+def test_the_life_of_a_dossier_is_the_table():
+    (drawn,) = blocks(section("The life of a dossier"), "mermaid")
+    assert drawn.strip() == lifecycle.diagram().strip()
 
 
 def test_the_statuses_are_those_of_the_code():
@@ -116,34 +125,90 @@ def test_every_failpoint_is_named():
 
 # --- the commands ---
 
-RUN_HERE = {
-    "make help": 0,
-    ".venv/bin/motcua --help": 0,
-}
-"""Run by this module as they stand, with the exit status they must have."""
+RUN_HERE = ("make help", "motcua --help", "python -m signing --help")
+"""Run by this module as they stand."""
 
-COMMAND = re.compile(r"(?:make(?: [a-z-]+)?|(?:\.venv/bin/)?motcua(?: .*)?|python -m .*|\.venv/bin/python .*)")
+RUN_BY: dict[str, tuple[str, str]] = {
+    "make run": ("tests/journey/test_up.py", '"make", "run"'),
+    "make bundle": ("tests/journey/test_up.py", '["make", "bundle"]'),
+    "make test": (".ci/run", "make --no-print-directory test "),
+    "make test-tools": ("Makefile", "\ntest: test-tools "),
+    "make demo": ("Makefile", "exec $(BIN)/motcua demo\n"),
+    "make doctor": ("Makefile", "exec $(BIN)/motcua doctor\n"),
+    "motcua demo": ("tests/journey/test_up.py", '[MOTCUA, "demo"]'),
+    "motcua doctor": ("tests/journey/test_up.py", '[MOTCUA, "doctor"]'),
+    "motcua verify FILE": ("tests/journey/test_up.py", '[MOTCUA, "verify", result]'),
+    "motcua verify var/demo/result.pdf": ("tests/journey/test_up.py", '"var" / "demo" / "result.pdf"'),
+    "motcua up": ("tests/journey/test_up.py", '[MOTCUA, "up"]'),
+    "motcua up --demo": ("tests/journey/test_up.py", '"up", "--demo"'),
+    # `up` starts the three as processes, and `doctor` asks the second how its keys are.
+    "motcua api": ("api/embedded/up.py", '"api"'),
+    "motcua signer": ("api/embedded/up.py", '"signer"'),
+    "motcua worker": ("api/embedded/up.py", '"worker"'),
+    "motcua signer --check": ("api/embedded/doctor.py", '"signer", "--check"'),
+    "motcua migrate": ("tests/test_readme.py", 'SCRIPTS / "motcua", "migrate"]'),
+    "motcua migrate --dump": ("tests/test_readme.py", '"-m", "api", "migrate", "--dump"]'),
+}
+"""Which file runs a command, and the words in it that do."""
+
+COMMAND = re.compile(r"make [a-z-]+|motcua( .+)?|python -m .+")
 
 
 def commands() -> set[str]:
     """Return every command of the README: the lines of its `sh` blocks, and what stands between backticks."""
     fenced = [line.partition(" #")[0].strip() for block in blocks(TEXT, "sh") for line in block.splitlines()]
-    return {line for line in fenced if line} | {
-        code for code in re.findall(r"`([^`\n]+)`", TEXT) if COMMAND.fullmatch(code) and code not in ("make", "motcua")
+    plain = [line.removeprefix(".venv/bin/") for line in [*fenced, *re.findall(r"`([^`\n]+)`", TEXT)]]
+    return {line for line in plain if COMMAND.fullmatch(line) and line != "motcua"}
+
+
+def test_every_command_is_run_by_a_test():
+    assert commands() - {*RUN_HERE, *RUN_BY} == set()
+    silent = {
+        command: file
+        for command, (file, said) in RUN_BY.items()
+        if said not in REPOSITORY.joinpath(file).read_text(encoding="utf-8")
     }
+    assert silent == {}
 
 
-@pytest.mark.parametrize("command", sorted(RUN_HERE))
+@pytest.mark.parametrize("command", RUN_HERE)
 def test_a_quick_command_works(command):
-    line = command.replace(".venv/bin/", f"{SCRIPTS}/")
-    done = subprocess.run(line.split(), cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=120)
-    assert done.returncode == RUN_HERE[command], done.stdout + done.stderr
+    words = command.replace("motcua", f"{SCRIPTS}/motcua").replace("python", f"{SCRIPTS}/python").split()
+    done = subprocess.run(words, cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout
 
 
+async def test_migrating_twice_by_hand(cluster):
+    connection = await asyncpg.connect(cluster.dsn("admin", "postgres"))
+    await connection.execute("CREATE DATABASE migrated_by_hand")
+    environment = {"PATH": "/usr/bin:/bin", "DATABASE_URL": cluster.dsn("admin", "migrated_by_hand")}
+    told = []
+    for _ in range(2):
+        words = [SCRIPTS / "motcua", "migrate"]
+        done = await asyncio.to_thread(
+            subprocess.run, words, env=environment, capture_output=True, text=True, check=False, timeout=120
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        told.append(done.stdout)
+    await connection.execute("DROP DATABASE migrated_by_hand WITH (FORCE)")
+    await connection.close()
+    assert "Applied: 0001" in told[0]
+    assert "Applied: nothing new" in told[1]
+
+
+def test_writing_the_schema_anew_changes_nothing(tmp_path):
+    shutil.copytree(REPOSITORY / "api", tmp_path / "api", ignore=shutil.ignore_patterns("__pycache__"))
+    schema = tmp_path / "api" / "db" / "schema.sql"
+    schema.write_text("-- forgotten")
+    words = [SCRIPTS / "python", "-m", "api", "migrate", "--dump"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=180)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert schema.read_text() == REPOSITORY.joinpath("api/db/schema.sql").read_text()
+
+
 def test_every_command_of_the_command_line_is_named():
-    named = {found for command in commands() for found in re.findall(r"motcua ([a-z]+)", command)}
-    named |= {found for command in commands() for found in re.findall(r"make ([a-z]+)", command)}
+    named = {found for command in commands() for found in re.findall(r"(?:motcua|make) ([a-z]+)", command)}
     assert set(_COMMANDS) - named == set()
 
 
@@ -188,9 +253,8 @@ def test_what_a_page_points_to_is_there(page):
     links = [link for link in re.findall(r"\]\(([^)#\s]+)", text) if "://" not in link]
     paths = [(page.parent / link).resolve() for link in links]
     kept = ("api/", "signing/", "tests/", "loadtests/", "deploy/")
-    for code in re.findall(r"`([^`\s]+)`", text):
-        if code.startswith(kept) and "NNNN" not in code:
-            paths.append(REPOSITORY / code.partition("::")[0])
+    named = [code for code in re.findall(r"`([^`\s]+)`", text) if code.startswith(kept) and "NNNN" not in code]
+    paths += [REPOSITORY / code.partition("::")[0] for code in named]
     assert [str(path) for path in paths if not path.exists()] == []
 
 
