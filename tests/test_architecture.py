@@ -8,6 +8,13 @@ import sysconfig
 from pathlib import Path
 
 import pytest
+from litestar import get
+
+import api.signer
+import api.worker
+from api.app import PUBLIC, create_app
+from api.http.auth.guards import Guard, handlers_of
+from tests.office import settings_for
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SCRIPTS = Path(sysconfig.get_path("scripts"))
@@ -160,7 +167,9 @@ def _imported(node: ast.AST) -> set[str]:
 
 def test_only_the_edge_asks_what_time_it_is():
     """Rules and services take `at`; processes, the launcher and the measuring edge may ask a clock."""
-    may = re.compile(r"api/(kernel|logs|app|signer|worker)\.py|api/(embedded|jobs|http|documents/blobs)/|signing/(keys|__main__)")
+    may = re.compile(
+        r"api/(kernel|logs|app|signer|worker)\.py|api/(embedded|jobs|http|documents/blobs)/|signing/(keys|__main__)"
+    )
     asking: list[str] = []
     for file in PRODUCT:
         if not may.match(_name(file)):
@@ -200,3 +209,56 @@ def test_a_process_without_keys_loads_none_of_their_code(module):
     loaded = done.stdout.split()
     assert module in loaded
     assert [name for name in loaded if name.startswith(("signing.keys", "signing.holders", "pkcs11"))] == []
+
+
+# --- routes and jobs ---
+
+
+def _app(extra=()):
+    return create_app(settings_for("postgresql://app@/nowhere", REPOSITORY / "var"), extra=extra)
+
+
+def test_every_route_has_a_guard_or_stands_in_the_public_list():
+    routes = {(method, path): handler for method, path, handler in handlers_of(_app())}
+    assert set(PUBLIC) <= set(routes), "the public list names a route that does not exist"
+    guarded = {pair for pair, handler in routes.items() if any(isinstance(g, Guard) for g in handler.resolve_guards())}
+    assert set(routes) - guarded == set(PUBLIC)
+    assert len(guarded) > 20
+
+
+def test_a_route_with_neither_guard_nor_entry_stops_the_start():
+    @get("/planted")
+    async def planted() -> None:
+        return None
+
+    with pytest.raises(RuntimeError, match="GET /planted: neither guarded nor public"):
+        _app(extra=[planted])
+
+
+def _kinds_put_in() -> set[str]:
+    """Every kind of job that some code of the product enqueues, with names of constants resolved."""
+    constants: dict[str, str] = {}
+    used: list[str] = []
+    for file in REPOSITORY.joinpath("api").rglob("*.py"):
+        for node in ast.walk(_tree(file)):
+            if (
+                isinstance(node, ast.AnnAssign)
+                and isinstance(node.target, ast.Name)
+                and isinstance(node.value, ast.Constant)
+            ):
+                constants[node.target.id] = str(node.value.value)
+            if isinstance(node, ast.Call) and file.parent.name != "jobs":
+                name = ast.unparse(node.func).rpartition(".")[2]
+                if name == "enqueue" and len(node.args) > 1:
+                    used.append(ast.unparse(node.args[1]))
+                if name == "Job":
+                    used += [ast.unparse(word.value) for word in node.keywords if word.arg == "kind"]
+    names = (word.rpartition(".")[2] if not word.startswith(("'", '"')) else word for word in used)
+    return {ast.literal_eval(name) if name.startswith(("'", '"')) else constants[name] for name in names}
+
+
+def test_every_kind_of_job_has_exactly_one_process_that_does_it():
+    put_in = _kinds_put_in()
+    assert len(put_in) >= 5
+    assert put_in == set(api.signer.STEPS) | set(api.worker.STEPS)
+    assert not set(api.signer.STEPS) & set(api.worker.STEPS)
