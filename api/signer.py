@@ -88,13 +88,15 @@ async def running(settings: Settings, clock: Clock = system_clock) -> AsyncGener
             stack.push_async_callback(holder.close)
         registry = Registry(pools)
         await stack.enter_async_context(registry.watching())
+        personal = Vault(settings.data_keys, settings.data_key)
         yield Engine(
             pools=pools,
             workshop=workshop,
             blobs=blobs,
             holders=holders,
-            vault=Vault(settings.factor_keys, settings.factor_key),
-            dossiers=Dossiers(registry, Vault(settings.data_keys, settings.data_key), process="signer"),
+            factors=Vault(settings.factor_keys, settings.factor_key),
+            personal=personal,
+            dossiers=Dossiers(registry, personal, process="signer"),
             trust=trust_of(settings),
             clock=clock,
         )

@@ -207,6 +207,7 @@ CREATE TABLE certificate (
     mechanism text NOT NULL CHECK (mechanism IN ('rsa_pkcs1v15', 'rsa_pss', 'ecdsa')),
     holder text NOT NULL,
     credential_id text NOT NULL,
+    owner_sealed bytea NOT NULL,
     image_png bytea,
     not_before timestamptz NOT NULL,
     not_after timestamptz NOT NULL,
@@ -217,7 +218,7 @@ CREATE TABLE certificate (
 );
 CREATE INDEX certificate_person ON certificate (person_id) WHERE person_id IS NOT NULL;
 CREATE INDEX certificate_agency ON certificate (agency_id) WHERE agency_id IS NOT NULL;
-COMMENT ON TABLE certificate IS 'Certificates (chứng thư chữ ký số) of persons or of organisations; named_agency_id is the agency the subject still names.';
+COMMENT ON TABLE certificate IS 'Certificates (chứng thư chữ ký số) of persons or of organisations; named_agency_id is the agency the subject still names, owner_sealed what the key holder knows the owner by (a national id).';
 
 CREATE TABLE procedure (
     code text PRIMARY KEY,

@@ -98,7 +98,7 @@ async def lay_province(
     directory that `lay_pki(data.certificates_wanted())` filled, `holder` the key holder that serves its certificates.
     """
     accounts = accounts or new_accounts()
-    certificates = await asyncio.to_thread(_certificates, pki, holder)
+    certificates = await asyncio.to_thread(_certificates, pki, holder, vault)
     hashes = await asyncio.to_thread(_hashes, accounts.accounts)
     async with connection.transaction():
         await connection.execute(q.lock_laying)
@@ -110,7 +110,7 @@ async def lay_province(
         await _lay_log_ins(connection, factors, accounts.accounts, hashes, at)
         columns = (
             "person_id", "agency_id", "named_agency_id", "serial", "issuer", "subject", "certificate", "chain",
-            "class", "mechanism", "holder", "credential_id", "image_png", "not_before", "not_after",
+            "class", "mechanism", "holder", "credential_id", "owner_sealed", "image_png", "not_before", "not_after",
         )  # fmt: skip
         await _copy(connection, "certificate", columns, certificates)
     return msgspec.structs.replace(accounts, laid=True)
@@ -268,15 +268,15 @@ def _hashes(accounts: Sequence[DemoAccount]) -> list[str]:
         return list(threads.map(lambda account: hash_now(account.password), accounts))
 
 
-def _certificates(directory: Path, holder: str) -> list[rows.Row]:
+def _certificates(directory: Path, holder: str, vault: Vault) -> list[rows.Row]:
     index = msgspec.json.decode((directory / "index.json").read_bytes(), type=Index)
     chain = [_der(directory / name) for name in index.chain]
     people = {person.slug: person for person in data.people()}
-    return [_certificate(directory, entry, chain, people, holder) for entry in index.entries]
+    return [_certificate(directory, entry, chain, people, holder, vault) for entry in index.entries]
 
 
 def _certificate(
-    directory: Path, entry: Entry, chain: list[bytes], people: dict[str, DemoPerson], holder: str
+    directory: Path, entry: Entry, chain: list[bytes], people: dict[str, DemoPerson], holder: str, vault: Vault
 ) -> rows.Row:
     made = x509.load_pem_x509_certificate((directory / entry.certificate).read_bytes())
     person = people.get(entry.credential_id)
@@ -287,6 +287,7 @@ def _certificate(
         rows.person_id(person) if person else None, None if person else named, named, entry.serial,
         made.issuer.rfc4514_string(), made.subject.rfc4514_string(), made.public_bytes(Encoding.DER), chain,
         entry.klass, "ecdsa" if elliptic else "rsa_pkcs1v15", holder, entry.credential_id,
+        vault.seal("holder-owner", entry.owner),
         (directory / entry.image).read_bytes(), made.not_valid_before_utc, made.not_valid_after_utc,
     )  # fmt: skip
 

@@ -30,13 +30,14 @@ RELEASE: Final = "signatures.release"
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """Everything the signer's steps need; `kicks` wakes a holder's poller early."""
+    """Everything the signer's steps need. `factors` opens second factors, `personal` the rest; `kicks` wake pollers."""
 
     pools: Pools
     workshop: ProcessPool
     blobs: BlobStore
     holders: Mapping[str, KeyHolder]
-    vault: Vault
+    factors: Vault
+    personal: Vault
     dossiers: Dossiers
     trust: Trust
     clock: Clock

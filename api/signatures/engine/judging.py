@@ -117,7 +117,7 @@ async def _factor_reason(engine: Engine, tx: Tx, batch: rows.Batch, at: datetime
     factor = None
     if row is not None:
         factor = stepup.Factor(
-            secret=engine.vault.open("second-factor", row.secret_sealed),
+            secret=engine.factors.open("second-factor", row.secret_sealed),
             last_counter=row.last_counter,
             failures=row.failures,
             last_failure_at=row.last_failure_at,

@@ -41,12 +41,12 @@ ON CONFLICT (step_up_id) DO NOTHING;
 SELECT shown_sha256 FROM batch_item WHERE batch_id = $1;
 
 -- name: open_items
--- The next items of a ticket that nobody has judged yet, in order.
+-- The next items of a ticket that nobody has judged yet, in order; what was added after the ask stands beyond its count.
 SELECT item.ordinal, item.request_id, item.shown_sha256, item.number_id
   FROM batch_item item
   JOIN signature_request request ON request.id = item.request_id
  WHERE item.batch_id = $1 AND item.outcome IS NULL AND request.batch_id IS DISTINCT FROM item.batch_id
-   AND item.ordinal > $2
+   AND item.ordinal > $2 AND item.ordinal <= (SELECT item_count FROM signature_batch WHERE id = $1)
  ORDER BY item.ordinal
  LIMIT $3;
 
@@ -243,7 +243,7 @@ SELECT id, holder, batch_id, credential_id, person_id, state, started_at, expire
 -- name: items_of_transaction
 -- The hashes of a transaction with what a value must fit.
 SELECT request.id, request.attempt, request.state, preparation.tbs_sha256, preparation.signed_attrs, preparation.mechanism,
-       certificate.certificate, dossier.code AS dossier_code, document.title, request.lane, request.turn, request.number_id
+       certificate.certificate, certificate.owner_sealed, dossier.code AS dossier_code, document.title, request.lane, request.turn, request.number_id
   FROM signature_request request
   JOIN preparation ON preparation.request_id = request.id AND preparation.attempt = request.attempt
   JOIN certificate ON certificate.id = preparation.certificate_id

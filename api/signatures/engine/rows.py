@@ -196,6 +196,7 @@ class SentItem(_Row, frozen=True, kw_only=True):
     signed_attrs: bytes
     mechanism: Mechanism
     certificate: bytes
+    owner_sealed: bytes
     dossier_code: str
     title: str
     lane: str

@@ -114,7 +114,7 @@ async def start(engine: Engine, transaction: rows.Transaction) -> None:
     order = SignOrder(
         transaction_id=transaction.id,
         credential_id=transaction.credential_id,
-        owner=str(transaction.person_id),
+        owner=engine.personal.open("holder-owner", open_items[0].owner_sealed),
         items=tuple(
             SignItem(item_id=str(i.id), tbs_sha256=Sha256(i.tbs_sha256), name=f"{i.dossier_code} · {i.title}")
             for i in open_items
