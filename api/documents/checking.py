@@ -6,6 +6,7 @@ from uuid import UUID
 import msgspec
 
 import signing
+from api.db.pools import Tx
 from api.documents import store, uploads
 from api.documents.blobs import Stored
 from api.documents.rows import UploadRow
@@ -50,9 +51,12 @@ class Checker:
     async def put_aside(self, upload_id: UUID) -> None:
         """Tell the uploader that the file lies with an operator."""
         async with self._shop.pools.transaction() as tx:
-            await store.settle_upload(
-                tx, upload_id, "refused", None, _plain(uploads.parked_report()), self._shop.clock()
-            )
+            await self.put_aside_in(tx, upload_id)
+
+    async def put_aside_in(self, tx: Tx, upload_id: UUID) -> None:
+        """Do so in the transaction that parks the job."""
+        report = _plain(uploads.parked_report())
+        await store.settle_upload(tx, upload_id, "refused", None, report, self._shop.clock())
 
     async def _check(self, row: UploadRow) -> tuple[LintReport, Stored | None]:
         """Return the report and, where the file may enter, what is to be used: itself, or its one clean rewriting."""

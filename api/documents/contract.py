@@ -97,19 +97,13 @@ class SignatoryChoice(_In, frozen=True, kw_only=True):
     post_id: UUID
 
 
-class Render(_In, frozen=True, kw_only=True):
-    """A draft from a template; `data` is checked against the template before anything is ordered."""
+class NewDraft(_In, frozen=True, kw_only=True):
+    """A draft: from a template with its `data`, or of an accepted upload of the profile `to_sign`; one of the two."""
 
-    template: Code
-    data: dict[str, Any]
+    template: Code | None = None
+    data: dict[str, Any] | None = None
     signatory: SignatoryChoice | None = None
-    reason: LongText | None = None
-
-
-class Attach(_In, frozen=True, kw_only=True):
-    """A draft made of an accepted upload of the profile `to_sign`."""
-
-    upload_id: UUID
+    upload_id: UUID | None = None
     reason: LongText | None = None
 
 

@@ -12,7 +12,7 @@ from api.db.pools import Pools, Tx
 from api.db.privacy import Vault
 from api.documents import store
 from api.documents.access import may_read, require_draftable, require_drafter
-from api.documents.contract import Attach, Draft, Ordered, Render, SignatoryChoice
+from api.documents.contract import Draft, NewDraft, Ordered, SignatoryChoice
 from api.documents.letterhead import head_of, shown_address
 from api.documents.results import no_document
 from api.documents.rows import DocumentContext
@@ -32,43 +32,47 @@ _STEMS: Final = {"initials": "Initials", "coordinator": "Coordinator", "signator
 _STRENGTH: Final = ("standing", "assignment", "by_order", "mandate")
 
 
-async def order_render(
+async def order(
     tx: Tx,
     vault: Vault,
     registry: Registry,
     actor: Actor,
     document_id: UUID,
-    asked: Render,
+    asked: NewDraft,
     *,
     public_url: str,
     at: datetime,
 ) -> Ordered:
-    """Order a draft from a template; the data is checked now, and printed by the worker.
-
-    Raises:
-        NotFound: no such document.
-        Forbidden: the present step is another agency's.
-        Refused: the document is in signing, signed or issued, or nobody may sign it.
-        Invalid: an unknown template, or data that does not fit it.
-    """
-    document = await _draftable(tx, actor, document_id)
-    body = check_body(asked.template, asked.data)
-    sheet = await _sheet(registry, document, msgspec.to_builtins(body), asked.signatory, public_url, at)
-    sealed = vault.seal(DATA, msgspec.json.encode(sheet).decode())
-    reason = asked.reason or "Soạn từ mẫu"
-    return await _order(tx, actor, document, asked.template, sealed, None, reason, at)
-
-
-async def order_attach(tx: Tx, actor: Actor, document_id: UUID, asked: Attach, *, at: datetime) -> Ordered:
-    """Order that an accepted upload becomes the draft.
+    """Order a draft; what is printed is checked and settled now, the worker prints it or takes the upload over.
 
     Raises:
         NotFound: no such document or upload.
         Forbidden: the present step is another agency's.
-        Refused: the document is in signing, signed or issued, or the upload is not accepted as a file to be signed.
+        Refused: the document is in signing, signed or issued; nobody may sign it; the upload is not accepted.
+        Invalid: neither or both of template and upload, an unknown template, or data that does not fit it.
     """
-    document = await _draftable(tx, actor, document_id)
-    upload = await store.upload_view(tx, asked.upload_id)
+    document = await store.document_context(tx, document_id)
+    if document is None:
+        raise no_document()
+    require_drafter(actor, document.step_agency_id)
+    require_draftable(document.result_state, in_chain=document.in_chain)
+    if asked.upload_id is not None and asked.template is None and asked.data is None:
+        await _require_accepted(tx, actor, asked.upload_id)
+        return await _order(tx, actor, document, None, None, asked.upload_id, asked.reason or "Dự thảo tải lên", at)
+    if asked.upload_id is not None or asked.template is None:
+        raise Invalid(
+            "Dự thảo được soạn từ mẫu (template, data) hoặc từ tệp tải lên (upload_id), chỉ một trong hai.",
+            "A draft comes from a template (template, data) or an upload (upload_id), one of the two.",
+            code="draft-source",
+        )
+    body = check_body(asked.template, asked.data or {})
+    sheet = await _sheet(registry, document, msgspec.to_builtins(body), asked.signatory, public_url, at)
+    sealed = vault.seal(DATA, msgspec.json.encode(sheet).decode())
+    return await _order(tx, actor, document, asked.template, sealed, None, asked.reason or "Soạn từ mẫu", at)
+
+
+async def _require_accepted(tx: Tx, actor: Actor, upload_id: UUID) -> None:
+    upload = await store.upload_view(tx, upload_id)
     if upload is None or (upload.account_id != actor.account_id and not may_read(actor, upload.agencies)):
         raise NotFound("Không có tệp tải lên này.", "There is no such upload.", code="no-upload")
     if upload.profile != "to_sign" or upload.state != "accepted":
@@ -80,8 +84,6 @@ async def order_attach(tx: Tx, actor: Actor, document_id: UUID, asked: Attach, *
             state=upload.state,
             profile=upload.profile,
         )
-    reason = asked.reason or "Dự thảo tải lên"
-    return await _order(tx, actor, document, None, None, asked.upload_id, reason, at)
 
 
 async def show_draft(pools: Pools, actor: Actor, draft_id: UUID) -> Draft:
@@ -96,15 +98,6 @@ async def show_draft(pools: Pools, actor: Actor, draft_id: UUID) -> Draft:
     if draft is None or document is None or not may_read(actor, document.agencies):
         raise NotFound("Không có lệnh soạn này.", "There is no such order.", code="no-draft")
     return draft
-
-
-async def _draftable(tx: Tx, actor: Actor, document_id: UUID) -> DocumentContext:
-    document = await store.document_context(tx, document_id)
-    if document is None:
-        raise no_document()
-    require_drafter(actor, document.step_agency_id)
-    require_draftable(document.result_state, in_chain=document.in_chain)
-    return document
 
 
 async def _order(

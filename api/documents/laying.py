@@ -27,9 +27,3 @@ async def lay_document(
         target = directory / "laid.pdf"
         await processes.run(signing.lay_fields, str(source), str(target), plan, mark=mark, timeout_s=LAY_LIMIT_S)
         return await blobs.put_file(target)
-
-
-async def plan_for_upload(processes: ProcessPool, blobs: BlobStore, head: Sha256, fields: tuple[str, ...]) -> FieldPlan:
-    """Return the places for a draft that was uploaded without any: at the head of page 1 and the end of the last."""
-    source = await blobs.local_path(head)
-    return await processes.run(signing.default_plan, str(source), fields, timeout_s=LAY_LIMIT_S)

@@ -197,3 +197,8 @@ def parked_report() -> Report:
         remedy_en="Export the PDF anew from the word processor, or scan the paper again, and upload that.",
     )
     return Report(problems=(finding,))
+
+
+def id_in(answer: bytes) -> UUID:
+    """Return the id in an answer that was just made or kept from before."""
+    return msgspec.json.decode(answer, type=Received).id
