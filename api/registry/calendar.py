@@ -15,6 +15,7 @@ How a term counts:
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
+from typing import Annotated
 
 import msgspec
 
@@ -49,7 +50,7 @@ class Unit(StrEnum):
 class Term(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A length of time as the law states it: an amount and its unit."""
 
-    amount: int
+    amount: Annotated[int, msgspec.Meta(ge=0, le=2000)]
     unit: Unit
 
     def minutes(self) -> int:

@@ -1,11 +1,12 @@
 """What the registry gives and takes: Structs of its rows, its answers and its one request."""
 
 from datetime import date, datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
 
+from api.http.text import Code, LongText, ShortText
 from api.kernel import AgencyId
 from api.registry.authority import Mandate
 from api.registry.procedures import Definition, FormOfResult
@@ -113,7 +114,7 @@ class AgencyList(msgspec.Struct, frozen=True, kw_only=True):
 class CompetentAgency(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Who decides the procedure in which territory, by the national code of the territory."""
 
-    territory_code: str
+    territory_code: Code
     agency_id: UUID
 
 
@@ -123,14 +124,14 @@ class PublishVersion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     definition: Definition
     form_of_result: FormOfResult
     owning_system: OwningSystem
-    legal_basis: str
+    legal_basis: LongText
     valid_from: date
-    name: str | None = None
-    field_code: str | None = None
-    field_name: str | None = None
+    name: ShortText | None = None
+    field_code: Code | None = None
+    field_name: ShortText | None = None
     code_checked: bool = False
     every_commune: bool = False
-    competence: tuple[CompetentAgency, ...] = ()
+    competence: Annotated[tuple[CompetentAgency, ...], msgspec.Meta(max_length=500)] = ()
 
 
 class Published(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from litestar import Controller, Request, Response, get, post
 from litestar.connection import ASGIConnection
-from litestar.params import Parameter
+from litestar.params import PathParameter, QueryParameter
 
 from api.http import idempotency
 from api.http.auth.guards import PUBLIC, requires
@@ -15,10 +15,10 @@ from api.registry import listing, publishing
 from api.registry.contract import AgencyKind, AgencyList, ProcedureList, ProcedureVersion, Published, PublishVersion
 from api.registry.service import Registry
 
-After = Annotated[str | None, Parameter(query="after", max_length=300, required=False)]
-Limit = Annotated[int, Parameter(query="limit", ge=1, le=200, required=False)]
-Code = Annotated[str, Parameter(pattern=r"^\d\.\d{6}(\.[0-9A-Z.]{1,24})?$")]
-Search = Annotated[str | None, Parameter(query="search", max_length=200, required=False)]
+After = Annotated[str | None, QueryParameter(name="after", max_length=300, required=False)]
+Limit = Annotated[int, QueryParameter(name="limit", ge=1, le=200, required=False)]
+Code = Annotated[str, PathParameter(pattern=r"^\d\.\d{6}(\.[0-9A-Z.]{1,24})?$")]
+Search = Annotated[str | None, QueryParameter(name="search", max_length=200, required=False)]
 
 
 def registry_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Registry:

@@ -1,12 +1,16 @@
 """The public lists, cut into pages out of what the process already holds. Pure."""
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from functools import lru_cache
+from typing import Final, TypeVar
 
 from api.kernel import Page, fold
 from api.registry.contract import Agency, AgencyKind, AgencyList, ProcedureList, ProcedureSummary, ProcedureVersion
 
 T = TypeVar("T")
+
+_folded: Final = lru_cache(8192)(fold)
+"""Names change rarely and are searched at every keystroke."""
 
 
 def procedures(rows: Sequence[ProcedureVersion], *, search: str | None, page: Page) -> ProcedureList:
@@ -38,7 +42,7 @@ def _matches(search: str | None, name: str, code: str) -> bool:
     if not search:
         return True
     wanted = fold(search)
-    return wanted in fold(name) or wanted in code.casefold()
+    return wanted in _folded(name) or wanted in code.casefold()
 
 
 def _cut(rows: Sequence[T], page: Page, key: Callable[[T], str]) -> tuple[Sequence[T], str | None]:

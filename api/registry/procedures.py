@@ -6,9 +6,10 @@ began with, so nothing here is ever changed in place.
 
 from collections.abc import Iterator
 from enum import StrEnum
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
+from msgspec import Meta
 
 from api.registry.authority import Role
 from api.registry.calendar import Term
@@ -18,6 +19,12 @@ SignatureRole = Literal["initials", "coordinator", "signatory", "seal"]
 Channel = Literal["counter", "online", "post"]
 FormOfResult = Literal["a", "b", "c", "d"]
 """a electronic original; b paper original, then its scan sealed; c a ministry's system; d copy with its book."""
+
+
+Code = Annotated[str, Meta(min_length=1, max_length=64)]
+Text = Annotated[str, Meta(min_length=1, max_length=500)]
+Count = Annotated[int, Meta(ge=0, le=1000)]
+Vnd = Annotated[int, Meta(ge=0, le=10**12)]
 
 
 class StepKind(StrEnum):
@@ -38,38 +45,38 @@ class _Data(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class Step(_Data, frozen=True, kw_only=True):
     """One step: who does it in how long, and which steps may follow; none follows a terminal one."""
 
-    code: str
+    code: Code
     kind: StepKind
-    name: str
+    name: Text
     role: Role | None
     duration: Term
-    next: tuple[str, ...] = ()
+    next: Annotated[tuple[Code, ...], Meta(max_length=20)] = ()
 
 
 class Part(_Data, frozen=True, kw_only=True):
     """One part to hand in (thành phần hồ sơ) with the numbers of papers of each sort."""
 
-    code: str
-    name: str
+    code: Code
+    name: Text
     required: bool = True
-    originals: int = 0
-    certified_copies: int = 0
-    plain_copies: int = 0
+    originals: Count = 0
+    certified_copies: Count = 0
+    plain_copies: Count = 0
     shown_only: bool = False
-    condition: str | None = None
+    condition: Text | None = None
     reusable: bool = False
 
 
 class Fee(_Data, frozen=True, kw_only=True):
     """A fee (phí) or charge (lệ phí) in đồng, with who is exempt."""
 
-    code: str
-    name: str
-    amount_vnd: int
-    per: str = "hồ sơ"
-    online_amount_vnd: int | None = None
-    exempt: tuple[str, ...] = ()
-    legal_basis: str = ""
+    code: Code
+    name: Text
+    amount_vnd: Vnd
+    per: Text = "hồ sơ"
+    online_amount_vnd: Vnd | None = None
+    exempt: Annotated[tuple[Text, ...], Meta(max_length=50)] = ()
+    legal_basis: Annotated[str, Meta(max_length=1000)] = ""
 
 
 class ChainEntry(_Data, frozen=True, kw_only=True):
@@ -78,7 +85,7 @@ class ChainEntry(_Data, frozen=True, kw_only=True):
     Initials (ký nháy) are approvals bound to the revision's hash unless `pdf_signature` is set.
     """
 
-    group: int
+    group: Annotated[int, Meta(ge=1, le=20)]
     role: SignatureRole
     by: Role
     pdf_signature: bool = True
@@ -87,11 +94,11 @@ class ChainEntry(_Data, frozen=True, kw_only=True):
 class ResultKind(_Data, frozen=True, kw_only=True):
     """What the procedure ends in: title, act, template, and the number series or book it draws from."""
 
-    kind_code: str
-    title: str
+    kind_code: Code
+    title: Text
     act: Act = "main_document"
-    template: str | None = None
-    book: str = ""
+    template: Code | None = None
+    book: Annotated[str, Meta(max_length=64)] = ""
     needs_timestamp: bool = False
     citizen_proofread: bool = False
 
@@ -99,23 +106,23 @@ class ResultKind(_Data, frozen=True, kw_only=True):
 class Definition(_Data, frozen=True, kw_only=True):
     """Everything one version of a procedure states (Decree 118/2025, Circular 03/2025/TT-VPCP)."""
 
-    steps: tuple[Step, ...]
+    steps: Annotated[tuple[Step, ...], Meta(max_length=40)]
     total: Term
-    parts: tuple[Part, ...]
-    channels_in: tuple[Channel, ...]
-    channels_out: tuple[Channel, ...]
+    parts: Annotated[tuple[Part, ...], Meta(max_length=60)]
+    channels_in: Annotated[tuple[Channel, ...], Meta(max_length=3)]
+    channels_out: Annotated[tuple[Channel, ...], Meta(max_length=3)]
     level: Literal["full", "partial"]
     result: ResultKind
-    chain: tuple[ChainEntry, ...] = ()
-    fees: tuple[Fee, ...] = ()
-    form_version: str = "1"
-    fee_version: str = "1"
+    chain: Annotated[tuple[ChainEntry, ...], Meta(max_length=20)] = ()
+    fees: Annotated[tuple[Fee, ...], Meta(max_length=40)] = ()
+    form_version: Code = "1"
+    fee_version: Code = "1"
     appointment: bool = False
     all_subjects_present: bool = False
     same_day: bool = False
-    subjects: int = 1
+    subjects: Annotated[int, Meta(ge=1, le=10)] = 1
     authority: Literal["commune", "province"] = "commune"
-    to_check: tuple[str, ...] = ()
+    to_check: Annotated[tuple[Code, ...], Meta(max_length=20)] = ()
 
     def first(self) -> Step:
         """Return the step a dossier begins in."""
