@@ -23,6 +23,8 @@ from api.db.pools import Pools, open_pools
 from api.db.privacy import Vault
 from api.desks.controller import DeskController
 from api.documents.blobs import BlobStore, open_store
+from api.documents.controller import RegisterController, ResultController, UploadController
+from api.documents.verifying import VerifyController
 from api.dossiers.controller import DossierController, TaskController
 from api.dossiers.service import Dossiers
 from api.http import metrics, openapi, problems
@@ -58,6 +60,10 @@ CONTROLLERS: Final[tuple[ControllerRouterHandler, ...]] = (
     BatchController,
     AnswerController,
     DeskController,
+    UploadController,
+    ResultController,
+    RegisterController,
+    VerifyController,
     TrackController,
     OnlineController,
 )
@@ -76,6 +82,9 @@ PUBLIC: Final = frozenset(
         ("GET", "/procedures/{code}"),
         ("GET", "/agencies"),
         ("POST", "/holders/{holder}/answers"),
+        ("GET", "/verify/{code}"),
+        ("POST", "/verify"),
+        ("GET", "/verify/checks/{check_id}"),
         ("GET", "/track/{code}"),
         ("POST", "/online"),
     }

@@ -146,7 +146,8 @@ class Supervisor:
             log.seek(position)
             whole, newline, _ = log.read(1 << 20).rpartition(b"\n")
         for line in whole.decode("utf-8", "replace").splitlines():
-            sys.stdout.write(f"{name:>6} | {line}\n")
+            if '"event":"request"' not in line or '"level":"info"' not in line:  # the file keeps each request
+                sys.stdout.write(f"{name:>6} | {line}\n")
         sys.stdout.flush()
         return position + len(whole) + len(newline)
 

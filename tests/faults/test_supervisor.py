@@ -57,13 +57,16 @@ async def test_a_process_that_fails_is_started_again_after_a_pause(supervisor, t
 
 
 async def test_what_a_process_writes_is_shown_with_its_name(supervisor, capsys):
-    await supervisor.start(python("talk", "import time; print('một dòng', flush=True); time.sleep(30)"))
+    request = '{"event":"request","status":200,"level":"info"}'
+    code = f"import time; print({request!r}, flush=True); print('một dòng', flush=True); time.sleep(30)"
+    await supervisor.start(python("talk", code))
     shown = ""
     deadline = time.monotonic() + 10
     while "một dòng" not in shown and time.monotonic() < deadline:
         await asyncio.sleep(0.1)
         shown += capsys.readouterr().out
     assert "  talk | một dòng\n" in shown
+    assert "request" not in shown  # each request is in the file alone
 
 
 async def test_stopping_keeps_the_order_and_kills_what_does_not_listen(tmp_path, monkeypatch):
