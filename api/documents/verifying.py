@@ -1,5 +1,7 @@
 """The verification routes: by the code on the paper, or by a file that somebody sends in. Anybody may ask."""
 
+import base64
+import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from html import escape
@@ -25,7 +27,21 @@ from api.settings import Settings
 PUBLIC_ROUTES: Final = frozenset({("GET", "/verify/{code}"), ("POST", "/verify"), ("GET", "/verify/checks/{check_id}")})
 _CITIZENS: Final[Mapping[str, Any]] = MappingProxyType({PUBLIC: True, NO_KEY: True, "work": "citizens"})
 _HEADERS: Final = {"Cache-Control": "no-store", "Vary": "Accept"}
-_MARKS: Final = {"yes": ("✓", "#14613a"), "no": ("✗", "#a11a1a"), "unknown": ("?", "#6b5a00")}
+_HTML: Final = "text/html; charset=utf-8"
+_MARKS: Final = {"yes": "✓", "no": "✗", "unknown": "?"}
+_STYLE: Final = (
+    "body{font:16px/1.5 serif;max-width:44em;margin:2em auto;padding:0 1em;color:#111}"
+    "table{border-collapse:collapse;width:100%}td,th{border-top:1px solid #bbb;padding:.5em;text-align:left;"
+    "vertical-align:top}.mark{font-size:1.4em}.yes{color:#14613a}.no{color:#a11a1a}.unknown{color:#6b5a00}"
+    "[lang=en]{color:#555;font-size:.9em}.small{font-size:.8em;word-break:break-all}"
+    ".demo{color:#a11a1a;font-weight:bold;font-size:1.3em}"
+)
+_STYLE_HASH: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+_PAGE_HEADERS: Final = {
+    **_HEADERS,
+    "Content-Security-Policy": f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; frame-ancestors 'none'",
+}
+"""The page needs its own style and nothing else: no script, no picture, no other site."""
 
 
 class VerifyController(Controller):
@@ -45,10 +61,10 @@ class VerifyController(Controller):
         except NotFound as error:
             if not html:
                 raise
-            return Response(_shell(f"<p>{escape(error.vi)}</p><p lang=en>{escape(error.en)}</p>"),
-                            status_code=404, media_type="text/html; charset=utf-8", headers=_HEADERS)  # fmt: skip
+            body = _shell(f"<p>{escape(error.vi)}</p><p lang=en>{escape(error.en)}</p>")
+            return Response(body, status_code=404, media_type=_HTML, headers=_PAGE_HEADERS)
         if html:
-            return Response(page(facts), media_type="text/html; charset=utf-8", headers=_HEADERS)
+            return Response(page(facts), media_type=_HTML, headers=_PAGE_HEADERS)
         return Response(facts, headers=_HEADERS)
 
     @post("/", opt=_CITIZENS, status_code=202, request_max_body_size=None, summary="Kiểm tra tệp / Verify a file")
@@ -101,9 +117,8 @@ def page(facts: Facts) -> str:
 
 
 def _row(name: str, english: str, fact: Fact) -> str:
-    mark, colour = _MARKS[fact.state]
     return (
-        f'<tr><td class=mark style="color:{colour}">{mark}</td><th>{name}<br><span lang=en>{english}</span></th>'
+        f'<tr><td class="mark {fact.state}">{_MARKS[fact.state]}</td><th>{name}<br><span lang=en>{english}</span></th>'
         f"<td>{escape(fact.vi)}<br><span lang=en>{escape(fact.en)}</span></td></tr>"
     )
 
@@ -116,13 +131,7 @@ def _signer(one: SignedBy) -> str:
 
 
 def _shell(body: str) -> str:
-    style = (
-        "body{font:16px/1.5 serif;max-width:44em;margin:2em auto;padding:0 1em;color:#111}"
-        "table{border-collapse:collapse;width:100%}td,th{border-top:1px solid #bbb;padding:.5em;text-align:left;"
-        "vertical-align:top}.mark{font-size:1.4em}[lang=en]{color:#555;font-size:.9em}.small{font-size:.8em;"
-        "word-break:break-all}.demo{color:#a11a1a;font-weight:bold;font-size:1.3em}"
-    )
     return (
         '<!doctype html><html lang="vi"><head><meta charset="utf-8"><title>Kiểm tra văn bản</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{style}</style></head><body>{body}</body></html>'
+        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body>{body}</body></html>'
     )
