@@ -291,6 +291,7 @@ CREATE TABLE public.certificate (
     mechanism text NOT NULL,
     holder text NOT NULL,
     credential_id text NOT NULL,
+    owner_sealed bytea NOT NULL,
     image_png bytea,
     not_before timestamp with time zone NOT NULL,
     not_after timestamp with time zone NOT NULL,
@@ -301,7 +302,7 @@ CREATE TABLE public.certificate (
     CONSTRAINT certificate_mechanism_check CHECK ((mechanism = ANY (ARRAY['rsa_pkcs1v15'::text, 'rsa_pss'::text, 'ecdsa'::text])))
 );
 
-COMMENT ON TABLE public.certificate IS 'Certificates (chứng thư chữ ký số) of persons or of organisations; named_agency_id is the agency the subject still names.';
+COMMENT ON TABLE public.certificate IS 'Certificates (chứng thư chữ ký số) of persons or of organisations; named_agency_id is the agency the subject still names, owner_sealed what the key holder knows the owner by (a national id).';
 
 CREATE TABLE public.chain (
     id uuid DEFAULT uuidv7() NOT NULL,
@@ -2670,19 +2671,21 @@ GRANT INSERT(state_at),UPDATE(state_at) ON TABLE public.signature_request TO app
 
 GRANT SELECT,INSERT ON TABLE public.signature_value TO signer;
 
-GRANT SELECT ON TABLE public.step_up TO app;
 GRANT SELECT ON TABLE public.step_up TO signer;
-GRANT SELECT ON TABLE public.step_up TO worker;
 
-GRANT INSERT(batch_id) ON TABLE public.step_up TO app;
+GRANT SELECT(id) ON TABLE public.step_up TO app;
 
-GRANT INSERT(account_id) ON TABLE public.step_up TO app;
+GRANT SELECT(batch_id),INSERT(batch_id) ON TABLE public.step_up TO app;
 
-GRANT INSERT(kind) ON TABLE public.step_up TO app;
+GRANT SELECT(account_id),INSERT(account_id) ON TABLE public.step_up TO app;
+
+GRANT SELECT(kind),INSERT(kind) ON TABLE public.step_up TO app;
 
 GRANT INSERT(response) ON TABLE public.step_up TO app;
 
 GRANT INSERT(digest) ON TABLE public.step_up TO app;
+
+GRANT SELECT(offered_at) ON TABLE public.step_up TO app;
 
 GRANT SELECT ON TABLE public.step_up_verdict TO app;
 GRANT SELECT,INSERT ON TABLE public.step_up_verdict TO signer;

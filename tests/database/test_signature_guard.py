@@ -136,6 +136,7 @@ FORBIDDEN_TO_THE_API = [
     "INSERT INTO revision DEFAULT VALUES",
     "UPDATE mandate SET valid_to = now()",
     "SELECT increment FROM preparation",
+    "SELECT response FROM step_up",
     "DELETE FROM journal",
     "DELETE FROM audit",
     "UPDATE number SET n = 1",

@@ -251,7 +251,10 @@ END $$;
 COMMENT ON FUNCTION signature_request_guard() IS 'No seal before the signatures it requires, no state the API may not write: a rule in the service and a constraint here.';
 CREATE TRIGGER signature_request_guard BEFORE UPDATE OF state ON signature_request FOR EACH ROW EXECUTE FUNCTION signature_request_guard();
 
-GRANT SELECT ON chain, signature_batch, step_up, step_up_verdict, signature_request, batch_item, holder_transaction TO app, signer, worker;
+GRANT SELECT ON chain, signature_batch, step_up_verdict, signature_request, batch_item, holder_transaction TO app, signer, worker;
+-- Nobody but the signer reads back what a person typed: a code is good for a minute, and for any ticket that offers it first.
+GRANT SELECT ON step_up TO signer;
+GRANT SELECT (id, batch_id, account_id, kind, offered_at) ON step_up TO app;
 GRANT INSERT ON chain TO app;
 -- The API names a request's place and people; state, ticket, digest and number are the signer's to write.
 GRANT INSERT (chain_id, document_id, dossier_id, result_id, group_no, ordinal, role, pdf_signature, act, field, person_id, post_id,
