@@ -46,6 +46,10 @@ class Sp769Settings(msgspec.Struct, frozen=True, kw_only=True):
     asks_person: bool = True
     development: bool = False
 
+    def __repr__(self) -> str:
+        """Name the service and nothing secret, since settings end up in logs."""
+        return f"Sp769Settings(base_url={self.base_url!r}, sp_id={self.sp_id!r})"
+
 
 class _Signature(msgspec.Struct):
     doc_id: str

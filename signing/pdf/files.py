@@ -8,6 +8,9 @@ from pathlib import Path
 from signing.contract import Sha256
 from signing.errors import BaseChanged, UnreadableFile
 
+_MODE = 0o640
+"""The processes of one deployment share a group; nobody else reads citizens' documents."""
+
 
 def read(source: str) -> bytes:
     """Return the bytes of a file; raise UnreadableFile when there is none."""
@@ -34,6 +37,7 @@ def write_durably(target: str, *parts: bytes | memoryview) -> tuple[Sha256, int]
     digest, size = hashlib.sha256(), 0
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
+        os.fchmod(handle, _MODE)
         with os.fdopen(handle, "wb") as stream:
             for part in parts:
                 stream.write(part)

@@ -176,6 +176,11 @@ def test_key_files_do_not_open_in_production():
         open_holder(HolderConfig(kind="sp769", production=True, sp769=plain))
 
 
+def test_settings_keep_their_secrets_out_of_logs():
+    settings = Sp769Settings(base_url="https://sca", sp_id="x", sp_password="hidden-1", webhook_secret="hidden-2")
+    assert "hidden" not in repr(HolderConfig(kind="sp769", production=False, sp769=settings))
+
+
 async def test_a_person_confirms_later_or_refuses_or_is_silent(remote):
     await remote.control(by_hand=True)
     yes, no, silent = [await order_for(remote.holder) for _ in range(3)]

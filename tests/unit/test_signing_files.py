@@ -2,6 +2,8 @@
 
 import hashlib
 import io
+import stat
+import sys
 from datetime import timedelta
 
 import msgspec
@@ -217,3 +219,14 @@ def test_a_missing_or_senseless_file_is_unreadable(tmp_path):
     with pytest.raises(UnreadableFile):
         signing.default_plan(str(tmp_path / "bad.pdf"), ("Signatory1",))
     assert signing.verify(str(tmp_path / "bad.pdf"), trust(), at=AT).problems[0].code == "unreadable"
+
+
+def test_the_front_door_brings_no_key_holder_along():
+    script = "import sys, signing; print([n for n in sys.modules if n.startswith('signing.keys') or n == 'pkcs11'])"
+    assert run(sys.executable, "-c", script).stdout.strip() == "[]"
+
+
+def test_a_written_file_is_for_the_group_and_nobody_else(tmp_path, laid):
+    path, plan = laid
+    sign(path, tmp_path / "signed.pdf", "Signatory1", plan)
+    assert stat.S_IMODE((tmp_path / "signed.pdf").stat().st_mode) == 0o640
