@@ -24,7 +24,8 @@ from api.db.privacy import Vault
 from api.desks.controller import DeskController
 from api.documents.blobs import BlobStore, open_store
 from api.documents.controller import RegisterController, ResultController, UploadController
-from api.documents.verifying import VerifyController
+from api.documents.file_controller import FileController
+from api.documents.verify_controller import VerifyController
 from api.dossiers.controller import DossierController, TaskController
 from api.dossiers.service import Dossiers
 from api.http import metrics, openapi, problems
@@ -62,6 +63,7 @@ CONTROLLERS: Final[tuple[ControllerRouterHandler, ...]] = (
     DeskController,
     UploadController,
     ResultController,
+    FileController,
     RegisterController,
     VerifyController,
     TrackController,

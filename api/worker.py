@@ -6,7 +6,7 @@ database ends it with an error, and the supervisor starts it again.
 
 import asyncio
 import signal
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 from uuid import UUID
@@ -67,15 +67,14 @@ async def running(settings: Settings, clock: Clock = system_clock) -> AsyncGener
         )
 
 
-def handlers(workshop: Workshop) -> dict[str, Handler]:
-    """Bind every kind of job that this process does."""
-    return {
-        uploads.CHECK: Checker(workshop),
-        drafts.MAKE: Drafter(workshop),
-        verification.VERIFY: FileVerifier(workshop),
-        sweep.SWEEP: Sweeper(workshop),
-        laying.LAY: laying.handler(workshop.pools, workshop.processes, workshop.blobs, workshop.clock),
-    }
+STEPS: Final[dict[str, Callable[[Workshop], Handler]]] = {
+    uploads.CHECK: Checker,
+    drafts.MAKE: Drafter,
+    verification.VERIFY: FileVerifier,
+    sweep.SWEEP: Sweeper,
+    laying.LAY: lambda shop: laying.handler(shop.pools, shop.processes, shop.blobs, shop.clock),
+}
+"""Every kind of job that this process does."""
 
 
 def note_parked(workshop: Workshop) -> OnParked:
@@ -114,7 +113,7 @@ async def serve(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     async with running(settings) as workshop, _listener(settings, workshop):
-        bound = handlers(workshop)
+        bound = {kind: bind(workshop) for kind, bind in STEPS.items()}
         runner = Runner(
             settings.database_url, bound, on_parked=note_parked(workshop), batch_size=4, max_concurrent_tasks=8
         )

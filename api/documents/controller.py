@@ -11,7 +11,7 @@ from litestar.params import Parameter
 
 from api.db.pools import Pools
 from api.db.privacy import Vault
-from api.documents import drafts, files, numbering, results, store, uploads
+from api.documents import drafts, numbering, results, uploads
 from api.documents.blobs import BlobStore
 from api.documents.contract import (
     Document,
@@ -152,38 +152,6 @@ class ResultController(Controller):
         """Return queued, done with its revision, or failed with the reason."""
         return await drafts.show_draft(pools, actor, draft_id)
 
-    @get("/documents/{document_id:uuid}/file", guards=_READ, summary="Tệp hiện hành / The current file")
-    async def head(
-        self,
-        request: Request[Any, Any, Any],
-        pools: Pools,
-        blobs: BlobStore,
-        actor: Actor,
-        at: datetime,
-        document_id: UUID,
-    ) -> Response[Any]:
-        """Return the file of the document's head revision."""
-        row = await files.file_for(pools, actor, store.document_file, document_id)
-        if not files.is_known(request, row):
-            await files.note_view(pools, actor, row, at)
-        return files.serve(request, blobs, row, files.CHECKED)
-
-    @get("/revisions/{revision_id:uuid}/file", guards=_READ, summary="Tệp của bản / A revision's file")
-    async def revision(
-        self,
-        request: Request[Any, Any, Any],
-        pools: Pools,
-        blobs: BlobStore,
-        actor: Actor,
-        at: datetime,
-        revision_id: UUID,
-    ) -> Response[Any]:
-        """Return the file of one revision, which never changes."""
-        row = await files.file_for(pools, actor, store.revision_file, revision_id)
-        if not files.is_known(request, row):
-            await files.note_view(pools, actor, row, at)
-        return files.serve(request, blobs, row, files.IMMUTABLE)
-
 
 class RegisterController(Controller):
     """Sổ đăng ký văn bản đi / registers of numbers."""
@@ -222,9 +190,6 @@ class RegisterController(Controller):
         return await idempotency.run(
             request, actor, lambda tx: numbering.void_by_clerk(tx, actor, number_id, data.reason, at)
         )
-
-
-CONTROLLERS: Final = (UploadController, ResultController, RegisterController)
 
 
 async def body_of(request: Request[Any, Any, Any]) -> AsyncIterator[bytes]:
