@@ -39,7 +39,7 @@ def set_up(process: str, *, level: int = logging.INFO) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
-    logging.basicConfig(handlers=[_Forward()], level=logging.WARNING, force=True)
+    logging.basicConfig(handlers=[Forward()], level=logging.WARNING, force=True)
 
 
 def without_personal_data(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -64,9 +64,10 @@ def _as_json(event: Any, **_options: Any) -> str:
     return msgspec.json.encode(event, enc_hook=str).decode()
 
 
-class _Forward(logging.Handler):
+class Forward(logging.Handler):
     """Sends what libraries log through the same processors."""
 
     def emit(self, record: logging.LogRecord) -> None:
+        """Write one record as a JSON line."""
         logger = structlog.get_logger(record.name)
         logger.log(record.levelno, record.getMessage(), logger=record.name, exc_info=record.exc_info)

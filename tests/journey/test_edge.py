@@ -9,6 +9,7 @@ import socket
 import sys
 import unicodedata
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -26,6 +27,7 @@ from api.http.text import Code, LongText, ShortText
 from api.kernel import Actor
 from tests.office import Office, SetClock, client_of, log_in, new_key, serving, settings_for
 
+REPOSITORY = Path(__file__).resolve().parents[2]
 PROBLEM = {"type", "title", "status", "code", "detail", "detail_en", "next_step", "next_step_en", "reference"}
 
 
@@ -288,13 +290,10 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-@contextlib.asynccontextmanager
-async def server(dsn: str, tmp_path, workers: int = 1) -> AsyncIterator[tuple[httpx.AsyncClient, Any]]:
-    """The web process as `motcua api` starts it."""
-    port = free_port()
+def environment_for(dsn: str, tmp_path: Path, port: int, workers: int = 1) -> dict[str, str]:
     trust = tmp_path / "trust"
     trust.mkdir(exist_ok=True)
-    environment = os.environ | {
+    return os.environ | {
         "DATABASE_URL_APP": dsn,
         "MOTCUA_DEMO": "1",
         "MOTCUA_DATA_KEYS": "test:" + "00" * 32,
@@ -305,11 +304,20 @@ async def server(dsn: str, tmp_path, workers: int = 1) -> AsyncIterator[tuple[ht
         "MOTCUA_LISTEN": f"127.0.0.1:{port}",
         "MOTCUA_API_WORKERS": str(workers),
     }
-    program = "import sys; from api.settings import read; from api.app import main; sys.exit(main(read('api')))"
-    log = (tmp_path / "api.log").open("wb")
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", program, env=environment, stdout=log, stderr=log
-    )
+
+
+async def start(environment: dict[str, str], log: Path) -> asyncio.subprocess.Process:
+    with log.open("wb") as stream:
+        return await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "api", "api", env=environment, cwd=REPOSITORY, stdout=stream, stderr=stream
+        )
+
+
+@contextlib.asynccontextmanager
+async def server(dsn: str, tmp_path: Path, workers: int = 1) -> AsyncIterator[tuple[httpx.AsyncClient, Any]]:
+    """The web process as `motcua api`."""
+    port = free_port()
+    process = await start(environment_for(dsn, tmp_path, port, workers), tmp_path / "api.log")
     try:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
             await answering(client, process, tmp_path)
@@ -322,7 +330,6 @@ async def server(dsn: str, tmp_path, workers: int = 1) -> AsyncIterator[tuple[ht
         if process.returncode is None:
             process.kill()
             await process.wait()
-        log.close()
 
 
 async def answering(client: httpx.AsyncClient, process: Any, tmp_path) -> None:
@@ -354,6 +361,31 @@ async def test_the_real_server_serves_and_stops_cleanly(db, tmp_path):
     assert all(len(line["trace_id"]) == 32 for line in requests)
     token = opened.json()["token"]
     assert token not in (tmp_path / "api.log").read_text()
+
+
+async def refused_start(environment: dict[str, str], log: Path) -> str:
+    """What `motcua api` says when it refuses to start; it must do so by itself, with status 1 and no traceback."""
+    process = await start(environment, log)
+    try:
+        assert await asyncio.wait_for(process.wait(), 60) == 1
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert "Traceback" not in log.read_text()
+    return log.read_text()
+
+
+async def test_a_taken_port_and_a_database_that_refuses_end_in_words(db, tmp_path):
+    log = tmp_path / "api.log"
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        environment = environment_for(db.dsn("app"), tmp_path, holder.getsockname()[1])
+        assert "Không mở được 127.0.0.1" in await refused_start(environment, log)
+    nobody = db.dsn("app").replace("app@", "nobody@")
+    said = await refused_start(environment_for(nobody, tmp_path, free_port()), log)
+    assert "Không kết nối được cơ sở dữ liệu" in said
 
 
 async def test_two_workers_share_sessions_and_one_page_of_metrics(db, tmp_path):
