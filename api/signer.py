@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from functools import partial
 from typing import Any, Final
 
@@ -47,6 +48,8 @@ STEPS: Final[dict[str, _Step]] = {
 """Every kind of job that this process does."""
 
 POLICY: Final = RetryPolicy(max_failures=4, max_claims=3)
+SILENT_FOR: Final = timedelta(seconds=5)
+"""A signer silent for so long has lost its jobs to another: people wait for a signature, and a doubled job does nothing."""
 
 
 def open_holders(settings: Settings) -> dict[str, KeyHolder]:
@@ -123,6 +126,7 @@ async def serve(settings: Settings) -> None:
             batch_size=8,
             max_concurrent_tasks=16,
             policy=POLICY,
+            heartbeat_timeout=SILENT_FOR,
         )
         async with _listener(settings, engine):
             _log.info("ready", holders=sorted(engine.holders))

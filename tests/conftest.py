@@ -110,6 +110,8 @@ class Province:
     factors: Vault
     accounts: Accounts
     database: str
+    data_key: bytes
+    factor_key: bytes
 
 
 @pytest_asyncio.fixture(scope="session")
@@ -118,7 +120,8 @@ async def province(cluster: Cluster, template: str, tmp_path_factory: pytest.Tem
     pki = tmp_path_factory.mktemp("demo") / "pki"
     now = datetime.now(UTC)
     lay_pki(pki, certificates_wanted(), at=now - timedelta(days=1), demo=True)
-    vault, factors = (Vault({"test1": secrets.token_bytes(32)}, "test1") for _ in range(2))
+    data_key, factor_key = secrets.token_bytes(32), secrets.token_bytes(32)
+    vault, factors = (Vault({"test1": key}, "test1") for key in (data_key, factor_key))
     await _run_on(cluster, f"CREATE DATABASE template_province TEMPLATE {template}")
     owner = await asyncpg.connect(cluster.dsn("admin", "template_province"))
     try:
@@ -127,7 +130,7 @@ async def province(cluster: Cluster, template: str, tmp_path_factory: pytest.Tem
         )
     finally:
         await owner.close()
-    return Province(pki, vault, factors, laid, "template_province")
+    return Province(pki, vault, factors, laid, "template_province", data_key, factor_key)
 
 
 @pytest_asyncio.fixture

@@ -9,7 +9,7 @@ from api.jobs.queue import enqueue
 from api.signatures import store
 
 LONGEST: Final = 1024 * 1024
-KEPT_HEADERS: Final = frozenset({"content-type", "authorization", "x-signature", "x-timestamp", "x-sp-signature"})
+KEPT_HEADERS: Final = frozenset({"content-type", "authorization", "x-webhook-secret"})
 ANSWER: Final = "signatures.answer"
 
 

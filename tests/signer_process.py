@@ -1,0 +1,110 @@
+"""The real signer as a process that a test may kill, and the remote signer it talks to; both end with the test."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class SignerProcess:
+    """`motcua signer`, started again whenever it dies, as its supervisor does."""
+
+    def __init__(self, ground, holders: list[dict[str, Any]]) -> None:
+        self.room: Path = ground.room
+        trust = self.room / "trust" / "demo"
+        trust.mkdir(parents=True, exist_ok=True)
+        (trust / "root.pem").write_bytes((ground.province.pki / "root.pem").read_bytes())
+        (self.room / "holders.json").write_bytes(msgspec.json.encode(holders))
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.room),
+            "MOTCUA_DEMO": "1",
+            "DATABASE_URL_SIGNER": ground.db.dsn("signer"),
+            "MOTCUA_DATA_KEYS": f"test1:{ground.province.data_key.hex()}",
+            "MOTCUA_FACTOR_KEYS": f"test1:{ground.province.factor_key.hex()}",
+            "MOTCUA_BLOB_DIR": str(self.room / "blobs"),
+            "MOTCUA_TRUST_DIR": str(self.room / "trust"),
+            "MOTCUA_HOLDERS_FILE": str(self.room / "holders.json"),
+            "MOTCUA_PUBLIC_URL": "http://127.0.0.1",
+            "MOTCUA_PDF_PROCESSES": "1",
+        }
+        self.deaths = 0
+        self._process: asyncio.subprocess.Process | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self, failpoint: str = "") -> None:
+        """Start it; with a failpoint it kills itself there once and is started again without."""
+        environment = {**self.environment, "MOTCUA_SIGNER_LISTEN": f"127.0.0.1:{free_port()}"}
+        if failpoint:
+            token = self.room / f"token-{failpoint}"
+            token.touch()
+            environment["MOTCUA_FAILPOINTS"] = f"{failpoint}={token}"
+        self._task = asyncio.create_task(self._supervise(environment))
+
+    async def _supervise(self, environment: dict[str, str]) -> None:
+        while True:
+            log = (self.room / "signer.log").open("ab")
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "api", "signer", env=environment, cwd=ROOT, stdout=log, stderr=log
+            )
+            log.close()
+            code = await self._process.wait()
+            if code != -signal.SIGKILL:
+                raise RuntimeError(f"signer ended with {code}: {self.log()[-2000:]}")
+            self.deaths += 1
+
+    def log(self) -> str:
+        return (self.room / "signer.log").read_text()
+
+    async def kill(self) -> None:
+        """Pull the plug; the supervisor starts it again."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
+            await asyncio.sleep(0)
+
+    async def stop(self) -> None:
+        """End it for good."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
+            await self._process.wait()
+
+
+@contextlib.asynccontextmanager
+async def remote_signer(keys: Path) -> AsyncIterator[str]:
+    """The outside world's remote signer on a free port; yields its address."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "loadtests.outside.sp769",
+        "--port",
+        "0",
+        "--keys",
+        str(keys),
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        line = await asyncio.wait_for(process.stdout.readline(), 30)
+        yield f"http://127.0.0.1:{int(line.split()[1])}"
+    finally:
+        process.kill()
+        await process.wait()
