@@ -75,19 +75,31 @@ def fold(lines: Iterable[dict[str, Any]]) -> Projection:
 
 def allowed(dossier: Projection, plan: Plan) -> tuple[Action, ...]:
     """Return what may be done now, in the order of the action list; a limit of a rule may still refuse the facts."""
-    known = (action for action in Action if _on_the_table(dossier, action))
-    return tuple(action for action in known if why_not(dossier, action, plan) is None)
+    return tuple(
+        action
+        for action in _WAYS[dossier.status]
+        if _on_other_axes(dossier, action) and why_not(dossier, action, plan) is None
+    )
 
 
-def _on_the_table(dossier: Projection, action: Action) -> bool:
-    """Tell whether every axis that knows the action has a way by it; an action of no business axis needs none there."""
-    tried = [
-        (dossier.status, action) in table.TRANSITIONS if action in table.BUSINESS_ACTIONS else None,
-        (dossier.finance, action) in table.FINANCE if action in table.FINANCE_ACTIONS else None,
-        (dossier.delivery, action) in table.DELIVERY if action in table.DELIVERY_ACTIONS else None,
-        (dossier.sync, action) in table.SYNC if action in table.SYNC_ACTIONS else None,
-    ]
-    return any(tried) and False not in tried
+_WAYS: Final[dict[Status, tuple[Action, ...]]] = {
+    status: tuple(
+        action
+        for action in Action
+        if (status, action) in table.TRANSITIONS or action not in table.BUSINESS_ACTIONS | table.OPENING
+    )
+    for status in Status
+}
+"""The actions that the business axis lets pass from each status; those of the other axes alone pass from any."""
+
+
+def _on_other_axes(dossier: Projection, action: Action) -> bool:
+    """Tell whether every other axis that knows the action has a way by it from where the dossier stands there."""
+    if action in table.FINANCE_ACTIONS and (dossier.finance, action) not in table.FINANCE:
+        return False
+    if action in table.DELIVERY_ACTIONS and (dossier.delivery, action) not in table.DELIVERY:
+        return False
+    return action not in table.SYNC_ACTIONS or (dossier.sync, action) in table.SYNC
 
 
 def _open_transfer(dossier: Projection) -> tuple[str, str] | None:

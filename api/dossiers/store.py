@@ -94,11 +94,10 @@ def row_of(dossier: Projection) -> tuple[Any, ...]:
     return tuple(getattr(dossier, name) for name in COLUMNS)
 
 
-def line_of(dossier_id: UUID, entry: Entry, source: Source, recorded_at: datetime) -> tuple[Any, ...]:
-    """Return the arguments of `insert_line`."""
+def line_of(entry: Entry, source: Source, recorded_at: datetime) -> tuple[Any, ...]:
+    """Return the arguments of `insert_line` after the dossier's id."""
     actor = source.actor
     return (
-        dossier_id,
         entry.seq,
         str(entry.action),
         entry.occurred_at,
@@ -118,7 +117,7 @@ async def insert_opened(
 ) -> None:
     """Write a new dossier's row and its first lines: the last statements before the commit."""
     await tx.execute(q.insert_dossier, *row_of(dossier))
-    await tx.executemany(q.insert_line, [line_of(dossier.id, line, source, recorded_at) for line in lines])
+    await tx.executemany(q.insert_line, [(dossier.id, *line_of(line, source, recorded_at)) for line in lines])
 
 
 async def update_dossier(tx: Tx, dossier: Projection, before_seq: int) -> None:
@@ -136,7 +135,7 @@ async def update_dossier(tx: Tx, dossier: Projection, before_seq: int) -> None:
 
 async def insert_line(tx: Tx, dossier_id: UUID, entry: Entry, source: Source, recorded_at: datetime) -> None:
     """Append a journal line."""
-    await tx.execute(q.insert_line, *line_of(dossier_id, entry, source, recorded_at))
+    await tx.execute(q.insert_line, dossier_id, *line_of(entry, source, recorded_at))
 
 
 async def insert_note(tx: Tx, dossier_id: UUID, seq: int, sealed: bytes) -> None:
