@@ -4,7 +4,7 @@ from collections.abc import AsyncIterable, AsyncIterator
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 import msgspec
 
@@ -41,6 +41,7 @@ class StoreUnavailable(Busy):
     code = "store-unavailable"
 
 
+@runtime_checkable
 class BlobStore(Protocol):
     """Immutable files by SHA-256. Nothing is ever overwritten; storing the same content twice is no error."""
 
