@@ -49,7 +49,7 @@ STEPS: Final[dict[str, _Step]] = {
 
 POLICY: Final = RetryPolicy(max_failures=4, max_claims=3)
 SILENT_FOR: Final = timedelta(seconds=5)
-"""A signer silent for so long has lost its jobs to another: people wait for a signature, and a doubled job does nothing."""
+"""A signer silent for so long has lost its jobs to another: people wait, and a doubled job does nothing."""
 
 
 def open_holders(settings: Settings) -> dict[str, KeyHolder]:

@@ -21,6 +21,7 @@ from api.embedded.postgres import Progress
 from api.embedded.province import Accounts, DemoAccount
 
 WARD: Final = "kinhbac"
+TERRITORY: Final = "09187"
 PROCEDURE: Final = "1.004873"
 PATIENCE_S: Final = 120.0
 _ENDS: Final = frozenset({"recorded", "refused", "expired", "failed", "superseded"})
@@ -192,7 +193,7 @@ class Walk:
     async def receive(self) -> dict[str, Any]:
         """Step 1, tiếp nhận: the counter takes the dossier in and hands it to the ward."""
         parts = [{"part_code": "TK", "name": "Tờ khai", "originals": 1}]
-        order = {"procedure_code": PROCEDURE, "filer": dict(CITIZEN), "parts": parts, "territory_code": None}
+        order = {"procedure_code": PROCEDURE, "filer": dict(CITIZEN), "parts": parts, "territory_code": TERRITORY}
         filed = await self.counter.call("POST", "/dossiers", order)
         self._say(
             f"1. Tiếp nhận: hồ sơ {filed['code']}, hẹn trả {filed['due_at']}",
@@ -203,6 +204,8 @@ class Walk:
     async def appraise(self, filed: Mapping[str, Any]) -> dict[str, Any]:
         """Step 2, thẩm định: the appraiser confirms the hand-over, examines, drafts and submits for signature."""
         desk, code = self.appraiser, filed["code"]
+        ward = (await desk.call("GET", "/session"))["posts"][0]["agency_id"]
+        await self.counter.call("POST", f"/dossiers/{code}/steps/hand_over", {"facts": {"agency_id": ward}})
         await desk.call("POST", f"/dossiers/{code}/steps/confirm_hand_over", {"facts": {}})
         await desk.call("POST", f"/dossiers/{code}/steps/appraise", {"facts": {"note": "Đủ điều kiện"}})
         result = await desk.call("POST", f"/dossiers/{filed['id']}/results", {})
