@@ -11,7 +11,7 @@ from typing import Final, NoReturn
 
 from api.errors import MotcuaError
 
-_PROGRAMS: Final = {"api": "api.app", "signer": "api.signer", "worker": "api.worker"}
+_PROGRAMS: Final = {"api": "api.http.server", "signer": "api.signer", "worker": "api.worker"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

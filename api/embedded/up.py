@@ -153,7 +153,7 @@ class _Everything:
         supervisor = Supervisor(self._files.logs, self._files.run, self._say)
         self._stack.push_async_callback(supervisor.stop, STOP_ORDER)
         self._say("Đang khởi động API, signer, worker…", "Starting API, signer and worker…")
-        for name in ("signer", "worker", "api"):
+        for name in ("api", "signer", "worker"):
             await supervisor.start(
                 Service(name=name, command=(sys.executable, "-m", "api", name), environment=environments[name])
             )

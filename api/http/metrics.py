@@ -1,7 +1,7 @@
 """What the web process counts: requests by route template (never by path), in-flight work, event-loop lag.
 
-With several workers each is a process of its own: `PROMETHEUS_MULTIPROC_DIR` (set by `api.app.main` before the first
-import) makes one page of them all.
+With several workers each is a process of its own: `PROMETHEUS_MULTIPROC_DIR` (set by `api.http.server.main` before
+the first import) makes one page of them all.
 """
 
 import asyncio

@@ -1,0 +1,111 @@
+"""The web server around the app: it holds the listening socket and its workers, and loads nothing else itself.
+
+Each worker builds the app anew from the same environment (`api.app.from_environment`), so this process stays small and
+starts at once.
+"""
+
+import asyncio
+import multiprocessing
+import os
+import shutil
+import socket
+import tempfile
+from typing import Any, Final
+
+from granian import Granian
+from granian.constants import HTTPModes, Interfaces, Loops
+from granian.log import LogLevels
+
+from api import logs
+from api.db.faults import as_kind
+from api.db.pools import open_pools
+from api.errors import Invalid
+from api.settings import Address, Settings
+
+BACKLOG: Final = 16_384
+"""Connections a worker may hold: granian counts idle keep-alive ones, and number 1,025 got no answer by default."""
+
+
+def main(settings: Settings) -> int:
+    """Serve until SIGTERM or SIGINT; requests under way are finished first. Returns the exit status.
+
+    Each worker is a process that reads the same environment; `settings` says where to listen and how many there are.
+
+    Raises:
+        Invalid: the address is taken, or the database cannot be reached with these settings.
+    """
+    logs.set_up("api")
+    _refuse_taken(settings.listen)
+    asyncio.run(_refuse_unreachable(settings))
+    multiprocessing.set_start_method("spawn", force=True)  # a forked worker would inherit counters made for one process
+    counted = tempfile.mkdtemp(prefix="motcua-metrics-") if settings.api_workers > 1 else None
+    if counted is not None:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = counted
+    try:
+        Granian(
+            "api.app:from_environment",
+            factory=True,
+            address=settings.listen.host,
+            port=settings.listen.port,
+            interface=Interfaces.ASGI,
+            http=HTTPModes.http1,
+            loop=Loops.uvloop,
+            websockets=False,
+            workers=settings.api_workers,
+            backlog=BACKLOG,
+            backpressure=BACKLOG,
+            respawn_failed_workers=True,
+            workers_kill_timeout=30,
+            log_level=LogLevels.warning,
+            log_dictconfig=_SERVER_LOGS,
+        ).serve()
+    finally:
+        if counted is not None:
+            shutil.rmtree(counted, ignore_errors=True)
+    return 0
+
+
+_SERVER_LOGS: Final[dict[str, Any]] = {
+    "handlers": {"forward": {"class": "api.logs.Forward"}},
+    "loggers": {"_granian": {"handlers": ["forward"], "propagate": False}},
+}
+"""The server's own messages go the way of all others."""
+
+_DATABASE_PATIENCE_S: Final = 15.0
+
+
+def _refuse_taken(listen: Address) -> None:
+    family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((listen.host, listen.port))
+        except OSError as error:
+            raise Invalid(
+                f"Không mở được {listen.host}:{listen.port}: {error.strerror}.",
+                f"Cannot listen on {listen.host}:{listen.port}: {error.strerror}.",
+                code="cannot-listen",
+                next_step=(
+                    "Dừng tiến trình đang giữ cổng này, hoặc đổi MOTCUA_LISTEN.",
+                    "Stop whatever holds this port, or change MOTCUA_LISTEN.",
+                ),
+            ) from None
+
+
+async def _refuse_unreachable(settings: Settings) -> None:
+    until = asyncio.get_running_loop().time() + _DATABASE_PATIENCE_S
+    while True:
+        try:
+            pools = await open_pools(settings.database_url, read_size=1, write_size=1)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is said in words and the start is refused
+            if as_kind(error) is None or asyncio.get_running_loop().time() > until:
+                raise Invalid(
+                    f"Không kết nối được cơ sở dữ liệu ({type(error).__name__}: {error}).",
+                    f"Cannot reach the database ({type(error).__name__}: {error}).",
+                    code="database-unreachable",
+                    next_step=("Kiểm tra DATABASE_URL_APP.", "Check DATABASE_URL_APP."),
+                ) from None
+            await asyncio.sleep(0.5)
+        else:
+            await pools.close()
+            return
