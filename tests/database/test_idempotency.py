@@ -57,14 +57,14 @@ async def work(tx: Any, actor: Actor, at: datetime) -> Done:
     return Done(zulu="z", id=made)
 
 
-@post("/things/{thing_id:uuid}", guards=[requires("dossier.receive")], status_code=202)
+@post("/probe/things/{thing_id:uuid}", guards=[requires("dossier.receive")], status_code=202)
 async def make_thing(
     request: Request[Any, Any, Any], thing_id: UUID, data: Order, actor: Actor, at: datetime
 ) -> Response[Done]:
     return await idempotency.run(request, actor, lambda tx: work(tx, actor, at))
 
 
-@post("/uploads", guards=[requires("dossier.receive")])
+@post("/probe/uploads", guards=[requires("dossier.receive")])
 async def upload(request: Request[Any, Any, Any], actor: Actor, at: datetime) -> Response[Done]:
     hashed = sha256()
     async for chunk in request.stream():
@@ -72,7 +72,7 @@ async def upload(request: Request[Any, Any, Any], actor: Actor, at: datetime) ->
     return await idempotency.run(request, actor, lambda tx: work(tx, actor, at), body_sha256=hashed.digest())
 
 
-@delete("/things/{thing_id:uuid}", guards=[requires("dossier.receive")])
+@delete("/probe/things/{thing_id:uuid}", guards=[requires("dossier.receive")])
 async def remove_thing(request: Request[Any, Any, Any], thing_id: UUID, actor: Actor, at: datetime) -> Response[None]:
     return await idempotency.run(request, actor, lambda tx: work(tx, actor, at))
 
@@ -89,8 +89,8 @@ async def web(db, tmp_path):
         yield client
 
 
-THING = "/things/0191f3c2-7a4e-7c1b-9d7e-0b1a2c3d4e5f"
-OTHER = "/things/0191f3c2-7a4e-7c1b-9d7e-0b1a2c3d4e60"
+THING = "/probe/things/0191f3c2-7a4e-7c1b-9d7e-0b1a2c3d4e5f"
+OTHER = "/probe/things/0191f3c2-7a4e-7c1b-9d7e-0b1a2c3d4e60"
 
 
 async def effects(db) -> int:
@@ -139,7 +139,7 @@ async def test_a_twin_in_flight_holds_no_connection(web, db):
 async def test_a_twin_in_another_process_is_told_by_the_database(web, db):
     key = new_key()
     account = await db.admin.fetchval("SELECT id FROM account")
-    route = "POST /things/{thing_id}"
+    route = "POST /probe/things/{thing_id}"
     async with (await db.pools("app")).transaction() as tx:
         assert await store.try_lock_intent(tx, Intent(actor=str(account), route=route, key=key["Idempotency-Key"]))
         twin = await web.post(THING, json={"note": "a"}, headers=key)
@@ -241,9 +241,9 @@ async def test_after_23_hours_the_answer_is_still_known(web, db):
 
 async def test_an_upload_is_known_by_its_digest(web, db):
     key = new_key()
-    first = await web.post("/uploads", content=b"%PDF-1.7 one", headers=key)
-    again = await web.post("/uploads", content=b"%PDF-1.7 one", headers=key)
-    other = await web.post("/uploads", content=b"%PDF-1.7 two", headers=key)
+    first = await web.post("/probe/uploads", content=b"%PDF-1.7 one", headers=key)
+    again = await web.post("/probe/uploads", content=b"%PDF-1.7 one", headers=key)
+    other = await web.post("/probe/uploads", content=b"%PDF-1.7 two", headers=key)
     assert first.status_code == again.status_code == 201
     assert again.headers["idempotency-replayed"] == "true"
     assert other.json()["code"] == "idempotency-key-reused"
