@@ -51,7 +51,7 @@ def canonical_bytes(entry: Entry) -> bytes:
     return msgspec.json.encode(fields, order="deterministic")
 
 
-async def append(  # noqa: PLR0913 - each is a column, and each is named at the call
+async def append(
     tx: Tx,
     actor: Actor | None,
     *,
