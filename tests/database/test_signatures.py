@@ -47,6 +47,16 @@ async def test_the_order_of_groups_is_kept(ground):
     assert await ground.states(initials, signatory, seal) == ["to_sign"] * 3
 
 
+async def test_a_main_document_is_not_sealed_unsigned_however_its_chain_was_made(ground):
+    initials, signatory, seal = await ground.submitted()
+    await ground.db.admin.execute("DELETE FROM signature_request WHERE id IN ($1, $2)", initials, signatory)
+    accepted = await ground.ask("vanthu", seal)
+    await ground.work()
+    assert await ground.details(accepted.ticket) == ["not-signed"]
+    assert await ground.states(seal) == ["to_sign"]
+    assert await ground.db.admin.fetchval("SELECT state FROM number") == "void"
+
+
 async def test_a_bad_item_is_its_own_result_and_the_others_go_on(ground):
     first, second = await ground.submitted("mot"), await ground.submitted("hai")
     await ground.sign("kynhay", first[0])

@@ -261,6 +261,11 @@ def _seal_checks(request: rows.LockedRequest, item: rows.OpenItem) -> tuple[tupl
             detail("no-number", "Chưa cấp số cho văn bản.", "No number has been given."),
         ),
         (
+            # However the chain was put together: a main document is never sealed on anybody's word but a signatory's.
+            request.act == "main_document" and not request.head_is_signed,
+            detail("not-signed", "Văn bản chưa có chữ ký của người có thẩm quyền.", "No signatory has signed it."),
+        ),
+        (
             request.act == "separate_annex" and request.main_state not in {"signed", "issued"},
             detail("main-not-signed", "Văn bản chính chưa được ký.", "The main document is not signed."),
         ),

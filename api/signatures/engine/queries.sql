@@ -61,6 +61,9 @@ SELECT request.id, request.state, request.role, request.pdf_signature, request.a
                   AND before.group_no < request.group_no AND before.state <> 'recorded') AS waits_for_others,
        EXISTS (SELECT 1 FROM signature_request other WHERE other.document_id = request.document_id AND other.id <> request.id
                   AND other.state IN ('asked', 'prepared', 'sent', 'value_received')) AS document_busy,
+       EXISTS (SELECT 1 FROM signature_request person WHERE person.chain_id = request.chain_id AND person.role = 'signatory'
+                  AND person.pdf_signature AND person.state = 'recorded'
+                  AND person.recorded_sha256 = document.head_sha256) AS head_is_signed,
        (SELECT main_result.state FROM document main JOIN result main_result ON main_result.id = main.result_id
          WHERE main.id = document.main_document_id) AS main_state
   FROM signature_request request

@@ -85,6 +85,7 @@ class LockedRequest(_Row, frozen=True, kw_only=True):
     post_roles: list[str] | None
     waits_for_others: bool
     document_busy: bool
+    head_is_signed: bool
     main_state: str | None
 
 
