@@ -42,7 +42,6 @@ class StoreUnavailable(Busy):
 
 
 @runtime_checkable
-@runtime_checkable
 class BlobStore(Protocol):
     """Immutable files by SHA-256. Nothing is ever overwritten; storing the same content twice is no error."""
 
