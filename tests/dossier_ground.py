@@ -94,3 +94,7 @@ class Ground:
             dossier_id,
             ordinal,
         )
+
+    async def code_of(self, slug: str) -> str:
+        """The code of the agency at which an official works."""
+        return await self.db.admin.fetchval("SELECT code FROM agency WHERE id = $1", actor(slug).agency_id)

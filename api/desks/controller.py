@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 from litestar import Controller, Request, get
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 
 from api.desks import cursor, store
 from api.desks.contract import Counts, LateLine, LateList, WorkLine, WorkList
@@ -17,8 +17,8 @@ from api.http.edge import edge_of
 from api.kernel import Actor
 from api.registry.service import Registry
 
-After = Annotated[str | None, Parameter(query="after", max_length=300, required=False)]
-Limit = Annotated[int, Parameter(query="limit", ge=1, le=200, required=False)]
+After = Annotated[str | None, QueryParameter(name="after", max_length=300, required=False)]
+Limit = Annotated[int, QueryParameter(name="limit", ge=1, le=200, required=False)]
 Row = TypeVar("Row", WorkLine, LateLine)
 _OFFICERS: Final[Mapping[str, Any]] = MappingProxyType({"work": "officers"})
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 from litestar import Controller, Request, Response, get, post
-from litestar.params import Parameter
+from litestar.params import PathParameter, QueryParameter
 
 from api.db.pools import Tx
 from api.db.privacy import Vault
@@ -46,8 +46,8 @@ from api.kernel import Actor
 
 AnyRequest = Request[Any, Any, Any]
 _OFFICERS: Mapping[str, Any] = MappingProxyType({"work": "officers"})
-Code = Annotated[str, Parameter(max_length=64)]
-After = Annotated[int, Parameter(query="after", ge=0, le=1_000_000, required=False)]
+Code = Annotated[str, PathParameter(max_length=64)]
+After = Annotated[int, QueryParameter(name="after", ge=0, le=1_000_000, required=False)]
 
 ELSEWHERE: dict[Action, str] = {
     Action.SUBMIT: "POST /dossiers",

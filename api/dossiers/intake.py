@@ -5,7 +5,7 @@ last and for two statements only.
 """
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 from uuid import UUID
 
 import msgspec
@@ -21,13 +21,14 @@ from api.dossiers.deadlines import Plan
 from api.dossiers.lifecycle import Entry
 from api.dossiers.projection import Projection
 from api.dossiers.recording import Recorder, add_parts
-from api.dossiers.words import STEP_OF, Action, Finance, Status, Sync
+from api.dossiers.words import STEP_OF, Action, Delivery, Finance, Status, Sync
 from api.errors import Broken, Invalid, NotFound
 from api.kernel import Actor, AgencyId, new_id, vn_day
 from api.registry import authority
 from api.registry.contract import ProcedureVersion
 from api.registry.procedures import StepKind
 
+_DELIVERED: Final = {Status.DONE: Delivery.WAITING, Status.DELIVERED: Delivery.DELIVERED}
 _IMPORT: Literal[Action.IMPORT] = Action.IMPORT
 
 
@@ -49,6 +50,8 @@ class Intake:
             Invalid: a channel, part, file or number of subjects the procedure does not offer.
         """
         authority.require(actor, "dossier.submit", actor.agency_id)
+        if new.occurred_at is not None:
+            await self._recorder.require_recent(new.occurred_at, at)
         when = new.occurred_at or at
         first, plan, version = await self._first(new, new.channel, actor.agency_id, when, at)
         first = msgspec.structs.replace(
@@ -89,6 +92,8 @@ class Intake:
     async def take_over(self, tx: Tx, actor: Actor, old: Imported, *, at: datetime) -> Filed:
         """Open a dossier with one `imported` line: source, foreign code, state and history as received."""
         authority.require(actor, "dossier.import", actor.agency_id)
+        if old.submitted_at > at or (old.finished_at or at) > at or (old.received_at or at) > at:
+            raise Invalid("Thời điểm ở tương lai.", "A past event lies in the future.", code="occurred-at")
         first, plan, _ = await self._first(old, "counter", actor.agency_id, old.submitted_at, at)
         kind = STEP_OF.get(old.status, StepKind.RECEIVE)
         paused = old.status in {Status.SUPPLEMENT_ASKED, Status.DUTY_ASKED}
@@ -103,6 +108,7 @@ class Intake:
             due_at=old.due_at,
             paused_at=at if paused else None,
             finished_at=old.finished_at,
+            delivery=_DELIVERED.get(old.status, Delivery.NONE),
         )
         await self._people(tx, first.id, old.filer, old.subjects, None, (), at)
         data = {"issuer": old.foreign_code.issuer, "history": msgspec.to_builtins(old.history)}
@@ -134,6 +140,8 @@ class Intake:
                 f"This procedure concerns {version.definition.subjects} people; name all of them.",
                 code="subjects-missing",
             )
+        if new.territory_code is not None and not await registry.knows_territory(new.territory_code):
+            raise Invalid("Không có địa bàn với mã này.", "No territory has this code.", code="unknown-territory")
         calendar_version = await registry.current_calendar_version()
         plan = await self._recorder.plan_for(version.id, calendar_version, when)
         competent = await registry.competent_agency(version.id, new.territory_code, when)

@@ -1,7 +1,7 @@
 """Writing a decided step: row, journal line, sealed words, clock, money, tasks and audit, all or nothing."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime, time
+from datetime import datetime, time, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -86,6 +86,21 @@ class Recorder:
             bases={key: row.legal_basis for key, row in rows.items()},
         )
         return Plan(definition=version.definition, calendar=calendar, rules=rules)
+
+    async def require_recent(self, occurred_at: datetime, at: datetime, *, not_before: datetime | None = None) -> None:
+        """Let a thing be recorded afterwards within the rule's days, never ahead of time.
+
+        Raises:
+            Invalid: it would lie in the future, before the dossier, or farther back than the rule allows.
+        """
+        days = await self.registry.rule("contingency.days", at)
+        earliest = max(filter(None, (not_before, at - timedelta(days=days))))
+        if not earliest <= occurred_at <= at:
+            raise Invalid(
+                f"Thời điểm ghi sau chỉ được trong {days} ngày gần đây và không trước khi tiếp nhận hồ sơ.",
+                f"What is recorded afterwards lies within the last {days} days and not before the dossier's receipt.",
+                code="occurred-at",
+            )
 
     async def source(self, actor: Actor | None, way: str, at: datetime) -> Source:
         """Return from where a line comes, with the name the agency bears at this instant."""

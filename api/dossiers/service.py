@@ -5,7 +5,7 @@ tasks, and an audit row, all or nothing. Rows are locked in the order of their i
 """
 
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -60,7 +60,9 @@ class Dossiers(Recorder):
         require_right(actor, action, before)
         await tasks.require_holder(tx, before, action, actor)
         await self._require_places(facts, at)
-        when = await self.occurred(before, at, occurred_at)
+        if occurred_at is not None:
+            await self.require_recent(occurred_at, at, not_before=before.received_at or before.submitted_at)
+        when = occurred_at or at
         way = "counter" if occurred_at is None else "contingency"
         after, task_id = await self.step(tx, before, action, facts, actor=actor, way=way, at=when, recorded_at=at)
         return stepped(after, await self.plan(after), task_id)
@@ -250,24 +252,6 @@ class Dossiers(Recorder):
         facts = f.Issue(result_id=result_id, number_id=number_id, request_id=request_id, means=means)
         return await self.record(tx, dossier_id, Action.ISSUE, facts, at=at, actor=actor)
 
-    async def occurred(self, before: Projection, at: datetime, occurred_at: datetime | None) -> datetime:
-        """Return when a step happened: now, or earlier where it was done on paper and is recorded afterwards.
-
-        Raises:
-            Invalid: it would lie in the future, before the dossier, or farther back than the rule allows.
-        """
-        if occurred_at is None:
-            return at
-        days = await self.registry.rule("contingency.days", at)
-        begun = before.received_at or before.submitted_at
-        if not max(begun, at - timedelta(days=days)) <= occurred_at <= at:
-            raise Invalid(
-                f"Thời điểm ghi sau chỉ được trong {days} ngày gần đây và không trước khi tiếp nhận hồ sơ.",
-                f"A step recorded afterwards lies within the last {days} days and not before the dossier's receipt.",
-                code="occurred-at",
-            )
-        return occurred_at
-
 
 def require_right(actor: Actor, action: Action, dossier: Projection) -> None:
     """Let the actor pass whose post has the right to the action at the place where it is taken.
@@ -287,6 +271,11 @@ def require_right(actor: Actor, action: Action, dossier: Projection) -> None:
         authority.require(actor, right, places[0])
 
 
+def offered(dossier: Projection, plan: Plan) -> tuple[Action, ...]:
+    """Return what some official may do now: steps that only a process records are left out."""
+    return tuple(action for action in lifecycle.allowed(dossier, plan) if f"dossier.{action}" in authority.ACTIONS)
+
+
 def stepped(dossier: Projection, plan: Plan, task_id: UUID | None = None) -> Stepped:
     """Return the answer to a step."""
     return Stepped(
@@ -298,7 +287,7 @@ def stepped(dossier: Projection, plan: Plan, task_id: UUID | None = None) -> Ste
         version=dossier.seq,
         due_at=dossier.due_at,
         step_due_at=dossier.step_due_at,
-        allowed=lifecycle.allowed(dossier, plan),
+        allowed=offered(dossier, plan),
         task_id=task_id,
     )
 

@@ -62,7 +62,7 @@ TRANSITIONS: Final[dict[tuple[S, A], S]] = {
     **{(s, a): s for s in _WORKED[:3] for a in (A.TAKE_BACK_SIGNATURE, A.PASS_SIGNATURE)},
     (S.RECEIVED, A.SEND_BACK): S.RECEIVED,
     (S.AWAITING_ISSUE, A.ISSUE): S.AWAITING_ISSUE,
-    **{(s, A.RECORD_OUTSIDE_RESULT): S.DONE for s in (S.RECEIVED, S.APPRAISING, S.DRAFTING)},
+    **{(s, A.RECORD_OUTSIDE_RESULT): S.DONE for s in (S.RECEIVED, S.APPRAISING, S.DRAFTING, S.DONE)},
     # trả kết quả: also of one result while another is still worked on
     **{
         (s, a): s

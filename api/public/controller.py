@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Annotated, Any, Final
 
 from litestar import Controller, Request, Response, get, post
-from litestar.params import Parameter
+from litestar.params import HeaderParameter, PathParameter
 
 from api.db.privacy import Vault
 from api.dossiers.contract import FiledWithSecret, OnlineDossier
@@ -19,8 +19,8 @@ from api.http.edge import edge_of
 from api.public import service
 from api.public.contract import Tracked, TrackedWithSecret
 
-Code = Annotated[str, Parameter(max_length=64)]
-Secret = Annotated[str | None, Parameter(header="X-Dossier-Secret", min_length=1, max_length=64, required=False)]
+Code = Annotated[str, PathParameter(max_length=64)]
+Secret = Annotated[str | None, HeaderParameter(name="X-Dossier-Secret", min_length=1, max_length=64, required=False)]
 CACHED_S: Final = 15
 """Seconds for which anybody may keep the answer to a code alone."""
 _CITIZENS: Final[Mapping[str, Any]] = MappingProxyType({PUBLIC: True, "work": "citizens"})

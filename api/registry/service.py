@@ -118,6 +118,10 @@ class Registry:
         )
         return row.agency_id if row else None
 
+    async def knows_territory(self, territory_code: str) -> bool:
+        """Tell whether a territory of this national code stands in the register."""
+        return territory_code in await self._parents.get(None)
+
     async def _outwards(self, territory_code: str) -> list[str]:
         parents = await self._parents.get(None)
         chain: list[str] = []
