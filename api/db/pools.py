@@ -13,6 +13,8 @@ from api.errors import Busy
 T = TypeVar("T")
 Tx = PoolConnectionProxy
 """A pooled connection inside a transaction; what composable functions take."""
+Row = asyncpg.Record
+"""One row by column name, where no Struct fits it."""
 
 
 class Pools:

@@ -9,10 +9,9 @@ from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 import msgspec
 
-from api.db.pools import Tx
+from api.db.pools import Row, Tx
 from api.dossiers import lifecycle, store
 from api.dossiers.projection import Projection
 
@@ -44,7 +43,7 @@ async def compared(tx: Tx, batch: int) -> AsyncGenerator[list[Difference]]:
         yield [found for row in rows if (found := compare(row, journals.get(row["id"], []))) is not None]
 
 
-def compare(row: asyncpg.Record, lines: list[asyncpg.Record]) -> Difference | None:
+def compare(row: Row, lines: list[Row]) -> Difference | None:
     """Return how a row differs from the fold of its journal, or None."""
     numbers = [line["seq"] for line in lines]
     if numbers != list(range(numbers[0] if numbers else 1, row["seq"] + 1)) or not lines:
@@ -52,7 +51,7 @@ def compare(row: asyncpg.Record, lines: list[asyncpg.Record]) -> Difference | No
     return differing(row, (line["effect"] for line in lines))
 
 
-def differing(row: asyncpg.Record, effects: Iterable[dict[str, Any]]) -> Difference | None:
+def differing(row: Row, effects: Iterable[dict[str, Any]]) -> Difference | None:
     """Compare a row with what these effects fold to, value by value as the database gives them."""
     rebuilt = lifecycle.fold(effects)
     stands = msgspec.convert(dict(row), Projection, strict=False)
