@@ -40,6 +40,7 @@ from api.registry import authority
 from api.registry.controller import AgencyController, ProcedureController
 from api.registry.service import Registry
 from api.settings import Settings, read
+from api.signatures import following
 from api.signatures.controller import AnswerController, BatchController, ChainController, RequestController
 from api.signatures.tickets import Watch
 
@@ -115,8 +116,7 @@ def create_app(
         logging_config=None,
         type_encoders=None,
     )
-    marked = {pair for handler in extra for pair in getattr(handler, "public_routes", ())}
-    check_guards(app, PUBLIC | marked, authority.ACTIONS)
+    check_guards(app, PUBLIC, authority.ACTIONS)
     app.asgi_handler = Outermost(
         app.asgi_handler,
         tls=settings.public_url.startswith("https://"),
@@ -163,7 +163,7 @@ def _lifespan(settings: Settings, clock: Clock) -> Callable[[Litestar], contextl
                 blobs=blobs,
                 probe_store=lambda: _probe(blobs),
                 registry=registry,
-                dossiers=Dossiers(registry, edge.vault),
+                dossiers=Dossiers(registry, edge.vault, after_step=(following.after_step,)),
                 watch=tickets,
             )
             _log.info("ready", listen=f"{settings.listen.host}:{settings.listen.port}")
