@@ -217,7 +217,7 @@ def _signature(verdict: SignatureVerdict, signer: Signer | None) -> SignedBy:
     return SignedBy(
         field=verdict.field,
         role=signer.role if signer else verdict.kind,
-        name=(signer.name if signer and signer.name else verdict.signer_name),
+        name=signer.name if signer and signer.name and signer.role != "seal" else verdict.signer_name,
         organisation=signer.agency_name if signer else verdict.organisation,
         capacity=signer.capacity if signer else None,
         title_lines=signer.title_lines if signer else (),

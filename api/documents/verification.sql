@@ -11,13 +11,13 @@ SELECT r.id AS result_id, r.title, r.state, r.effect, r.issued_at, m.id AS docum
  WHERE r.verify_code = $1;
 
 -- name: code_by_sha256
--- The verify code of the document of which one of these digests is a signed revision or a rendition.
+-- The verify code of the document of which one of these digests is the sealed revision or a rendition of it.
 SELECT r.verify_code
   FROM revision v
   JOIN document m ON m.id = v.document_id
   JOIN result r ON r.id = m.result_id
  WHERE (v.sha256 = ANY ($1::bytea[]) OR EXISTS (SELECT FROM rendition n WHERE n.revision_id = v.id AND n.sha256 = ANY ($1::bytea[])))
-   AND v.origin IN ('signed', 'sealed') AND r.issued_at IS NOT NULL
+   AND v.origin = 'sealed' AND r.issued_at IS NOT NULL
  ORDER BY v.created_at DESC
  LIMIT 1;
 
