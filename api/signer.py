@@ -27,7 +27,8 @@ from api.jobs.runner import JobContext, RetryPolicy, Runner
 from api.kernel import Clock, system_clock
 from api.registry.service import Registry
 from api.settings import Settings
-from api.signatures.engine import context, finishing, judging, polling, preparing, sending, store, sweeping
+from api.signatures import following
+from api.signatures.engine import context, finishing, judging, parking, polling, preparing, sending, store, sweeping
 from api.signatures.engine.context import Engine
 from signing import holders as keys
 from signing.contract import KeyHolder, Trust
@@ -99,7 +100,7 @@ async def running(settings: Settings, clock: Clock = system_clock) -> AsyncGener
             holders=holders,
             factors=Vault(settings.factor_keys, settings.factor_key),
             personal=personal,
-            dossiers=Dossiers(registry, personal, process="signer"),
+            dossiers=Dossiers(registry, personal, process="signer", after_step=(following.after_step,)),
             trust=trust_of(settings),
             clock=clock,
         )
@@ -123,6 +124,7 @@ async def serve(settings: Settings) -> None:
         runner = Runner(
             settings.database_url,
             {kind: partial(step, engine) for kind, step in STEPS.items()},
+            on_parked=partial(parking.note_parked, engine),
             batch_size=8,
             max_concurrent_tasks=16,
             policy=POLICY,

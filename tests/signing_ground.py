@@ -28,16 +28,18 @@ from api.embedded.province import data, rows
 from api.jobs.runner import Runner
 from api.kernel import Actor
 from api.registry.service import Registry
-from api.signatures import asking, laying, submitting
+from api.signatures import asking, following, laying, submitting
 from api.signatures.contract import Accepted, Ask, AskItem, SubmitForSignature
 from api.signatures.engine import polling, store
 from api.signatures.engine.context import Engine
+from api.signatures.engine.parking import note_parked
 from api.signer import STEPS
 from signing.contract import Der, KeyHolder, Trust
 from signing.keys.software import SoftwareHolder
 from tests.paper import page
 
 WARD = "kinhbac"
+FOLLOW = (following.after_step,)
 
 
 class Threads:
@@ -73,7 +75,7 @@ class Ground:
         self.signer: Pools = await self.db.pools("signer")
         self.worker: Pools = await self.db.pools("worker")
         self.registry = Registry(self.app)
-        self.dossiers = Dossiers(self.registry, self.province.vault)
+        self.dossiers = Dossiers(self.registry, self.province.vault, after_step=FOLLOW)
         software = SoftwareHolder(self.province.pki, production=False)
         root = x509.load_pem_x509_certificate((self.province.pki / "root.pem").read_bytes())
         self.engine = Engine(
@@ -83,7 +85,7 @@ class Ground:
             holders=holders or {"software": software},
             factors=self.province.factors,
             personal=self.province.vault,
-            dossiers=Dossiers(Registry(self.signer), self.province.vault, process="signer"),
+            dossiers=Dossiers(Registry(self.signer), self.province.vault, process="signer", after_step=FOLLOW),
             trust=Trust(demo_anchors=(Der(root.public_bytes(Encoding.DER)),)),
             clock=self.clock,
         )
@@ -184,8 +186,7 @@ class Ground:
 
     async def work(self) -> None:
         """Let the signer work until nothing moves."""
-        runner = Runner(self.db.dsn("signer"), {kind: partial(step, self.engine) for kind, step in STEPS.items()})
-        await runner.drain()
+        await runner_for(self).drain()
         for name in self.engine.holders:
             while await polling.look(self.engine, name):
                 await runner_for(self).drain()
@@ -223,4 +224,5 @@ class Ground:
 
 
 def runner_for(ground: Ground) -> Runner:
-    return Runner(ground.db.dsn("signer"), {kind: partial(step, ground.engine) for kind, step in STEPS.items()})
+    steps = {kind: partial(step, ground.engine) for kind, step in STEPS.items()}
+    return Runner(ground.db.dsn("signer"), steps, on_parked=partial(note_parked, ground.engine))

@@ -1,4 +1,4 @@
-"""The force of results: held, released, replaced, recalled (thu hồi), annulled (hủy bỏ); every change a row with its basis.
+"""The force of results: held, released, replaced, recalled (thu hồi), annulled (hủy bỏ), each with its basis.
 
 Composable: called in the transaction of the dossier's step, so that the verify page answers the new state from the
 same commit on.

@@ -17,7 +17,7 @@ from api.kernel import Actor
 from api.registry import authority
 from api.signatures import cutting, stepup, store
 from api.signatures.contract import Accepted, Ask, Confirmations, PlanAsk
-from api.signatures.store import AskedItem
+from api.signatures.rows import AskedItem
 
 JUDGE: Final = "signatures.judge"
 ACTION_OF: Final = {

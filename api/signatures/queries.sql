@@ -277,3 +277,7 @@ SELECT id FROM result WHERE dossier_id = $1 AND state IN ('draft', 'in_signing',
 -- Whether a person in a post has any authority to sign at an agency now.
 SELECT EXISTS (SELECT 1 FROM mandate WHERE person_id = $1 AND post_id = $2 AND agency_id = $3 AND valid_from <= $4
                   AND (valid_to IS NULL OR valid_to > $4) AND revoked_at IS NULL);
+
+-- name: open_chains_of_results
+-- The chains of these results that are not ended, locked.
+SELECT id, result_id, document_id FROM chain WHERE result_id = ANY ($1::uuid[]) AND state IN ('laying', 'open') ORDER BY id FOR UPDATE;

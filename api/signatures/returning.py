@@ -3,6 +3,7 @@
 What was signed in a chain that ends so stays as evidence and can never be released; no number is used up.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -18,8 +19,8 @@ from api.kernel import Actor
 from api.registry import authority
 from api.signatures import store
 from api.signatures.contract import Because, ChainLine, PassOn, Reassign, Reassigned, Return
+from api.signatures.rows import ChainMember, LockedRequest
 from api.signatures.states import OPEN
-from api.signatures.store import ChainMember, LockedRequest
 
 REASSIGN_AT_ONCE: Final = 500
 _UNDER_WAY: Final = OPEN - {"asked"}
@@ -132,17 +133,44 @@ async def _theirs(
 async def _end_chain(tx: Tx, actor: Actor, request: LockedRequest, reason: str, state: str, at: datetime) -> None:
     members = await store.requests_of_chain(tx, request.chain_id)
     _demand_idle(members)
-    if not await store.close_chain(tx, request.chain_id, at):
-        raise Refused("Lượt trình ký đã kết thúc.", "The chain has ended already.", allowed=(), code="chain-closed")
     if state == "refused":
         await store.supersede_requests(tx, [request.id], "refused", reason, at)
+    if not await _close(tx, request.chain_id, request.result_id, members, reason, actor.account_id, at):
+        raise Refused("Lượt trình ký đã kết thúc.", "The chain has ended already.", allowed=(), code="chain-closed")
+    await _note(tx, actor, request, f"signature.{state}", reason, at)
+
+
+async def _close(
+    tx: Tx,
+    chain_id: UUID,
+    result_id: UUID,
+    members: list[ChainMember],
+    reason: str,
+    account_id: UUID | None,
+    at: datetime,
+) -> bool:
+    """End a chain with everything in it; False when it had ended."""
+    if not await store.close_chain(tx, chain_id, at):
+        return False
     rest = [member.id for member in members]
     await store.supersede_requests(tx, rest, "superseded", reason, at)
     await store.supersede_items(tx, rest, at)
     await store.void_numbers(tx, [m.number_id for m in members if m.number_id is not None], reason, at)
-    await store.result_to_draft(tx, request.result_id)
-    await store.withdraw_signed_revisions(tx, request.chain_id, reason, at, actor.account_id)
-    await _note(tx, actor, request, f"signature.{state}", reason, at)
+    await store.result_to_draft(tx, result_id)
+    await store.withdraw_signed_revisions(tx, chain_id, reason, at, account_id)
+    return True
+
+
+async def end_chains_of(tx: Tx, result_ids: Sequence[UUID], reason: str, account_id: UUID | None, at: datetime) -> None:
+    """End the open chains of results that left signing by a step of their dossier.
+
+    Raises:
+        Refused: a key may be in use for one of them at this moment.
+    """
+    for chain in await store.open_chains_of_results(tx, result_ids):
+        members = await store.requests_of_chain(tx, chain.id)
+        _demand_idle(members)
+        await _close(tx, chain.id, chain.result_id, members, reason, account_id, at)
 
 
 def _demand_idle(members: list[ChainMember]) -> None:

@@ -2,204 +2,27 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
-
-import msgspec
 
 from api.db import queries
 from api.db.pools import Tx, as_struct, as_structs
 from api.signatures.contract import ChainLine, TicketSummary
+from api.signatures.rows import (
+    AskedItem,
+    Candidate,
+    ChainMember,
+    DocumentToSubmit,
+    HolderShare,
+    ItemLine,
+    LockedRequest,
+    NewRequest,
+    OpenChain,
+    TicketHead,
+    ToSignRow,
+)
 
 _q: Final = queries.load("api.signatures")
-
-
-class DocumentToSubmit(msgspec.Struct, frozen=True, kw_only=True):
-    """A document with what its chain is made from."""
-
-    id: UUID
-    dossier_id: UUID
-    result_id: UUID
-    act: str
-    head_revision_id: UUID | None
-    head_sha256: bytes | None
-    places: dict[str, Any] | None
-    result_state: str
-    refusal: bool
-    dossier_code: str
-    urgent: bool
-    agency_id: UUID
-    procedure_code: str
-    due_at: datetime | None
-    definition: dict[str, Any]
-
-
-class Candidate(msgspec.Struct, frozen=True, kw_only=True):
-    """Somebody, or an organisation, that may fill a place in a chain."""
-
-    person_id: UUID | None = None
-    post_id: UUID | None = None
-    mandate_id: UUID | None = None
-    capacity: str | None = None
-    title_lines: list[str] = []
-    title: str | None = None
-    display_name: str | None = None
-    certificate_id: UUID | None = None
-    certificate_serial: str | None = None
-    holder: str | None = None
-    certificate_class: str | None = None
-
-
-class AskedItem(msgspec.Struct, frozen=True, kw_only=True):
-    """What an ask must know of one request."""
-
-    id: UUID
-    state: str
-    role: str
-    act: str
-    person_id: UUID | None
-    agency_id: UUID
-    document_id: UUID
-    result_id: UUID
-    dossier_id: UUID
-    lane: str
-    holder: str | None
-    field: str
-    dossier_code: str
-    procedure_code: str
-    head_sha256: bytes | None
-    chain_state: str
-    result_state: str
-    kind_code: str
-    book: str | None
-    waits_for_others: bool
-    already_asked: bool
-
-
-class TicketHead(msgspec.Struct, frozen=True, kw_only=True):
-    """A ticket without its items."""
-
-    id: UUID
-    account_id: UUID
-    person_id: UUID
-    agency_id: UUID
-    lane: str
-    item_count: int
-    complete: bool
-    asked_at: datetime
-    closed_at: datetime | None
-    authorised_until: datetime
-    factor_accepted: bool | None
-    factor_reason: str | None
-    ahead: int
-    recorded_last_minute: int
-
-
-class ItemLine(msgspec.Struct, frozen=True, kw_only=True):
-    """One item of a ticket as stored."""
-
-    ordinal: int
-    request_id: UUID
-    document_id: UUID
-    dossier_code: str
-    role: str
-    stage: str
-    detail: dict[str, str] | None
-    ended_at: datetime | None
-    number_text: str | None
-    recorded_sha256: bytes | None
-
-
-class LockedRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A request with its chain, both locked."""
-
-    id: UUID
-    state: str
-    role: str
-    person_id: UUID | None
-    agency_id: UUID
-    chain_id: UUID
-    document_id: UUID
-    dossier_id: UUID
-    result_id: UUID
-    number_id: UUID | None
-    group_no: int
-    chain_state: str
-
-
-class ChainMember(msgspec.Struct, frozen=True, kw_only=True):
-    """One request of a locked chain."""
-
-    id: UUID
-    state: str
-    role: str
-    group_no: int
-    person_id: UUID | None
-    number_id: UUID | None
-
-
-class ToSignRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of a list as stored."""
-
-    id: UUID
-    document_id: UUID
-    dossier_id: UUID
-    dossier_code: str
-    title: str
-    role: str
-    act: str
-    capacity: str | None
-    title_lines: list[str]
-    lane: str
-    due_at: datetime | None
-    sha256: bytes
-    holder: str | None
-    procedure_code: str
-    submitted_at: datetime
-
-
-class HolderShare(msgspec.Struct, frozen=True, kw_only=True):
-    """How many documents of an ask go to one key holder, and what it allows."""
-
-    holder: str
-    documents: int
-    hashes_per_authorisation: int
-    window_s: int
-    asks_person: bool
-    shows_document_names: bool
-
-
-class NewRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """One request to insert."""
-
-    chain_id: UUID
-    document: DocumentToSubmit
-    group: int
-    ordinal: int
-    role: str
-    pdf_signature: bool
-    field: str
-    who: Candidate
-    lane: str
-    at: datetime
-
-
-ROW_OF: Final[dict[str, type[msgspec.Struct]]] = {
-    "lock_document": DocumentToSubmit,
-    "signatory_candidates": Candidate,
-    "role_candidates": Candidate,
-    "seal_certificate": Candidate,
-    "chain_view": ChainLine,
-    "to_sign_page": ToSignRow,
-    "items_to_ask": AskedItem,
-    "ticket": TicketHead,
-    "ticket_items": ItemLine,
-    "my_tickets": TicketSummary,
-    "lock_chain_of_request": LockedRequest,
-    "requests_of_chain": ChainMember,
-    "holders_of_requests": HolderShare,
-}
-"""Which Struct each reading statement fills; a test compares their columns."""
 
 
 async def lock_document(tx: Tx, document_id: UUID) -> DocumentToSubmit | None:
@@ -382,7 +205,7 @@ async def close_chain(tx: Tx, chain_id: UUID, at: datetime) -> bool:
     return await tx.fetchval(_q.close_chain, chain_id, at) is not None
 
 
-async def withdraw_signed_revisions(tx: Tx, chain_id: UUID, reason: str, at: datetime, account_id: UUID) -> None:
+async def withdraw_signed_revisions(tx: Tx, chain_id: UUID, reason: str, at: datetime, account_id: UUID | None) -> None:
     """Keep what was signed in a chain as evidence."""
     await tx.execute(_q.withdraw_signed_revisions, chain_id, reason, at, account_id)
 
@@ -430,3 +253,8 @@ async def results_to_sign(tx: Tx, dossier_id: UUID) -> list[UUID]:
 async def may_sign_here(tx: Tx, person_id: UUID, post_id: UUID, agency_id: UUID, at: datetime) -> bool:
     """Tell whether a person in a post has any authority to sign at an agency."""
     return await tx.fetchval(_q.may_sign_here, person_id, post_id, agency_id, at)
+
+
+async def open_chains_of_results(tx: Tx, result_ids: Sequence[UUID]) -> list[OpenChain]:
+    """Lock and return the open chains of these results."""
+    return as_structs(await tx.fetch(_q.open_chains_of_results, result_ids), OpenChain)

@@ -19,7 +19,7 @@ from api.registry import authority
 from api.registry.procedures import Definition
 from api.signatures import chain, store
 from api.signatures.contract import SubmitForSignature, Submitted
-from api.signatures.store import Candidate, DocumentToSubmit
+from api.signatures.rows import Candidate, DocumentToSubmit, NewRequest
 
 LAY: Final = "signatures.lay"
 DEMO_MARK: Final = "CHỈ ĐỂ THỬ"
@@ -53,7 +53,7 @@ async def submit(
     request_ids = [
         await store.insert_request(
             tx,
-            store.NewRequest(
+            NewRequest(
                 chain_id=chain_id,
                 document=document,
                 group=place.group,

@@ -15,7 +15,7 @@ from api.kernel import Actor
 from api.registry import authority
 from api.signatures import cursor, cutting, store
 from api.signatures.contract import Ticket, TicketItem, ToSign, ToSignPage
-from api.signatures.store import ItemLine, TicketHead, ToSignRow
+from api.signatures.rows import ItemLine, TicketHead, ToSignRow
 
 _log: Final = structlog.get_logger("tickets")
 

@@ -6,6 +6,8 @@ from hashlib import sha256
 import pytest
 import pytest_asyncio
 
+from api.dossiers import facts as f
+from api.dossiers.words import Action
 from api.errors import Conflict, NotFound, Refused
 from api.signatures import returning, tickets
 from api.signatures.contract import Because, Return
@@ -224,3 +226,30 @@ async def test_a_ticket_belongs_to_its_asker_and_tells_each_stage(ground):
     assert (before.stage, after.stage) == ("queued", "finished")
     assert after.version > before.version
     assert after.finished_at is not None
+
+
+async def test_a_withdrawn_dossier_takes_its_documents_out_of_every_list(ground):
+    initials, signatory, seal = await ground.submitted()
+    await ground.sign("kynhay", initials)
+    dossier = await ground.db.admin.fetchval("SELECT id FROM dossier")
+    async with ground.app.transaction() as tx:
+        reason = f.Reasoned(reason="Công dân rút hồ sơ")
+        counter = ground.actor("tiepnhan")
+        await ground.dossiers.take_step(tx, counter, dossier, Action.WITHDRAW, reason, at=ground.clock())
+    assert await ground.states(signatory, seal) == ["superseded", "superseded"]
+    assert await ground.db.admin.fetchval("SELECT state FROM chain") == "superseded"
+
+
+async def test_a_recalled_result_says_so_from_the_same_commit_on(ground):
+    requests = await ground.submitted()
+    for who, request in zip(("kynhay", "chutich", "vanthu"), requests, strict=True):
+        assert await ground.sign(who, request) == ["recorded"]
+    row = await ground.db.admin.fetchrow("SELECT id, dossier_id FROM result")
+    async with ground.app.transaction() as tx:
+        facts = f.RecallResult(result_id=row["id"], reason="Cấp sai", legal_basis="Nghị định 30/2020, Điều 18")
+        chair = ground.actor("chutich")
+        await ground.dossiers.record(tx, row["dossier_id"], Action.RECALL_RESULT, facts, at=ground.clock(), actor=chair)
+    assert await ground.db.admin.fetchval("SELECT effect FROM result") == "recalled"
+    history = await ground.db.admin.fetch("SELECT effect, legal_basis FROM result_effect ORDER BY ordinal")
+    assert [line["effect"] for line in history] == ["in_force", "recalled"]
+    assert history[1]["legal_basis"] == "Nghị định 30/2020, Điều 18"

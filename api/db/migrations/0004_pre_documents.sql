@@ -237,7 +237,7 @@ GRANT DELETE ON blob TO worker;
 GRANT INSERT ON upload TO app;
 GRANT UPDATE (state, accepted_sha256, report, checked_at) ON upload TO worker;
 GRANT INSERT ON result, result_link, result_effect, document, delivery, draft_order TO app;
-GRANT INSERT ON result_effect TO signer;
+GRANT INSERT ON result_effect, result_link TO signer;
 GRANT UPDATE (state, effect, foreign_reference, issued_at, version, title) ON result TO app, signer;
 GRANT UPDATE (head_revision_id, head_sha256, version) ON document TO signer, worker;
 GRANT UPDATE (certifying_decision, version) ON document TO app;
