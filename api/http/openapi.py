@@ -48,8 +48,11 @@ def config(version: str) -> OpenAPIConfig:
         version=version,
         description=_DESCRIPTION,
         path="/schema",
+        use_handler_docstrings=True,
         render_plugins=[ExactJson()],
-        openapi_router=Router("/schema", route_handlers=[], opt={PUBLIC: True, "work": "always"}),
+        openapi_router=Router(
+            "/schema", route_handlers=[], opt={PUBLIC: True, "work": "always"}, include_in_schema=False
+        ),
         components=Components(
             security_schemes={
                 "session": SecurityScheme(
@@ -68,6 +71,7 @@ def exact(schema: dict[str, Any], request: Request[Any, Any, Any]) -> dict[str, 
     _close_objects(components)
     (_, problem_parts) = msgspec.json.schema_components([Problem], ref_template=_REF + "{name}")
     components.update(problem_parts)
+    components["Problem"]["examples"] = [_EXAMPLE]
     for method, path, handler in handlers_of(request.app):
         operation = schema.get("paths", {}).get(path, {}).get(method.lower())
         if operation is None:
@@ -131,3 +135,17 @@ def _add_problems(operation: dict[str, Any], *, guarded: bool, writes: bool) -> 
                 "Retry-After": {"description": "Số giây / seconds", "schema": {"type": "string"}, "required": True}
             }
         responses[str(status)] = answer
+
+
+_EXAMPLE: Final = {
+    "type": "/problems/step-refused",
+    "title": TITLES[409],
+    "status": 409,
+    "code": "step-refused",
+    "detail": "Hồ sơ đang chờ bổ sung nên chưa trình ký được.",
+    "detail_en": "The dossier waits for a supplement and cannot be submitted for signature.",
+    "next_step": "Tải lại để xem trạng thái mới nhất.",
+    "next_step_en": "Reload to see the present state.",
+    "reference": "4bf92f3577b34da6a3ce929d0e0e4736",
+    "allowed": ["dossier.accept_supplement", "dossier.withdraw"],
+}

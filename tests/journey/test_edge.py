@@ -270,6 +270,12 @@ async def test_the_description_is_exact(web):
     body = document["components"]["schemas"][reference]
     assert body["additionalProperties"] is False
     assert body["properties"]["title"]["maxLength"] == 200
+    operations = [item for path in document["paths"].values() for item in path.values()]
+    assert all(
+        item.get("summary") and item.get("description")
+        for item in operations
+        if "probe" not in item["operationId"].lower()
+    )
     log_in_operation = document["paths"]["/session"]["post"]
     assert "security" not in log_in_operation
     assert not any(known["name"] == "Idempotency-Key" for known in log_in_operation.get("parameters", []))

@@ -6,7 +6,10 @@ from uuid import UUID
 
 import msgspec
 
-Login = Annotated[str, msgspec.Meta(min_length=1, max_length=100, description="Tên đăng nhập / log-in name")]
+Login = Annotated[
+    str,
+    msgspec.Meta(min_length=1, max_length=100, description="Tên đăng nhập / log-in name", examples=["canbo.tiepnhan"]),
+]
 Password = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 NewPassword = Annotated[
     str, msgspec.Meta(min_length=12, max_length=256, description="Ít nhất 12 ký tự / at least 12 characters")
