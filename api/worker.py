@@ -78,7 +78,7 @@ STEPS: Final[dict[str, Callable[[Workshop], Handler]]] = {
 
 
 def note_parked(workshop: Workshop) -> OnParked:
-    """Return what is done when work is parked: the audit says so, and the uploader of a poison file is told."""
+    """Return what is done when work is parked: the audit says so, and whoever waits for the file is told."""
     checker = Checker(workshop)
 
     async def parked(tx: Tx, job: ParkedJob) -> None:
@@ -95,6 +95,8 @@ def note_parked(workshop: Workshop) -> OnParked:
         )
         if kind == uploads.CHECK:
             await checker.put_aside_in(tx, UUID(key))
+        if kind == laying.LAY:
+            await laying.give_up(tx, UUID(key), job.reason, workshop.clock())
 
     return parked
 

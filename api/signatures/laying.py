@@ -13,7 +13,7 @@ from api.db.pools import Pools, Tx, as_struct
 from api.documents.blobs import BlobStore
 from api.documents.laying import lay_document
 from api.documents.workshop import ProcessPool
-from api.jobs.runner import Handler, JobContext
+from api.jobs.runner import Handler, JobContext, Park
 from api.kernel import Clock, Sha256
 from signing.contract import FieldPlan
 from signing.errors import Crashed, NotSignable, SigningError, TimedOut
@@ -21,6 +21,8 @@ from signing.errors import Crashed, NotSignable, SigningError, TimedOut
 _q: Final = queries.load("api.signatures", "laying.sql")
 LAY: Final = "signatures.lay"
 TIME_LIMIT_S: Final = 60.0
+_TIMES: Final = 3
+"""How often a file may end or exhaust its process before it is put aside."""
 
 
 class ChainToLay(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,7 +46,7 @@ ROW_OF: Final[dict[str, type[msgspec.Struct]]] = {"chain_to_lay": ChainToLay}
 def handler(pools: Pools, workshop: ProcessPool, blobs: BlobStore, clock: Clock) -> Handler:
     """Return the handler of `signatures.lay` jobs."""
 
-    async def lay(_context: JobContext, ids: dict[str, Any]) -> None:
+    async def lay(context: JobContext, ids: dict[str, Any]) -> None:
         chain_id = UUID(ids["chain"])
         async with pools.reading() as connection:
             chain = as_struct(await connection.fetchrow(_q.chain_to_lay, chain_id), ChainToLay)
@@ -54,8 +56,10 @@ def handler(pools: Pools, workshop: ProcessPool, blobs: BlobStore, clock: Clock)
         try:
             plan = await _plan(chain, workshop, str(await blobs.local_path(head)))
             laid = await lay_document(workshop, blobs, head, plan, chain.mark)
-        except (TimedOut, Crashed):
-            raise
+        except (TimedOut, Crashed) as error:
+            if context.failures + 1 < _TIMES:
+                raise
+            raise Park(f"the file ended its process {_TIMES} times ({error.code})") from None
         except SigningError as error:
             async with pools.transaction() as tx:
                 why = {"code": error.code, "vi": error.vi, "en": error.en}
@@ -65,6 +69,16 @@ def handler(pools: Pools, workshop: ProcessPool, blobs: BlobStore, clock: Clock)
             await _open(tx, chain, laid.sha256, laid.size, plan, clock())
 
     return lay
+
+
+async def give_up(tx: Tx, chain_id: UUID, reason: str, at: datetime) -> None:
+    """End a chain whose laying is parked, in the transaction that parks it: the document may be submitted again."""
+    why = {
+        "code": "parked",
+        "vi": f"Chưa đặt được chỗ ký trên tệp này, cần người xem: {reason}",
+        "en": f"The places could not be laid on this file, a person must look: {reason}",
+    }
+    await tx.fetchval(_q.fail_chain, chain_id, why, at)
 
 
 async def _plan(chain: ChainToLay, workshop: ProcessPool, source: str) -> FieldPlan:

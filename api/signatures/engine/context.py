@@ -14,11 +14,12 @@ from api.documents.blobs import BlobStore
 from api.documents.workshop import ProcessPool
 from api.dossiers.service import Dossiers
 from api.jobs.queue import enqueue
+from api.jobs.runner import JobContext, Park
 from api.kernel import Clock
 from api.signatures.engine import store
 from api.signatures.engine.store import Detail
 from signing.contract import KeyHolder, Trust
-from signing.errors import HolderMisconfigured
+from signing.errors import Crashed, HolderMisconfigured, TimedOut
 
 JUDGE: Final = "signatures.judge"
 PREPARE: Final = "signatures.prepare"
@@ -26,6 +27,9 @@ SEND: Final = "signatures.send"
 ANSWER: Final = "signatures.answer"
 FINISH: Final = "signatures.finish"
 RELEASE: Final = "signatures.release"
+
+_TIMES: Final = 3
+"""How often a file may end or exhaust its process before it is put aside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +103,16 @@ async def move_on(tx: Tx, batch_id: UUID, at: datetime) -> None:
     if await store.left_to_prepare(tx, batch_id) == 0:
         await enqueue_send(tx, batch_id)
     await store.close_batch(tx, batch_id, at)
+
+
+def demand_another_try(context: JobContext, error: TimedOut | Crashed) -> None:
+    """Let work that ended its process be tried again, but not for ever.
+
+    Raises:
+        Park: it did so for the third time; the file is poison, and the others must go on.
+    """
+    if context.failures + 1 >= _TIMES:
+        raise Park(f"the file ended its process {_TIMES} times ({error.code})") from None
 
 
 async def enqueue_send(tx: Tx, batch_id: UUID) -> None:

@@ -14,7 +14,7 @@ from api.jobs.queue import enqueue_many
 from api.jobs.runner import JobContext
 from api.kernel import AccountId, Actor, AgencyId, PersonId, PostId, Sha256
 from api.signatures.engine import rows, store
-from api.signatures.engine.context import Engine, detail, give_back, move_on, set_aside
+from api.signatures.engine.context import Engine, demand_another_try, detail, give_back, move_on, set_aside
 from api.signatures.engine.judging import prepare_job
 from signing.contract import Der, FinishOrder, Prepared, Signed
 from signing.contract import Sha256 as BaseSha256
@@ -31,7 +31,7 @@ class AuthorityEnded(Exception):
     """The right to sign ended while the value was on its way: nothing was recorded."""
 
 
-async def finish(engine: Engine, _context: JobContext, ids: dict[str, Any]) -> None:
+async def finish(engine: Engine, context: JobContext, ids: dict[str, Any]) -> None:
     """Handle a `signatures.finish` job; a repetition writes the same bytes and records them once."""
     request_id, attempt = UUID(ids["request"]), int(ids["attempt"])
     async with engine.pools.reading() as connection:
@@ -40,7 +40,8 @@ async def finish(engine: Engine, _context: JobContext, ids: dict[str, Any]) -> N
         return
     try:
         signed = await _embed(engine, work)
-    except (TimedOut, Crashed):
+    except (TimedOut, Crashed) as error:
+        demand_another_try(context, error)
         raise
     except SigningError as error:
         async with engine.pools.transaction() as tx:
@@ -99,7 +100,7 @@ async def _record(engine: Engine, work: rows.ToFinish, signed: Signed) -> None:
     except HeadMoved:
         async with engine.pools.transaction() as tx:
             await store.back_to_asked(tx, work.id, at)
-            await enqueue_many(tx, [prepare_job(work.id, work.attempt, 0)])
+            await enqueue_many(tx, [prepare_job(work.id, work.attempt, work.batch_id, 0)])
     except AuthorityEnded:
         why = detail("no-authority", "Thẩm quyền ký đã hết hiệu lực trước khi ghi nhận.", "The authority ended first.")
         async with engine.pools.transaction() as tx:

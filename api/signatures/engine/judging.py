@@ -58,14 +58,15 @@ async def judge(engine: Engine, _context: JobContext, ids: dict[str, Any]) -> No
                 return
             items = await store.open_items(tx, batch_id, after, CHUNK)
             if not items:
-                await _complete(engine, tx, batch_id)
+                await complete(engine, tx, batch_id)
                 return
             await _judge_items(engine, tx, batch, items)
             after = items[-1].ordinal
         reach("asked")
 
 
-async def _complete(engine: Engine, tx: Tx, batch_id: UUID) -> None:
+async def complete(engine: Engine, tx: Tx, batch_id: UUID) -> None:
+    """Say that every item of a locked ticket has been judged, and have what passed leave once it is prepared."""
     await store.complete_batch(tx, batch_id)
     if await store.left_to_prepare(tx, batch_id) == 0:
         await enqueue_send(tx, batch_id)
@@ -93,7 +94,7 @@ async def _factor_accepted(engine: Engine, tx: Tx, batch_id: UUID) -> bool:
         at=at,
     )
     if reason:
-        for freed in await store.end_open_items(tx, batch_id, "failed", _REASONS[reason], at):
+        for freed in await store.end_unjudged_items(tx, batch_id, _REASONS[reason], at):
             if freed.number_id is not None:
                 await store.void_number(tx, freed.number_id, _REASONS[reason]["vi"], at)
         await store.complete_batch(tx, batch_id)
@@ -176,14 +177,17 @@ async def _move(
         turn = cutting.turn_of(priority)
         post_id = request.post_id or batch.post_id
         await store.move_to_asked(tx, item, batch, certificate, post_id=post_id, turn=turn, at=at)
-        jobs.append(prepare_job(request.id, request.attempt, priority))
+        jobs.append(prepare_job(request.id, request.attempt, batch.id, priority))
     await enqueue_many(tx, jobs)
 
 
-def prepare_job(request_id: UUID, attempt: int, priority: int) -> Job:
-    """Return the job that prepares this attempt of a request."""
+def prepare_job(request_id: UUID, attempt: int, batch_id: UUID, priority: int) -> Job:
+    """Return the job that prepares this attempt of a request for this ticket.
+
+    The ticket stands in the key: what was parked for one ask is tried anew when a person asks again.
+    """
     ids = {"request": str(request_id), "attempt": attempt}
-    return Job(kind=PREPARE, key=f"{request_id}:{attempt}", payload=ids, priority=priority)
+    return Job(kind=PREPARE, key=f"{request_id}:{attempt}:{batch_id}", payload=ids, priority=priority)
 
 
 def choose_certificate(usable: Sequence[rows.Certificate], request: rows.LockedRequest) -> rows.Certificate | None:

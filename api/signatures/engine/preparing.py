@@ -11,7 +11,7 @@ from api.failpoints import reach
 from api.jobs.runner import JobContext
 from api.kernel import Sha256
 from api.signatures.engine import rows, stamp, store
-from api.signatures.engine.context import Engine, detail, give_back, move_on, set_aside
+from api.signatures.engine.context import Engine, demand_another_try, detail, give_back, move_on, set_aside
 from api.signatures.engine.store import Detail
 from signing.contract import Der, FieldPlan, Prepared, PrepareOrder
 from signing.contract import Sha256 as BaseSha256
@@ -20,7 +20,7 @@ from signing.errors import Crashed, SigningError, TimedOut
 TIME_LIMIT_S: Final = 60.0
 
 
-async def prepare(engine: Engine, _context: JobContext, ids: dict[str, Any]) -> None:
+async def prepare(engine: Engine, context: JobContext, ids: dict[str, Any]) -> None:
     """Handle a `signatures.prepare` job; a repetition finds the request moved on and does nothing."""
     request_id, attempt = UUID(ids["request"]), int(ids["attempt"])
     async with engine.pools.reading() as connection:
@@ -39,7 +39,8 @@ async def prepare(engine: Engine, _context: JobContext, ids: dict[str, Any]) -> 
         prepared: Prepared = await engine.workshop.run(
             signing.prepare, order_for(work, str(base), at), timeout_s=TIME_LIMIT_S
         )
-    except (TimedOut, Crashed):
+    except (TimedOut, Crashed) as error:
+        demand_another_try(context, error)
         raise
     except SigningError as error:
         async with engine.pools.transaction() as tx:

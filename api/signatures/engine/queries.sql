@@ -106,9 +106,13 @@ UPDATE signature_request
 -- The terminal result of one item of a ticket.
 UPDATE batch_item SET outcome = $3, detail = $4, ended_at = $5 WHERE batch_id = $1 AND request_id = $2 AND outcome IS NULL;
 
--- name: end_open_items
--- End every item of a ticket that has no result yet.
-UPDATE batch_item SET outcome = $2, detail = $3, ended_at = $4 WHERE batch_id = $1 AND outcome IS NULL RETURNING request_id, number_id;
+-- name: end_unjudged_items
+-- End what nobody could judge; items that were asked go on.
+UPDATE batch_item item SET outcome = 'failed', detail = $2, ended_at = $3
+  FROM signature_request request
+ WHERE item.batch_id = $1 AND item.outcome IS NULL AND request.id = item.request_id
+   AND request.batch_id IS DISTINCT FROM item.batch_id
+RETURNING item.request_id, item.number_id;
 
 -- name: complete_batch
 -- Every item of the ticket has been judged.
@@ -357,14 +361,10 @@ SELECT id, state, attempt, batch_id, state_at, deadline_at, lane, number_id
 SELECT id FROM signature_batch WHERE NOT complete AND asked_at < $1 ORDER BY asked_at LIMIT $2;
 
 -- name: parked_work
--- Work of this slice that was parked and whose request is still open.
-SELECT job_claim.key, job_claim.reason, request.id, request.attempt, request.batch_id, request.number_id
-  FROM job_claim
-  JOIN signature_request request ON request.id = split_part(job_claim.key, ':', 2)::uuid
- WHERE job_claim.parked_at IS NOT NULL AND job_claim.kind IN ('signatures.prepare', 'signatures.finish')
-   AND request.state IN ('asked', 'value_received')
-   AND request.attempt = split_part(job_claim.key, ':', 3)::integer
- LIMIT $1;
+-- The open request whose preparing or finishing was parked: none when it has moved on or another attempt is under way.
+SELECT id, attempt, batch_id, number_id
+  FROM signature_request
+ WHERE id = $1 AND attempt = $2 AND state IN ('asked', 'value_received');
 
 -- name: release_failed
 -- A failed request that a person has looked at returns to the list.

@@ -276,8 +276,6 @@ class Stuck(_Row, frozen=True, kw_only=True):
 class ParkedRequest(_Row, frozen=True, kw_only=True):
     """An open request whose work is parked."""
 
-    key: str
-    reason: str
     id: UUID
     attempt: int
     batch_id: UUID
@@ -319,6 +317,6 @@ ROW_OF: Final[dict[str, type[msgspec.Struct]]] = {
     "stuck_requests": Stuck,
     "parked_work": ParkedRequest,
     "answer": Answer,
-    "end_open_items": Freed,
+    "end_unjudged_items": Freed,
 }
 """Which Struct each reading statement fills; a test compares their columns."""

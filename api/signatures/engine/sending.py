@@ -75,7 +75,7 @@ async def _still_fit(tx: Tx, batch_id: UUID, ready: Sequence[rows.Ready], at: da
             stale.append(item)
         else:
             leaving.append(item)
-    await enqueue_many(tx, [prepare_job(item.id, item.attempt, 0) for item in stale])
+    await enqueue_many(tx, [prepare_job(item.id, item.attempt, batch_id, 0) for item in stale])
     if len(leaving) + len(stale) < len(ready):
         await store.close_batch(tx, batch_id, at)
     return leaving

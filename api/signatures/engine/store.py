@@ -68,11 +68,9 @@ async def authority_rows(tx: Tx, person_id: UUID, agency_id: UUID) -> list[Manda
     return as_structs(await tx.fetch(_q.authority_rows, person_id, agency_id), Mandate)
 
 
-async def usable_certificates(
-    tx: Tx, person_id: UUID | None, agency_id: UUID | None, at: datetime
-) -> list[rows.Certificate]:
+async def usable_certificates(tx: Tx, person: UUID | None, agency: UUID | None, at: datetime) -> list[rows.Certificate]:
     """Return valid certificates of a person or of an organisation."""
-    return as_structs(await tx.fetch(_q.usable_certificates, person_id, agency_id, at), rows.Certificate)
+    return as_structs(await tx.fetch(_q.usable_certificates, person, agency, at), rows.Certificate)
 
 
 async def move_to_asked(
@@ -114,9 +112,9 @@ async def end_item(tx: Tx, batch_id: UUID, request_id: UUID, outcome: str, detai
     await tx.execute(_q.end_item, batch_id, request_id, outcome, detail, at)
 
 
-async def end_open_items(tx: Tx, batch_id: UUID, outcome: str, detail: Detail, at: datetime) -> list[rows.Freed]:
-    """End every open item of a ticket."""
-    return as_structs(await tx.fetch(_q.end_open_items, batch_id, outcome, detail, at), rows.Freed)
+async def end_unjudged_items(tx: Tx, batch_id: UUID, detail: Detail, at: datetime) -> list[rows.Freed]:
+    """End every item of a ticket that was not judged."""
+    return as_structs(await tx.fetch(_q.end_unjudged_items, batch_id, detail, at), rows.Freed)
 
 
 async def complete_batch(tx: Tx, batch_id: UUID) -> None:
@@ -354,9 +352,9 @@ async def stuck_batches(tx: Tx, before: datetime, limit: int) -> list[UUID]:
     return [row["id"] for row in await tx.fetch(_q.stuck_batches, before, limit)]
 
 
-async def parked_work(tx: Tx, limit: int) -> list[rows.ParkedRequest]:
-    """Return open requests whose work is parked."""
-    return as_structs(await tx.fetch(_q.parked_work, limit), rows.ParkedRequest)
+async def parked_work(tx: Tx, request_id: UUID, attempt: int) -> rows.ParkedRequest | None:
+    """Return the open request whose work was parked."""
+    return as_struct(await tx.fetchrow(_q.parked_work, request_id, attempt), rows.ParkedRequest)
 
 
 async def release_failed(tx: Tx, request_id: UUID, at: datetime) -> None:

@@ -12,7 +12,7 @@ from api.db.pools import Tx
 from api.jobs.queue import enqueue, enqueue_many
 from api.jobs.runner import JobContext
 from api.signatures.engine import rows, store
-from api.signatures.engine.context import JUDGE, Engine, detail, enqueue_send, give_back, move_on, set_aside
+from api.signatures.engine.context import JUDGE, Engine, detail, enqueue_send, give_back, move_on
 from api.signatures.engine.judging import prepare_job
 from api.signatures.engine.polling import finish_job
 
@@ -48,14 +48,14 @@ async def sweep(engine: Engine) -> None:
     async with engine.pools.transaction() as tx:
         for batch_id in await store.closable_batches(tx, AT_ONCE):
             await store.close_batch(tx, batch_id, at)
-    async with engine.pools.transaction() as tx:
-        for parked in await store.parked_work(tx, AT_ONCE):
-            await _set_parked_aside(tx, parked, engine)
     async with engine.pools.reading() as connection:
         stuck = await store.stuck_requests(connection, at - MOVED_WITHIN, AT_ONCE)
     for request in stuck:
         async with engine.pools.transaction() as tx:
             await _push(tx, request, engine)
+    async with engine.pools.transaction() as tx:
+        for batch_id in {request.batch_id for request in stuck if request.state == "prepared"}:
+            await enqueue_send(tx, batch_id)
 
 
 async def _push(tx: Tx, stuck: rows.Stuck, engine: Engine) -> None:
@@ -68,18 +68,9 @@ async def _push(tx: Tx, stuck: rows.Stuck, engine: Engine) -> None:
         await move_on(tx, stuck.batch_id, at)
         _SWEPT.labels("expired").inc()
     elif stuck.state == "asked":
-        await enqueue_many(tx, [prepare_job(stuck.id, stuck.attempt, 0)])
-    elif stuck.state == "prepared":
-        await enqueue_send(tx, stuck.batch_id)
-    else:
+        await enqueue_many(tx, [prepare_job(stuck.id, stuck.attempt, stuck.batch_id, 0)])
+    elif stuck.state == "value_received":
         await enqueue_many(tx, [finish_job(stuck.id, stuck.attempt, stuck.lane, 0)])
-
-
-async def _set_parked_aside(tx: Tx, parked: rows.ParkedRequest, engine: Engine) -> None:
-    why = detail("parked", f"Tạm giữ, cần người xem: {parked.reason}", f"Parked, a person must look: {parked.reason}")
-    await set_aside(tx, parked.batch_id, parked.id, parked.number_id, why, engine.clock())
-    await move_on(tx, parked.batch_id, engine.clock())
-    _SWEPT.labels("parked").inc()
 
 
 async def release(engine: Engine, _context: JobContext, ids: dict[str, Any]) -> None:
