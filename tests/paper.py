@@ -147,10 +147,10 @@ def split(path: Path, room: Path) -> list[tuple[Path, Path]]:
     return parts
 
 
-def openssl_accepts(container: Path, content: Path, room: Path) -> bool:
-    """Ask openssl for a CAdES verification under the test root."""
+def openssl_accepts(container: Path, content: Path, room: Path, root: Path | None = None, at: datetime = AT) -> bool:
+    """Ask openssl for a CAdES verification under the test root, or another."""
     done = run(
         "openssl", "cms", "-verify", "-cades", "-binary", "-inform", "DER", "-in", container, "-content", content,
-        "-CAfile", pki() / "root.pem", "-purpose", "any", "-attime", int(AT.timestamp()), "-out", room / "out",
+        "-CAfile", root or pki() / "root.pem", "-purpose", "any", "-attime", int(at.timestamp()), "-out", room / "out",
     )  # fmt: skip
     return done.returncode == 0 and "CAdES Verification successful" in done.stderr
