@@ -146,11 +146,12 @@ class Cluster:
     def _settle(self) -> ServerUser:
         """Fix who runs the server and where its files lie; check that the disk has room."""
         user = server_user()
+        programs = find_bindir()
         self._home = place(self.root, user)
         free_mb = shutil.disk_usage(self._home).free // 2**20
         if free_mb < self._least_free_mb:
             raise disk_full(self._home, free_mb, self._least_free_mb)
-        self.bindir = reachable_bindir(find_bindir(), self._home, user)
+        self.bindir = reachable_bindir(programs, self._home, user)
         self._sockets = socket_directory(self._home, user)
         for role in ROLES:
             self._ensure_password(role)
