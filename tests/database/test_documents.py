@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import os
+import secrets
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
@@ -15,6 +16,7 @@ from api.documents import sweep, verification
 from api.documents.sweep import Sweeper
 from signing.errors import Crashed
 from signing.pdf.bounded import BoundedPool
+from tests.conftest import _copy
 from tests.document_ground import PAPER, document_ground
 from tests.office import new_key
 from tests.paper import page
@@ -26,15 +28,33 @@ async def processes():
         yield pool
 
 
-@pytest_asyncio.fixture
-async def ground(province_db, province, processes, tmp_path):
-    async with document_ground(province_db, province, processes, tmp_path, datetime.now(UTC)) as opened:
+@pytest_asyncio.fixture(scope="module")
+async def office(cluster, province, processes, tmp_path_factory):
+    """One ward for all tests of this module; each looks only at what it made itself."""
+    room = tmp_path_factory.mktemp("documents")
+    async with (
+        _copy(cluster, province.database) as db,
+        document_ground(db, province, processes, room, datetime.now(UTC)) as opened,
+    ):
         yield opened
+
+
+@pytest_asyncio.fixture
+async def ground(office):
+    """The ward with its appraiser logged in and nothing left to do."""
+    await office.log_in("thuly")
+    await office.work()
+    return office
 
 
 @pytest.fixture
 def pdf(tmp_path: Path) -> bytes:
-    return page(tmp_path / "draft.pdf", "Du thao").read_bytes()
+    """A page that no other test has."""
+    return page(tmp_path / "draft.pdf", f"Du thao {secrets.token_hex(8)}").read_bytes()
+
+
+async def count(ground, table: str) -> int:
+    return await ground.db.admin.fetchval(f"SELECT count(*) FROM {table}")
 
 
 async def test_upload_is_stored_as_it_comes_and_accepted_by_the_worker(ground, pdf):
@@ -47,7 +67,7 @@ async def test_upload_is_stored_as_it_comes_and_accepted_by_the_worker(ground, p
     assert shown["state"] == "accepted"
     assert shown["sha256"] == hashlib.sha256(pdf).hexdigest()
     assert shown["file_name"] == "Đơn xin.pdf"
-    sealed = await ground.db.admin.fetchval("SELECT file_name_sealed FROM upload")
+    sealed = await ground.db.admin.fetchval("SELECT file_name_sealed FROM upload WHERE id = $1", UUID(upload))
     assert "Đơn xin".encode() not in sealed
 
 
@@ -66,12 +86,12 @@ async def _work_until_idle(ground) -> None:
 
 
 async def test_same_key_gives_the_same_upload_and_another_body_is_refused(ground, pdf):
-    key = new_key()
+    before, key = await count(ground, "upload"), new_key()
     first = await ground.upload(pdf, **key)
     again = await ground.upload(pdf, **key)
     assert first.json()["id"] == again.json()["id"]
     assert (await ground.upload(pdf + b"\n", **key)).status_code == 422
-    assert await ground.db.admin.fetchval("SELECT count(*) FROM upload") == 1
+    assert await count(ground, "upload") == before + 1
 
 
 async def test_refused_upload_says_why_and_what_to_do(ground):
@@ -84,9 +104,10 @@ async def test_refused_upload_says_why_and_what_to_do(ground):
 
 @pytest.mark.parametrize("size", [(4 << 20) + 1, 6 << 20])
 async def test_too_large_an_upload_is_turned_away(ground, size):
+    before = await count(ground, "upload")
     answer = await ground.upload(b"x" * size)
     assert answer.status_code == 413
-    assert await ground.db.admin.fetchval("SELECT count(*) FROM upload") == 0
+    assert await count(ground, "upload") == before
 
 
 async def test_empty_and_wrongly_addressed_uploads_get_a_clear_refusal(ground, pdf):
@@ -124,7 +145,8 @@ async def test_poison_file_is_parked_after_three_tries_and_the_others_go_on(grou
     assert (shown["state"], shown["problems"][0]["code"]) == ("refused", "parked")
     parked = await ground.db.admin.fetchrow("SELECT key, reason FROM job_claim WHERE parked_at IS NOT NULL")
     assert parked["key"] == f"documents.check:{poison}"
-    assert await ground.db.admin.fetchval("SELECT count(*) FROM audit WHERE action = 'job.parked'") == 1
+    told = "SELECT count(*) FROM audit WHERE action = 'job.parked' AND subject_id = $1"
+    assert await ground.db.admin.fetchval(told, UUID(poison)) == 1
     assert (await ground.checked(pdf + b"\n%"))["state"] == "accepted"
 
 
@@ -142,9 +164,10 @@ async def test_draft_from_a_template_has_its_places_and_a_pdfa_mark(ground):
     assert places["number"]["name"] == "Number"
     content = (await ground.web.get(f"/documents/{document['id']}/file")).content
     assert hashlib.sha256(content).hexdigest() == revision["sha256"]
-    sealed = await ground.db.admin.fetchval("SELECT data_sealed FROM draft_order")
+    sealed = await ground.db.admin.fetchval("SELECT data_sealed FROM draft_order WHERE id = $1", UUID(draft["id"]))
     assert b"Nhung" not in sealed
-    assert await ground.db.admin.fetchval("SELECT count(*) FROM view_log WHERE purpose = 'document.read'") == 1
+    seen = "SELECT count(*) FROM view_log WHERE purpose = 'document.read' AND subject_id = $1"
+    assert await ground.db.admin.fetchval(seen, UUID(document["id"])) == 1
 
 
 async def test_draft_from_an_upload_and_a_second_draft_replaces_the_head(ground, pdf):
@@ -293,18 +316,19 @@ async def test_sweep_removes_files_without_row_and_names_rows_without_file(groun
     kept.rename(ground.blobs._path(needed))
     assert (await sweeper.sweep()).found_again == (upload["sha256"],)
     assert not await ground.db.admin.fetchval(row, needed)
-    assert await ground.db.admin.fetchval("SELECT count(*) FROM audit WHERE action = 'documents.sweep'") == 3
+    assert await count(ground, "audit WHERE action = 'documents.sweep'") == 3
 
 
 async def test_file_sent_in_to_be_verified_is_forgotten_after_a_day(ground, pdf):
     await ground.web.post("/verify", content=pdf, headers={"Content-Type": "application/pdf"})
     await ground.work()
     later = verification.KEPT + sweep.GRACE + timedelta(hours=1)
-    await ground.db.admin.execute("UPDATE file_check SET created_at = created_at - $1::interval", later)
-    await ground.db.admin.execute("UPDATE blob SET stored_at = stored_at - $1::interval", later)
-    path = await ground.blobs.local_path(hashlib.sha256(pdf).digest())
-    os.utime(path, (0, 0))
+    name = hashlib.sha256(pdf).digest()
+    age = "SET created_at = created_at - $1::interval WHERE sha256 = $2"
+    await ground.db.admin.execute(f"UPDATE file_check {age}", later, name)
+    await ground.db.admin.execute("UPDATE blob SET stored_at = stored_at - $1::interval WHERE sha256 = $2", later, name)
+    os.utime(await ground.blobs.local_path(name), (0, 0))
     swept = await Sweeper(ground.shop).sweep()
-    assert swept.removed == (hashlib.sha256(pdf).hexdigest(),)
-    assert await ground.db.admin.fetchval("SELECT count(*) FROM file_check") == 0
-    assert await ground.db.admin.fetchval("SELECT count(*) FROM blob") == 0
+    assert swept.removed == (name.hex(),)
+    assert await ground.db.admin.fetchval("SELECT count(*) FROM file_check WHERE sha256 = $1", name) == 0
+    assert await ground.db.admin.fetchval("SELECT count(*) FROM blob WHERE sha256 = $1", name) == 0
