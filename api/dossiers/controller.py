@@ -31,6 +31,7 @@ from api.dossiers.contract import (
     TaskHandOver,
     TaskIn,
 )
+from api.dossiers.forms import Form
 from api.dossiers.intake import Intake
 from api.dossiers.proof import proof_of
 from api.dossiers.recording import no_dossier
@@ -43,6 +44,7 @@ from api.http.auth.guards import requires, signed_in
 from api.http.edge import edge_of
 from api.http.validation import field_fault
 from api.kernel import Actor
+from api.settings import Settings
 
 AnyRequest = Request[Any, Any, Any]
 _OFFICERS: Mapping[str, Any] = MappingProxyType({"work": "officers"})
@@ -105,6 +107,20 @@ class DossierController(Controller):
         """Read the journal, a hundred lines at a time; the view is logged."""
         async with edge_of(request).pools.transaction() as tx:
             return await Views(dossiers).journal(tx, actor, code, after, at=at)
+
+    @get(
+        "/{code:str}/forms/{form:str}",
+        guards=[requires("dossier.read")],
+        opt=_OFFICERS,
+        summary="Dữ liệu biểu mẫu 01-06 / Data of a form",
+    )
+    async def form(
+        self, request: AnyRequest, dossiers: Dossiers, settings: Settings, code: Code, form: Form, actor: Actor,
+        at: datetime,
+    ) -> dict[str, Any]:  # fmt: skip
+        """Fill one of the national forms 01 to 06 from what the dossier knows; the view is logged."""
+        async with edge_of(request).pools.transaction() as tx:
+            return await Views(dossiers).form(tx, actor, code, form, settings.public_url, at=at)
 
     @post("/{code:str}/steps/{action:str}", guards=[signed_in], opt=_OFFICERS, summary="Một bước / One step")
     async def take_step(

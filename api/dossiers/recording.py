@@ -131,6 +131,8 @@ class Recorder:
         """Decide one step and write all of it; return the projection after it and a task the step opened."""
         plan = await self.plan(before)
         await _require_results(tx, before.id, facts, action)
+        if isinstance(facts, f.AskSupplement):
+            require_known_parts({item.part_code for item in facts.items}, plan)
         entry = lifecycle.step(before, action, facts, at=at, plan=plan)
         after = lifecycle.apply(before, entry)
         await store.update_dossier(tx, after, before.seq)
@@ -190,20 +192,28 @@ async def _require_results(tx: Tx, dossier_id: UUID, facts: f.Facts, action: Act
         raise Invalid("Kết quả không thuộc hồ sơ này.", "The result is not of this dossier.", code="unknown-result")
 
 
+def require_known_parts(codes: set[str], plan: Plan) -> None:
+    """Refuse parts that the procedure version does not know.
+
+    Raises:
+        Invalid: with the unknown codes.
+    """
+    strangers = ", ".join(sorted(codes - {part.code for part in plan.definition.parts}))
+    if strangers:
+        raise Invalid(
+            f"Thủ tục không có thành phần: {strangers}.",
+            f"The procedure has no such parts: {strangers}.",
+            code="unknown-part",
+        )
+
+
 async def add_parts(tx: Tx, dossier_id: UUID, parts: Sequence[f.PartIn], plan: Plan) -> None:
     """Write parts handed in.
 
     Raises:
         Invalid: a part the procedure version does not know, or a file that is another dossier's.
     """
-    known = {part.code for part in plan.definition.parts}
-    strangers = sorted({part.part_code for part in parts} - known)
-    if strangers:
-        raise Invalid(
-            f"Thủ tục không có thành phần: {', '.join(strangers)}.",
-            f"The procedure has no such parts: {', '.join(strangers)}.",
-            code="unknown-part",
-        )
+    require_known_parts({part.part_code for part in parts}, plan)
     files = [part.upload_id for part in parts if part.upload_id is not None]
     if files and set(files) != await store.uploads_of_dossier(tx, files, dossier_id):
         raise Invalid(

@@ -1,7 +1,7 @@
 """What officials see of a dossier: decrypted for those who take part, and every such view logged."""
 
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
@@ -12,6 +12,7 @@ from api.db.privacy import Vault
 from api.dossiers import store
 from api.dossiers.codes import looks_like_code
 from api.dossiers.contract import DeliveryRow, Dossier, Journal, Line, LineRow, Party, PartyRow
+from api.dossiers.forms import Form, Ground, fill
 from api.dossiers.projection import Projection
 from api.dossiers.recording import NOTE_PURPOSE, Recorder, no_dossier
 from api.dossiers.service import offered
@@ -23,6 +24,8 @@ from api.registry import authority
 
 LINES: Final = 100
 """Journal lines on one page."""
+ALL_LINES: Final = 10_000
+"""More lines than any dossier has."""
 
 
 class Views:
@@ -72,6 +75,37 @@ class Views:
         """List the hand-overs of a dossier's results with their proofs."""
         dossier = await self.readable(tx, actor, code)
         return await store.deliveries(tx, dossier.id)
+
+    async def form(self, tx: Tx, actor: Actor, code: str, form: Form, website: str, *, at: datetime) -> dict[str, Any]:
+        """Fill one of the national forms 01 to 06, and log that personal data were seen for it.
+
+        Raises:
+            NotFound: no dossier that the actor may know of. Refused: what the form tells of has not happened.
+        """
+        row = await store.dossier_view(tx, code) if looks_like_code(code) else None
+        if row is None:
+            raise no_dossier()
+        require_reader(actor, row, [task.agency_id for task in row.tasks])
+        await audit.log_view(tx, actor, "dossier", row.id, f"dossier.form.{form}", at)
+        registry = self._recorder.registry
+        lines = await store.journal_lines(tx, row.id, 0, ALL_LINES)
+        accounts = {line.actor_account_id for line in lines} | {task.assignee_account_id for task in row.tasks}
+        names = await store.officials(tx, [actor.account_id, *(key for key in accounts if key is not None)])
+        places = {row.receipt_agency_id, row.step_agency_id, row.competent_agency_id or row.step_agency_id}
+        named = {place: await registry.agency_name(place, at) for place in places | {t.agency_id for t in row.tasks}}
+        version = await registry.procedure_version(row.procedure_version_id)
+        ground = Ground(
+            dossier=row,
+            parties=tuple(self.party(party) for party in row.parties),
+            lines=tuple(self._line(line, names) for line in lines),
+            procedure=version.name,
+            term=version.definition.total,
+            part_names={part.code: part.name for part in version.definition.parts},
+            names=names | named,
+            officer=names.get(actor.account_id, ""),
+            website=website,
+        )
+        return fill(form, ground)
 
     async def readable(self, tx: Tx, actor: Actor, code: str) -> Projection:
         """Return a dossier that the actor may read.

@@ -3,9 +3,11 @@
 import json
 from uuid import uuid4
 
+import msgspec
 import pytest
 import pytest_asyncio
 
+from api.documents.templates.bodies import FORMS
 from tests.dossier_ground import MARITAL_STATUS, MONDAY, Ground, actor, copied, province_template
 from tests.office import ARGON2, SetClock, client_of, log_in, new_key, serving
 
@@ -253,3 +255,42 @@ async def test_a_result_is_handed_over_with_its_proof_once(site):
     assert [(one["channel"], one["proof"]) for one in listed] == [
         ("counter", {"received_by": "filer", "signed_for": True})
     ]
+
+
+@pytest.mark.parametrize("form", sorted(FORMS))
+async def test_the_national_forms_are_filled_from_the_dossier(site, form):
+    web, filed = await site.filed(receive=False)
+    code = filed["code"]
+    early = await web.get(f"/dossiers/{code}/forms/{form}")
+    assert early.status_code == (200 if form == "control_slip" else 409), early.text
+    missing = {"items": [{"part_code": "CH", "certified_copies": 1}], "reason": "Thiếu trích lục."}
+    asked = await step(web, code, "ask_supplement", missing)
+    assert asked.status_code == 200, asked.text
+    if form == "intake_refusal":
+        await step(web, code, "refuse_intake", {"reason": "Không thuộc thẩm quyền."})
+    else:
+        await step(web, code, "answer_supplement")
+        await step(web, code, "receive")
+        thuly = await site.as_("thuly.kinhbac")
+        await step(web, code, "hand_over", {"agency_id": str(actor("thuly.kinhbac").agency_id)})
+        await step(thuly, code, "confirm_hand_over")
+        sorry = await step(thuly, code, "apologise", {"new_due_at": "2026-03-20T00:00:00+07:00", "reason": "Quá tải."})
+        assert sorry.status_code == 200, sorry.text
+        stopped = await step(thuly, code, "stop", {"reason": "Tranh chấp.", "legal_basis": "Điều 1"})
+        assert stopped.status_code == 200, stopped.text
+    filled = await web.get(f"/dossiers/{code}/forms/{form}")
+    assert filled.status_code == 200, filled.text
+    body = msgspec.convert(filled.json(), FORMS[form])
+    if form == "intake_slip":
+        assert (body.filer, body.due_at, body.fees) == (
+            "Nguyễn Thị Mai", "17 giờ 00 phút, ngày 20/03/2026", "Lệ phí hộ tịch: 15.000 đồng",
+        )  # fmt: skip
+    if form == "supplement_request":
+        assert body.parts[0].name.startswith("Trích lục ly hôn")
+    if form == "control_slip":
+        assert sorted(line.outcome for line in body.lines) == ["Trước hạn", "Đúng hạn"]
+
+
+async def test_a_form_that_does_not_exist_is_said_so(site):
+    web, filed = await site.filed()
+    assert (await web.get(f"/dossiers/{filed['code']}/forms/99")).status_code in {400, 404, 422}
