@@ -19,7 +19,7 @@ from api.db.pools import Pools, open_pools
 from api.db.privacy import Vault
 from api.desks.controller import DeskController
 from api.documents.blobs import BlobStore, open_store
-from api.documents.controller import RegisterController, ResultController, UploadController
+from api.documents.controller import PrintController, RegisterController, ResultController, UploadController
 from api.documents.file_controller import FileController
 from api.documents.verify_controller import VerifyController
 from api.dossiers.controller import DossierController, TaskController
@@ -62,6 +62,7 @@ CONTROLLERS: Final[tuple[ControllerRouterHandler, ...]] = (
     ResultController,
     FileController,
     RegisterController,
+    PrintController,
     VerifyController,
     TrackController,
     OnlineController,

@@ -19,9 +19,10 @@ import signing
 from api import audit, logs
 from api.db.pools import Tx, open_pools
 from api.db.privacy import Vault
-from api.documents import drafts, sweep, typesetting, uploads, verification
+from api.documents import drafts, printing, sweep, typesetting, uploads, verification
 from api.documents.blobs import open_store
 from api.documents.checking import Checker
+from api.documents.printing import Printer
 from api.documents.rendering import Drafter
 from api.documents.sweep import Sweeper
 from api.documents.verification import FileVerifier
@@ -70,6 +71,7 @@ async def running(settings: Settings, clock: Clock = system_clock) -> AsyncGener
 STEPS: Final[dict[str, Callable[[Workshop], Handler]]] = {
     uploads.CHECK: Checker,
     drafts.MAKE: Drafter,
+    printing.PRINT: Printer,
     verification.VERIFY: FileVerifier,
     sweep.SWEEP: Sweeper,
     laying.LAY: lambda shop: laying.handler(shop.pools, shop.processes, shop.blobs, shop.clock),

@@ -107,6 +107,23 @@ class NewDraft(_In, frozen=True, kw_only=True):
     reason: LongText | None = None
 
 
+class NewPrint(_In, frozen=True, kw_only=True):
+    """A national form to be printed, with the data that `GET /dossiers/{code}/forms/{form}` gives."""
+
+    template: Code
+    data: dict[str, Any]
+    number: ShortText | None = None
+
+
+class Print(_Out, frozen=True, kw_only=True):
+    """Where a print stands; its file is under /prints/{id}/file once it is done, for a day."""
+
+    id: UUID
+    template: str
+    state: DraftState = "queued"
+    error: Finding | None = None
+
+
 class ResultMade(_Out, frozen=True, kw_only=True):
     """The reference to a new result."""
 

@@ -11,7 +11,7 @@ from litestar.params import Parameter
 
 from api.db.pools import Pools
 from api.db.privacy import Vault
-from api.documents import drafts, numbering, results, uploads
+from api.documents import drafts, numbering, printing, results, uploads
 from api.documents.blobs import BlobStore
 from api.documents.contract import (
     Document,
@@ -19,8 +19,10 @@ from api.documents.contract import (
     Draft,
     NewDocument,
     NewDraft,
+    NewPrint,
     NewResult,
     Ordered,
+    Print,
     Profile,
     Received,
     Register,
@@ -190,6 +192,31 @@ class RegisterController(Controller):
         return await idempotency.run(
             request, actor, lambda tx: numbering.void_by_clerk(tx, actor, number_id, data.reason, at)
         )
+
+
+class PrintController(Controller):
+    """In biểu mẫu / printing of forms."""
+
+    path = "/prints"
+    tags: Sequence[str] | None = ("documents",)
+
+    @post("/", guards=_READ, status_code=202, summary="In biểu mẫu 01-06 / Print a form")
+    async def order(
+        self,
+        request: Request[Any, Any, Any],
+        data: NewPrint,
+        vault: Vault,
+        registry: Registry,
+        actor: Actor,
+        at: datetime,
+    ) -> Response[Print]:
+        """Order one of the national forms under the own agency's letterhead."""
+        return await idempotency.run(request, actor, lambda tx: printing.order(tx, vault, registry, actor, data, at))
+
+    @get("/{print_id:uuid}", guards=_READ, summary="Trạng thái bản in / State of a print")
+    async def show(self, pools: Pools, actor: Actor, print_id: UUID) -> Print:
+        """Return queued, done, or failed with the reason."""
+        return await printing.show(pools, actor, print_id)
 
 
 async def body_of(request: Request[Any, Any, Any]) -> AsyncIterator[bytes]:

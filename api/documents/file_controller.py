@@ -9,7 +9,7 @@ from litestar import Controller, Request, Response, get
 from litestar.response import Stream
 
 from api.db.pools import Pools
-from api.documents import files, store
+from api.documents import files, printing, store
 from api.documents.blobs import BlobStore
 from api.documents.ranges import Unsatisfiable, matches, pick
 from api.documents.rows import FileRow
@@ -60,6 +60,14 @@ class FileController(Controller):
         if not is_known(request, row):
             await files.note_view(pools, actor, row, at)
         return serve(request, blobs, row, IMMUTABLE)
+
+    @get("/prints/{print_id:uuid}/file", guards=_READ, summary="Tệp của bản in / A print's file")
+    async def printed(
+        self, request: Request[Any, Any, Any], pools: Pools, blobs: BlobStore, actor: Actor, print_id: UUID
+    ) -> Response[Any]:
+        """Return the form that was set, for a day."""
+        row = await files.file_for(pools, actor, printing.print_file, print_id)
+        return serve(request, blobs, row, CHECKED)
 
 
 def is_known(request: Request[Any, Any, Any], row: FileRow) -> bool:

@@ -70,7 +70,7 @@ class Drafter:
             if made.fault:
                 # Typst's words may quote the data; the code and the template are enough to find it.
                 _log.error("draft_not_set", draft=str(order.id), template=order.template)
-                raise _Unmakeable("not-printable", _words(made.fault)[0], _words(made.fault)[1])
+                raise _Unmakeable("not-printable", *words_of(made.fault))
             return await self._shop.blobs.put_file(target), made.places
 
     async def _record(self, order: DraftToMake, stored: Stored, places: FieldPlan | None) -> None:
@@ -102,7 +102,8 @@ class Drafter:
             await store.settle_draft(tx, order.id, "failed", None, msgspec.to_builtins(why), self._shop.clock())
 
 
-def _words(fault: str) -> tuple[str, str]:
+def words_of(fault: str) -> tuple[str, str]:
+    """Say why a template was not set, without Typst's own words, which may quote the data."""
     if "could not be displayed with font" in fault:
         return (
             "Văn bản có ký tự mà phông chữ không in được; hãy bỏ ký tự đó.",

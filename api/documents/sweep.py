@@ -12,6 +12,7 @@ from api import audit
 from api.db import queries
 from api.db.pools import as_structs
 from api.documents.blobs import FileStore, Listed
+from api.documents.printing import forget_prints
 from api.documents.verification import forget_checks
 from api.documents.workshop import Workshop
 from api.jobs import JobContext
@@ -60,6 +61,7 @@ class Sweeper:
         at = self._shop.clock()
         async with self._shop.pools.transaction() as tx:
             await forget_checks(tx, at)
+            await forget_prints(tx, at)
             await tx.fetch(_q.forget_unreferenced, at - self._grace)
         removed = [name async for name in self._remove_files_without_row(at)]
         missing, found = await self._mark_rows_without_file(at)

@@ -15,7 +15,7 @@ UPDATE blob SET missing_since = $2 WHERE sha256 = $1 AND missing_since IS NULL;
 UPDATE blob SET missing_since = NULL WHERE sha256 = $1;
 
 -- name: forget_unreferenced
--- Drop the rows of files that nothing points to any more: only what was sent in to be verified loses its last pointer.
+-- Drop the rows of files that nothing points to any more: what was sent in to be verified or printed at a desk loses its last pointer after a day.
 DELETE FROM blob b
  WHERE b.stored_at < $1
    AND NOT EXISTS (SELECT FROM upload u WHERE u.sha256 = b.sha256 OR u.accepted_sha256 = b.sha256)
@@ -24,4 +24,5 @@ DELETE FROM blob b
    AND NOT EXISTS (SELECT FROM rendition n WHERE n.sha256 = b.sha256)
    AND NOT EXISTS (SELECT FROM draft_order o WHERE o.base_sha256 = b.sha256)
    AND NOT EXISTS (SELECT FROM file_check c WHERE c.sha256 = b.sha256)
+   AND NOT EXISTS (SELECT FROM print_order p WHERE p.sha256 = b.sha256)
 RETURNING b.sha256;

@@ -293,6 +293,29 @@ async def test_file_from_outside_is_judged_by_the_worker(ground, pdf):
     assert (await ground.web.get(rubbish.headers["location"])).json()["state"] == "done"
 
 
+async def test_form_is_printed_under_the_own_letterhead_for_a_day(ground):
+    data = {
+        "dossier_code": "H05.30.60.01-261122-0001",
+        "owner": "Nguyễn Thị Hồng Nhung",
+        "procedure": "Cấp Giấy xác nhận tình trạng hôn nhân",
+        "parts": [{"name": "Trích lục ly hôn", "certified_copies": 1}],
+        "reasons": ["Thiếu trích lục."],
+        "officer": "Lưu Đức Thắng",
+        "website": "dichvucong.gov.vn",
+    }
+    ordered = await ground.post("/prints", {"template": "supplement_request", "data": data})
+    assert ordered.status_code == 202
+    await ground.work()
+    path = f"/prints/{ordered.json()['id']}"
+    assert (await ground.web.get(path)).json()["state"] == "done"
+    printed = await ground.web.get(f"{path}/file")
+    assert printed.content.startswith(b"%PDF-")
+    assert (await ground.post("/prints", {"template": "decision", "data": {}})).json()["code"] == "no-template"
+    await ground.log_in_elsewhere()
+    assert (await ground.web.get(path)).status_code == 404
+    assert (await ground.web.get(f"{path}/file")).status_code == 404
+
+
 async def test_sweep_removes_files_without_row_and_names_rows_without_file(ground, pdf):
     upload = await ground.checked(pdf)
 

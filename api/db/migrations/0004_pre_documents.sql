@@ -183,6 +183,23 @@ CREATE TABLE file_check (
 CREATE INDEX file_check_age ON file_check (created_at);
 COMMENT ON TABLE file_check IS 'A file that somebody outside asks us to verify; kept for a day.';
 
+CREATE TABLE print_order (
+    id uuid PRIMARY KEY DEFAULT uuidv7(),
+    template text NOT NULL,
+    data_sealed bytea NOT NULL,
+    agency_id uuid NOT NULL REFERENCES agency (id),
+    account_id uuid NOT NULL REFERENCES account (id),
+    state text NOT NULL DEFAULT 'queued' CHECK (state IN ('queued', 'done', 'failed')),
+    sha256 bytea REFERENCES blob (sha256),
+    error jsonb,
+    ordered_at timestamptz NOT NULL,
+    done_at timestamptz,
+    CHECK ((state = 'done') = (sha256 IS NOT NULL)),
+    CHECK ((state = 'queued') = (done_at IS NULL))
+);
+CREATE INDEX print_order_age ON print_order (ordered_at);
+COMMENT ON TABLE print_order IS 'A national form to be printed at a desk (giấy tiếp nhận, phiếu yêu cầu bổ sung, ...); kept for a day.';
+
 CREATE TABLE number_series (
     id uuid PRIMARY KEY DEFAULT uuidv7(),
     agency_id uuid NOT NULL REFERENCES agency (id),
@@ -247,6 +264,9 @@ GRANT INSERT ON rendition TO signer;
 GRANT SELECT ON draft_order, file_check TO app, worker;
 GRANT UPDATE (state, revision_id, error, done_at) ON draft_order TO worker;
 GRANT INSERT ON file_check TO app;
+GRANT SELECT ON print_order TO app, worker;
+GRANT INSERT ON print_order TO app;
+GRANT UPDATE (state, sha256, error, done_at), DELETE ON print_order TO worker;
 GRANT UPDATE (state, report, done_at), DELETE ON file_check TO worker;
 GRANT INSERT, UPDATE ON delivery TO app;
 GRANT INSERT ON number_series TO app;
