@@ -947,6 +947,24 @@ CREATE TABLE public.preparation (
 
 COMMENT ON TABLE public.preparation IS 'What survives the wait: the increment (a few kB) and the base''s hash, never a second copy of the file.';
 
+CREATE TABLE public.print_order (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    template text NOT NULL,
+    data_sealed bytea NOT NULL,
+    agency_id uuid NOT NULL,
+    account_id uuid NOT NULL,
+    state text DEFAULT 'queued'::text NOT NULL,
+    sha256 bytea,
+    error jsonb,
+    ordered_at timestamp with time zone NOT NULL,
+    done_at timestamp with time zone,
+    CONSTRAINT print_order_check CHECK (((state = 'done'::text) = (sha256 IS NOT NULL))),
+    CONSTRAINT print_order_check1 CHECK (((state = 'queued'::text) = (done_at IS NULL))),
+    CONSTRAINT print_order_state_check CHECK ((state = ANY (ARRAY['queued'::text, 'done'::text, 'failed'::text])))
+);
+
+COMMENT ON TABLE public.print_order IS 'A national form to be printed at a desk (giấy tiếp nhận, phiếu yêu cầu bổ sung, ...); kept for a day.';
+
 CREATE TABLE public.procedure (
     code text NOT NULL,
     name text NOT NULL,
@@ -1509,6 +1527,9 @@ ALTER TABLE ONLY public.post
 ALTER TABLE ONLY public.preparation
     ADD CONSTRAINT preparation_pkey PRIMARY KEY (request_id, attempt);
 
+ALTER TABLE ONLY public.print_order
+    ADD CONSTRAINT print_order_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.procedure
     ADD CONSTRAINT procedure_pkey PRIMARY KEY (code);
 
@@ -1699,6 +1720,8 @@ CREATE INDEX post_agency ON public.post USING btree (agency_id);
 CREATE INDEX post_holding_person ON public.post_holding USING btree (person_id);
 
 CREATE INDEX post_holding_post ON public.post_holding USING btree (post_id);
+
+CREATE INDEX print_order_age ON public.print_order USING btree (ordered_at);
 
 CREATE INDEX result_link_to ON public.result_link USING btree (to_result_id);
 
@@ -2038,6 +2061,15 @@ ALTER TABLE ONLY public.preparation
 
 ALTER TABLE ONLY public.preparation
     ADD CONSTRAINT preparation_request_id_fkey FOREIGN KEY (request_id) REFERENCES public.signature_request(id);
+
+ALTER TABLE ONLY public.print_order
+    ADD CONSTRAINT print_order_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account(id);
+
+ALTER TABLE ONLY public.print_order
+    ADD CONSTRAINT print_order_agency_id_fkey FOREIGN KEY (agency_id) REFERENCES public.agency(id);
+
+ALTER TABLE ONLY public.print_order
+    ADD CONSTRAINT print_order_sha256_fkey FOREIGN KEY (sha256) REFERENCES public.blob(sha256);
 
 ALTER TABLE ONLY public.procedure_version
     ADD CONSTRAINT procedure_version_code_fkey FOREIGN KEY (code) REFERENCES public.procedure(code);
@@ -2498,6 +2530,17 @@ GRANT SELECT ON TABLE public.post_holding TO worker;
 
 GRANT SELECT,INSERT ON TABLE public.preparation TO signer;
 
+GRANT SELECT,INSERT ON TABLE public.print_order TO app;
+GRANT SELECT,DELETE ON TABLE public.print_order TO worker;
+
+GRANT UPDATE(state) ON TABLE public.print_order TO worker;
+
+GRANT UPDATE(sha256) ON TABLE public.print_order TO worker;
+
+GRANT UPDATE(error) ON TABLE public.print_order TO worker;
+
+GRANT UPDATE(done_at) ON TABLE public.print_order TO worker;
+
 GRANT SELECT,INSERT ON TABLE public.procedure TO app;
 GRANT SELECT ON TABLE public.procedure TO signer;
 GRANT SELECT ON TABLE public.procedure TO worker;
@@ -2543,7 +2586,7 @@ GRANT SELECT,INSERT ON TABLE public.result_effect TO signer;
 GRANT SELECT ON TABLE public.result_effect TO worker;
 
 GRANT SELECT,INSERT ON TABLE public.result_link TO app;
-GRANT SELECT ON TABLE public.result_link TO signer;
+GRANT SELECT,INSERT ON TABLE public.result_link TO signer;
 GRANT SELECT ON TABLE public.result_link TO worker;
 
 GRANT SELECT ON TABLE public.revision TO app;

@@ -101,10 +101,20 @@ class ResultController(Controller):
 
     @post("/dossiers/{dossier_id:uuid}/results", guards=_DRAFT, summary="Lập kết quả / Make a result")
     async def make(
-        self, request: Request[Any, Any, Any], data: NewResult, actor: Actor, at: datetime, dossier_id: UUID
+        self,
+        request: Request[Any, Any, Any],
+        result_drafted: results.Drafted,
+        data: NewResult,
+        actor: Actor,
+        at: datetime,
+        dossier_id: UUID,
     ) -> Response[ResultMade]:
         """Make a draft result in the form that the dossier's procedure version states."""
-        return await idempotency.run(request, actor, lambda tx: results.create_result(tx, actor, dossier_id, data, at))
+        return await idempotency.run(
+            request,
+            actor,
+            lambda tx: results.create_result(tx, actor, dossier_id, data, at, drafted=result_drafted),
+        )
 
     @get("/dossiers/{dossier_id:uuid}/results", guards=_READ, summary="Các kết quả / Results of a dossier")
     async def of_dossier(self, pools: Pools, actor: Actor, dossier_id: UUID) -> Results:

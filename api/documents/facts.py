@@ -61,6 +61,14 @@ class Link(msgspec.Struct, frozen=True, kw_only=True):
     against: bool
 
 
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a document since it was issued, with date and basis."""
+
+    effect: str
+    at: datetime
+    legal_basis: str
+
+
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a document. `ok` needs every fact that can be known to be good."""
 
@@ -79,6 +87,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str | None = None
     verify_code: str | None = None
     links: tuple[Link, ...] = ()
+    history: tuple[Change, ...] = ()
     registered: bool = False
     """Whether the register of this province knows the document."""
 

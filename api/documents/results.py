@@ -1,6 +1,7 @@
 """Results and their documents: what a dossier ends in, before anybody has signed it."""
 
 import secrets
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -36,6 +37,10 @@ _ALPHABET: Final = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 """Without 0, 1, I and O, which people mistake when they type a code from paper."""
 
 
+Drafted = Callable[[Tx, Actor, UUID, UUID, datetime], Awaitable[None]]
+"""Tells the dossier, which this slice does not know, of a result that is being drafted."""
+
+
 def new_verify_code() -> str:
     """Return a code of 12 letters and digits (60 bits) that nobody can guess or count through."""
     letters = "".join(secrets.choice(_ALPHABET) for _ in range(12))
@@ -48,7 +53,9 @@ def canonical_code(text: str) -> str:
     return "-".join((letters[:4], letters[4:8], letters[8:]))
 
 
-async def create_result(tx: Tx, actor: Actor, dossier_id: UUID, new: NewResult, at: datetime) -> ResultMade:
+async def create_result(
+    tx: Tx, actor: Actor, dossier_id: UUID, new: NewResult, at: datetime, *, drafted: Drafted
+) -> ResultMade:
     """Make a draft result of a dossier, in the form that its procedure version states; a refusal is always form (a).
 
     Raises:
@@ -77,6 +84,7 @@ async def create_result(tx: Tx, actor: Actor, dossier_id: UUID, new: NewResult, 
     await _audit(
         tx, actor, "result.draft", "result", result_id, {"dossier": dossier_id, "kind": kind, "form": form}, at
     )
+    await drafted(tx, actor, dossier_id, result_id, at)
     return ResultMade(id=result_id, dossier_id=dossier_id, ordinal=ordinal, form=form, verify_code=code)
 
 

@@ -19,7 +19,7 @@ from api.db.pools import Pools, Tx, as_struct, as_structs
 from api.db.privacy import Vault
 from api.documents import store
 from api.documents.blobs import Stored
-from api.documents.facts import Facts, Issued, Link, Signer, of_file, of_register
+from api.documents.facts import Change, Facts, Issued, Link, Signer, of_file, of_register
 from api.documents.results import canonical_code
 from api.documents.workshop import Workshop
 from api.errors import NotFound
@@ -79,7 +79,8 @@ async def _by_code(tx: Tx, code: str, judged: Verdict | None) -> Facts | None:
     verdict = judged or (msgspec.convert(issued.verdict, Verdict, strict=False) if issued.verdict else None)
     signers = as_structs(await tx.fetch(_q.signers_of_document, issued.document_id), Signer)
     links = as_structs(await tx.fetch(_q.links_of_result, issued.result_id), Link)
-    return of_register(issued, code, verdict, signers, links)
+    history = as_structs(await tx.fetch(_q.effects_of_result, issued.result_id), Change)
+    return msgspec.structs.replace(of_register(issued, code, verdict, signers, links), history=tuple(history))
 
 
 async def order_check(tx: Tx, stored: Stored, at: datetime) -> FileCheck:
