@@ -153,6 +153,7 @@ def _lifespan(settings: Settings, clock: Clock) -> Callable[[Litestar], contextl
             edge = _edge(settings, pools, clock)
             stack.callback(edge.passwords.close)
             registry = await stack.enter_async_context(Registry(pools).watching())
+            dossiers = Dossiers(registry, edge.vault, after_step=(following.after_step,))
             tickets = Watch(pools)
             stack.callback(tickets.close)
             stack.callback(asyncio.create_task(metrics.watch_loop(), name="loop-lag").cancel)
@@ -164,7 +165,8 @@ def _lifespan(settings: Settings, clock: Clock) -> Callable[[Litestar], contextl
                 blobs=blobs,
                 probe_store=lambda: _probe(blobs),
                 registry=registry,
-                dossiers=Dossiers(registry, edge.vault, after_step=(following.after_step,)),
+                dossiers=dossiers,
+                result_drafted=following.drafting(dossiers),
                 watch=tickets,
             )
             _log.info("ready", listen=f"{settings.listen.host}:{settings.listen.port}")
@@ -220,7 +222,7 @@ def _kept(name: str) -> Callable[[Request[Any, Any, Any]], Any]:
     return give
 
 
-_KEPT: Final = ("pools", "vault", "registry", "dossiers", "watch", "blobs", "settings")
+_KEPT: Final = ("pools", "vault", "registry", "dossiers", "result_drafted", "watch", "blobs", "settings")
 _DEPENDENCIES: Final[dict[str, Callable[..., Any]]] = {
     "actor": _actor,
     "at": _at,

@@ -131,7 +131,9 @@ class Ground:
             async with self.app.transaction() as tx:
                 await self.dossiers.take_step(tx, who, filed.id, action, facts, at=at)
         async with self.app.transaction() as tx:
-            result = await results.create_result(tx, drafter, filed.id, NewResult(), at)
+            result = await results.create_result(
+                tx, drafter, filed.id, NewResult(), at, drafted=following.drafting(self.dossiers)
+            )
             document = await results.add_document(tx, drafter, result.id, NewDocument(), at)
         stored = await self.blobs.put_file(page(self.room / f"{document.id}.pdf", text))
         await self.db.admin.execute(

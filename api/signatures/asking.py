@@ -11,7 +11,7 @@ from uuid import UUID
 from api.audit import append
 from api.db.pools import Tx
 from api.documents import numbering
-from api.errors import Conflict, Invalid, NotFound
+from api.errors import Broken, Conflict, Invalid, NotFound
 from api.jobs.queue import enqueue
 from api.kernel import Actor
 from api.registry import authority
@@ -47,6 +47,32 @@ async def ask(tx: Tx, actor: Actor, order: Ask, *, at: datetime, trace_id: str |
     known = await store.items_to_ask(tx, ids)
     _demand_theirs(actor, ids, known)
     shown = {item.request_id: bytes.fromhex(item.sha256) for item in order.items}
+    askable = _askable(ids, known, shown)
+    batch_id = await _write(tx, actor, order, stepup.digest_of(shown.values()), at, trace_id)
+    head = await store.ticket(tx, batch_id)
+    if head is None:
+        raise Broken("Không đọc lại được mã lượt ký.", "The ticket just written cannot be read.")
+    # The counters of the number series are the only rows that asks share: taken last, just before the commit.
+    given = await _reserve_numbers(tx, [known[request_id] for request_id in askable], at)
+    await store.insert_items(
+        tx, batch_id, list(range(1, len(ids) + 1)), ids, [shown[i] for i in ids], [given.get(i) for i in ids]
+    )
+    return Accepted(
+        ticket=batch_id,
+        items=len(ids),
+        stage="queued",
+        position=head.ahead,
+        estimate_s=cutting.estimate_seconds(head.ahead, len(ids), cutting.rate(head.recorded_last_minute)),
+        authorised_until=head.authorised_until,
+    )
+
+
+def _askable(ids: Sequence[UUID], known: Mapping[UUID, AskedItem], shown: Mapping[UUID, bytes]) -> list[UUID]:
+    """Return the requests that can be asked now; the others end with their own reason, unless there are none but them.
+
+    Raises:
+        Conflict: no item can be signed now.
+    """
     reasons = {request_id: reason for request_id in ids if (reason := why_not(known[request_id], shown[request_id]))}
     if len(reasons) == len(ids):
         raise Conflict(
@@ -55,7 +81,11 @@ async def ask(tx: Tx, actor: Actor, order: Ask, *, at: datetime, trace_id: str |
             code="nothing-to-sign",
             items={str(request_id): reason for request_id, reason in reasons.items()},
         )
-    until = cutting.authorised_until(at)
+    return [request_id for request_id in ids if request_id not in reasons]
+
+
+async def _write(tx: Tx, actor: Actor, order: Ask, digest: bytes, at: datetime, trace_id: str | None) -> UUID:
+    """Write the ticket without its items: batch, factor, audit row, and the job that judges it."""
     batch_id = await store.insert_batch(
         tx,
         account_id=actor.account_id,
@@ -64,11 +94,10 @@ async def ask(tx: Tx, actor: Actor, order: Ask, *, at: datetime, trace_id: str |
         agency_id=actor.agency_id,
         session_id=actor.session_id,
         lane=order.lane,
-        item_count=len(ids),
+        item_count=len(order.items),
         trace_id=trace_id,
-        authorised_until=until,
+        authorised_until=cutting.authorised_until(at),
     )
-    digest = stepup.digest_of(shown.values())
     await store.insert_step_up(tx, batch_id, actor.account_id, "totp", order.code.encode(), digest)
     await append(
         tx,
@@ -77,30 +106,13 @@ async def ask(tx: Tx, actor: Actor, order: Ask, *, at: datetime, trace_id: str |
         action="signature.ask",
         subject_kind="signature_batch",
         subject_id=batch_id,
-        detail={"items": len(ids), "digest": digest.hex(), "lane": order.lane},
+        detail={"items": len(order.items), "digest": digest.hex(), "lane": order.lane},
         at=at,
         trace_id=trace_id,
     )
-    await enqueue(
-        tx,
-        JUDGE,
-        str(batch_id),
-        {"batch": str(batch_id)},
-        priority=cutting.COUNTER_LANE if order.lane == "counter" else 0,
-    )
-    # The counters of the number series are the only rows that asks share: taken last, just before the commit.
-    given = await _reserve_numbers(tx, [known[i] for i in ids if i not in reasons], at)
-    await store.insert_items(
-        tx, batch_id, list(range(1, len(ids) + 1)), ids, [shown[i] for i in ids], [given.get(i) for i in ids]
-    )
-    return Accepted(
-        ticket=batch_id,
-        items=len(ids),
-        stage="queued",
-        position=0,
-        estimate_s=cutting.estimate_seconds(0, len(ids), 10.0),
-        authorised_until=until,
-    )
+    priority = cutting.COUNTER_LANE if order.lane == "counter" else 0
+    await enqueue(tx, JUDGE, str(batch_id), {"batch": str(batch_id)}, priority=priority)
+    return batch_id
 
 
 def _demand_theirs(actor: Actor, ids: Sequence[UUID], known: Mapping[UUID, AskedItem]) -> None:

@@ -54,6 +54,11 @@ def preparation_is_stale(prepared_at: datetime, at: datetime, window: timedelta)
     return at - prepared_at > window or vn_day(prepared_at) != vn_day(at)
 
 
+def rate(recorded_last_minute: int) -> float:
+    """Return signatures a second as last measured; ten, the slowest that was ever planned for, where nothing ran."""
+    return recorded_last_minute / 60 or 10.0
+
+
 def estimate_seconds(ahead: int, own: int, per_second: float) -> int:
     """Return an honest guess at the seconds until the last own item is signed, the holder's person not counted."""
     return max(1, round((ahead + own) / max(per_second, 0.5)))

@@ -3,13 +3,17 @@
 The wiring binds `after_step` to the dossiers, which know nothing of documents or signatures.
 """
 
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
 from api.db.pools import Tx
 from api.documents import effects
+from api.documents.results import Drafted
+from api.dossiers import facts as f
 from api.dossiers.lifecycle import Entry
 from api.dossiers.projection import Projection
+from api.dossiers.service import Dossiers
 from api.dossiers.table import FINAL
 from api.dossiers.words import Action, Standing
 from api.kernel import Actor
@@ -56,3 +60,13 @@ async def _force(tx: Tx, entry: Entry, account_id: UUID | None) -> None:
 
 def _result(entry: Entry) -> UUID:
     return UUID(str(entry.data["result_id"]))
+
+
+def drafting(dossiers: Dossiers) -> Drafted:
+    """Return what tells a dossier of a result that is being drafted: it is done only when every result is."""
+
+    async def drafted(tx: Tx, actor: Actor, dossier_id: UUID, result_id: UUID, at: datetime) -> None:
+        facts = f.OnResult(result_id=result_id)
+        await dossiers.record(tx, dossier_id, Action.DRAFT_RESULT, facts, at=at, actor=actor)
+
+    return drafted

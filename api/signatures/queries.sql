@@ -281,3 +281,7 @@ SELECT EXISTS (SELECT 1 FROM mandate WHERE person_id = $1 AND post_id = $2 AND a
 -- name: open_chains_of_results
 -- The chains of these results that are not ended, locked.
 SELECT id, result_id, document_id FROM chain WHERE result_id = ANY ($1::uuid[]) AND state IN ('laying', 'open') ORDER BY id FOR UPDATE;
+
+-- name: lock_dossier_of_document
+-- The dossier before its document: every writer takes its locks in this order.
+SELECT dossier.id FROM dossier JOIN document ON document.dossier_id = dossier.id WHERE document.id = $1 FOR NO KEY UPDATE OF dossier;

@@ -76,6 +76,7 @@ async def reassign(dossiers: Dossiers, tx: Tx, actor: Actor, order: Reassign, *,
     done: list[UUID] = []
     failed: dict[str, str] = {}
     for request_id in await store.open_requests_of_person(tx, order.from_person_id, actor.agency_id, REASSIGN_AT_ONCE):
+        await store.lock_dossiers(tx, [request_id])
         request = await store.lock_chain_of_request(tx, request_id)
         if request is None:
             continue
@@ -114,6 +115,7 @@ async def _pass(
 async def _theirs(
     tx: Tx, actor: Actor, request_id: UUID, action: str, states: tuple[str, ...] = ("to_sign", "asked")
 ) -> LockedRequest:
+    await store.lock_dossiers(tx, [request_id])
     request = await store.lock_chain_of_request(tx, request_id)
     at_home = request is not None and request.agency_id == actor.agency_id
     theirs = request is not None and (request.role == "seal" or request.person_id == actor.person_id)

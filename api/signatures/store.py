@@ -30,6 +30,11 @@ async def lock_document(tx: Tx, document_id: UUID) -> DocumentToSubmit | None:
     return as_struct(await tx.fetchrow(_q.lock_document, document_id), DocumentToSubmit)
 
 
+async def lock_dossier_of_document(tx: Tx, document_id: UUID) -> None:
+    """Lock the dossier of a document."""
+    await tx.execute(_q.lock_dossier_of_document, document_id)
+
+
 async def open_chain_of_document(tx: Tx, document_id: UUID) -> UUID | None:
     """Return the open chain of a document, if any."""
     return await tx.fetchval(_q.open_chain_of_document, document_id)

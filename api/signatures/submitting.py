@@ -37,6 +37,7 @@ async def submit(
         Conflict: a chain is open for the document already.
         Invalid: nobody named or found may fill a place.
     """
+    await store.lock_dossier_of_document(tx, document_id)
     document = await store.lock_document(tx, document_id)
     if document is None:
         raise NotFound("Không tìm thấy văn bản.", "There is no such document.", code="document-not-found")

@@ -51,7 +51,7 @@ def view(head: TicketHead, items: list[ItemLine], version: int) -> Ticket:
     counts = Counter(item.stage for item in items)
     stage = next((stage for stage in _ORDER if counts[stage]), "finished")
     left = sum(counts[stage] for stage in _ORDER)
-    rate = head.recorded_last_minute / 60 or 10.0
+    rate = cutting.rate(head.recorded_last_minute)
     return Ticket(
         ticket=head.id,
         version=version,

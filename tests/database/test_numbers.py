@@ -18,6 +18,10 @@ NEW_YEAR = datetime(2026, 12, 31, 17, 0, tzinfo=UTC)
 """Midnight in Vietnam, 1 January 2027."""
 
 
+async def _untold(*_) -> None:
+    """Numbers need a result's document, not its dossier's journal."""
+
+
 class Clerk:
     """The ward's clerk with documents to number."""
 
@@ -32,7 +36,7 @@ class Clerk:
         self.documents: list[UUID] = []
         for _ in range(documents):
             async with self.pools.transaction() as tx:
-                result = await results.create_result(tx, drafter, dossier, NewResult(), at)
+                result = await results.create_result(tx, drafter, dossier, NewResult(), at, drafted=_untold)
                 made = await results.add_document(tx, drafter, result.id, NewDocument(), at)
             self.documents.append(made.id)
         return self
