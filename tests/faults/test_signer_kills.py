@@ -93,11 +93,11 @@ async def test_software_key(ground, capsys):
 
 @pytest.mark.timeout(600)
 async def test_remote_signer_that_confirms_later(ground, capsys):
-    await ground.db.admin.execute("UPDATE certificate SET holder = 'sp769'")
+    await ground.db.admin.execute("UPDATE certificate SET holder = 'sp769', credential_id = serial")
     async with remote_signer(ground.province.pki) as url:
         async with aiohttp.ClientSession() as web:
             await web.post(f"{url}/control", json={"behaviour": "confirm", "delay_s": 0.5})
-        service = {"base_url": url, "sp_id": "motcua", "sp_password": "thu-nghiem", "development": True}
+        service = {"base_url": url, "sp_id": "motcua", "sp_password": "demo", "development": True}
         await ground.db.admin.execute(
             "INSERT INTO key_holder VALUES ('sp769', 'Sp769Holder', 50, 240, 20, true, 'public', true, true)"
         )
