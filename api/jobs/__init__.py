@@ -5,9 +5,10 @@ the transaction of its effect, because a job may run twice. Payloads hold ids on
 """
 
 from api.jobs.queue import Depth, Job, ParkedJob, depths, enqueue, enqueue_many, parked, unpark
-from api.jobs.runner import Handler, JobContext, OnParked, Park, RetryPolicy, Runner
+from api.jobs.runner import ConnectionLost, Handler, JobContext, OnParked, Park, RetryPolicy, Runner
 
 __all__ = [
+    "ConnectionLost",
     "Depth",
     "Handler",
     "Job",

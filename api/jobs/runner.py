@@ -68,6 +68,10 @@ class Park(Exception):
     """Raised by a handler for work that no repetition can mend; the text is the named reason, without personal data."""
 
 
+class ConnectionLost(ConnectionError):
+    """The queue's session to the database is gone; the process ends and its supervisor starts it again."""
+
+
 Handler = Callable[[JobContext, dict[str, Any]], Awaitable[None]]
 OnParked = Callable[[Tx, ParkedJob], Awaitable[None]]
 
@@ -119,7 +123,11 @@ class Runner:
         return frozenset(self._handlers)
 
     async def run(self) -> None:
-        """Do jobs until `stop`; what runs then is finished first. Raises when the database connection is lost."""
+        """Do jobs until `stop`; what runs then is finished first.
+
+        Raises:
+            ConnectionLost: the session to the database is gone.
+        """
         await self._work(QueueExecutionMode.continuous)
 
     async def drain(self) -> None:
@@ -133,7 +141,7 @@ class Runner:
     async def _work(self, mode: QueueExecutionMode) -> None:
         async with AsyncExitStack() as stack:
             session = await store.open_session(self._dsn)
-            stack.push_async_callback(session.close, timeout=5)
+            stack.push_async_callback(store.close_session, session)
             self._books = await open_pools(self._dsn, read_size=1, write_size=4, budget_s=30)
             stack.push_async_callback(self._books.close)
             manager = QueueManager(Queries(AsyncpgDriver(session)))
@@ -141,14 +149,19 @@ class Runner:
                 manager.entrypoint(kind, accepts_context=False, on_failure="hold")(self._do)
             tasks = [asyncio.create_task(self._relay_stop(manager)), asyncio.create_task(self._upkeep())]
             stack.push_async_callback(_cancel, tasks)
-            await manager.run(
-                dequeue_timeout=self._poll,
-                batch_size=self._batch_size,
-                mode=mode,
-                max_concurrent_tasks=self._max_tasks,
-                heartbeat_timeout=self._heartbeat_timeout,
-                log_aggregation_interval=timedelta(),
-            )
+            try:
+                await manager.run(
+                    dequeue_timeout=self._poll,
+                    batch_size=self._batch_size,
+                    mode=mode,
+                    max_concurrent_tasks=self._max_tasks,
+                    heartbeat_timeout=self._heartbeat_timeout,
+                    log_aggregation_interval=timedelta(),
+                )
+            except Exception as error:
+                if session.is_closed():
+                    raise ConnectionLost("the queue's database connection was lost") from error
+                raise
 
     async def _relay_stop(self, manager: QueueManager) -> None:
         await self._stopping.wait()

@@ -56,6 +56,14 @@ async def open_session(dsn: str) -> asyncpg.Connection:
     )
 
 
+async def close_session(session: asyncpg.Connection) -> None:
+    """Close a session in order, or at once where it is broken; why the work ended must not be hidden by this."""
+    try:
+        await session.close(timeout=5)
+    except Exception:  # noqa: BLE001 - whatever a broken connection raises, it is cut
+        session.terminate()
+
+
 async def insert(
     tx: Tx,
     priorities: Sequence[int],

@@ -12,6 +12,7 @@ import pytest
 
 from api.errors import NotFound
 from api.jobs import (
+    ConnectionLost,
     Job,
     JobContext,
     Park,
@@ -222,7 +223,7 @@ async def test_lost_connection_ends_the_runner(db):
     await db.admin.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'motcua-jobs'"
     )
-    with pytest.raises(Exception, match=r"clos|terminat"):
+    with pytest.raises(ConnectionLost):
         await asyncio.wait_for(task, 20)
 
 
