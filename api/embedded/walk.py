@@ -10,6 +10,7 @@ import secrets
 import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ from pyotp.totp import TOTP
 from api.embedded.faults import LauncherError
 from api.embedded.postgres import Progress
 from api.embedded.province import Accounts, DemoAccount
+from api.kernel import VIETNAM
 
 WARD: Final = "kinhbac"
 TERRITORY: Final = "09187"
@@ -195,9 +197,9 @@ class Walk:
         parts = [{"part_code": "TK", "name": "Tờ khai", "originals": 1}]
         order = {"procedure_code": PROCEDURE, "filer": dict(CITIZEN), "parts": parts, "territory_code": TERRITORY}
         filed = await self.counter.call("POST", "/dossiers", order)
+        due = datetime.fromisoformat(filed["due_at"]).astimezone(VIETNAM).strftime("%H:%M %d/%m/%Y")
         self._say(
-            f"1. Tiếp nhận: hồ sơ {filed['code']}, hẹn trả {filed['due_at']}",
-            f"1. Received: dossier {filed['code']}, due {filed['due_at']}",
+            f"1. Tiếp nhận: hồ sơ {filed['code']}, hẹn trả {due}", f"1. Received: dossier {filed['code']}, due {due}"
         )
         return filed
 

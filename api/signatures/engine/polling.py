@@ -68,7 +68,10 @@ async def _ask(engine: Engine, transaction: rows.Transaction) -> None:
             outcome = await holder.poll(transaction.id)
     except (SigningError, TimeoutError) as error:
         _log.warning("holder_does_not_answer", holder=transaction.holder, error=type(error).__name__)
-        await _look_again(engine, transaction)
+        if engine.clock() > transaction.expires_at + SILENCE_GRACE:
+            await refuse(engine, transaction, _SILENT, outcome="expired")
+        else:
+            await _look_again(engine, transaction)
         return
     await settle(engine, transaction, outcome, "poll")
 
@@ -104,6 +107,9 @@ _REFUSED: Final = detail(
     "refused-at-holder", "Người ký đã từ chối trên ứng dụng ký.", "It was refused at the key holder."
 )
 _FAILED: Final = detail("holder-failed", "Nơi giữ khóa báo lỗi.", "The key holder reported an error.")
+_SILENT: Final = detail(
+    "holder-silent", "Nơi giữ khóa không trả lời trong thời hạn.", "The key holder did not answer in time."
+)
 _NO_VALUE: Final = detail("no-value", "Nơi giữ khóa không trả chữ ký cho văn bản này.", "No value came back for it.")
 
 
