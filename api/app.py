@@ -36,6 +36,7 @@ from api.http.outermost import Outermost
 from api.http.request import EdgeRequest
 from api.kernel import Actor, Clock, system_clock
 from api.public.controller import OnlineController, TrackController
+from api.public.file_controller import CitizenFileController
 from api.registry import authority
 from api.registry.controller import AgencyController, ProcedureController
 from api.registry.service import Registry
@@ -66,6 +67,7 @@ CONTROLLERS: Final[tuple[ControllerRouterHandler, ...]] = (
     VerifyController,
     TrackController,
     OnlineController,
+    CitizenFileController,
 )
 """What each slice serves."""
 
@@ -87,6 +89,9 @@ PUBLIC: Final = frozenset(
         ("GET", "/verify/checks/{check_id}"),
         ("GET", "/track/{code}"),
         ("POST", "/online"),
+        ("GET", "/track/{code}/results/{result_id}/file"),
+        ("POST", "/track/{code}/uploads"),
+        ("GET", "/track/{code}/uploads/{upload_id}"),
     }
 )
 """Every route that carries no session. A route that is neither here nor guarded stops the start."""

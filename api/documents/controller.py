@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Final
-from urllib.parse import unquote
+from urllib.parse import unquote_to_bytes
 from uuid import UUID
 
 from litestar import Controller, Request, Response, get, post
@@ -35,7 +35,7 @@ from api.documents.contract import (
 from api.errors import TooLarge
 from api.http import idempotency
 from api.http.auth.guards import requires
-from api.http.text import clean
+from api.http.text import clean, utf8
 from api.kernel import Actor
 from api.registry.service import Registry
 from api.settings import Settings
@@ -76,7 +76,7 @@ class UploadController(Controller):
         limit = settings.max_upload_mb << 20
         refuse_declared_excess(request, limit)
         stored = await blobs.put_stream(body_of(request), limit=limit)
-        name = clean(unquote(file_name)) if file_name else None
+        name = clean(utf8(unquote_to_bytes(file_name))) if file_name else None
         answer = await idempotency.run(
             request,
             actor,

@@ -34,14 +34,13 @@ async def note_view(pools: Pools, actor: Actor, row: FileRow, at: datetime) -> N
         await audit.log_view(tx, actor, "document", row.document_id, "document.read", at=at)
 
 
-async def released(pools: Pools, document_id: UUID, dossier_id: UUID) -> FileRow:
+async def released(tx: Tx, result_id: UUID, dossier_id: UUID) -> FileRow:
     """Find what a citizen may be given; the caller has checked the citizen's secret.
 
     Raises:
-        NotFound: no such document in this dossier, or not issued.
+        NotFound: no such result in this dossier, or not issued.
     """
-    async with pools.reading() as connection:
-        row = await store.released_file(connection, document_id, dossier_id)
+    row = await store.released_file(tx, result_id, dossier_id)
     if row is None:
         raise no_document()
     return row

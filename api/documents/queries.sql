@@ -161,13 +161,15 @@ SELECT m.id AS document_id, m.title, b.sha256, b.size, b.media_type, v.origin, r
  WHERE v.id = $1;
 
 -- name: released_file
--- The sealed, issued file of a document with its newest rendition: all that a citizen may be given.
+-- The sealed, issued main document of a result with its newest rendition: all that a citizen may be given.
 SELECT m.id AS document_id, m.title, b.sha256, b.size, b.media_type, v.origin, r.state AS result_state,
        '{}'::uuid[] AS agencies
-  FROM document m
+  FROM result r
+  JOIN document m ON m.result_id = r.id
   JOIN revision v ON v.id = m.head_revision_id AND v.origin = 'sealed'
-  JOIN result r ON r.id = m.result_id AND r.state = 'issued'
   LEFT JOIN LATERAL (SELECT n.sha256 FROM rendition n WHERE n.revision_id = v.id ORDER BY n.created_at DESC LIMIT 1) n ON true
   JOIN blob b ON b.sha256 = coalesce(n.sha256, v.sha256)
- WHERE m.id = $1 AND m.dossier_id = $2
-   AND NOT EXISTS (SELECT FROM revision_withdrawal w WHERE w.revision_id = v.id);
+ WHERE r.id = $1 AND r.dossier_id = $2 AND r.state = 'issued'
+   AND NOT EXISTS (SELECT FROM revision_withdrawal w WHERE w.revision_id = v.id)
+ ORDER BY m.ordinal
+ LIMIT 1;

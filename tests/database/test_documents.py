@@ -14,6 +14,7 @@ import pytest_asyncio
 
 from api.documents import sweep, verification
 from api.documents.sweep import Sweeper
+from api.dossiers import access
 from signing.errors import Crashed
 from signing.pdf.bounded import BoundedPool
 from tests.conftest import _copy
@@ -262,6 +263,39 @@ async def test_file_is_served_in_parts_and_known_files_are_not_sent_again(ground
     assert "immutable" in fixed.headers["cache-control"]
     with pikepdf.open(await ground.blobs.local_path(bytes.fromhex(tag.strip('"')))) as opened:
         assert len(opened.pages) == 1
+
+
+async def test_citizen_hands_files_in_and_fetches_only_what_is_issued(ground, pdf):
+    result, document = await ground.document()
+    await ground.drafted(document["id"])
+    dossier = UUID(result["dossier_id"])
+    code = await ground.db.admin.fetchval("SELECT code FROM dossier WHERE id = $1", dossier)
+    own = {"X-Dossier-Secret": access.secret_of(ground.province.vault, dossier)}
+    ground.web.headers.pop("Authorization")
+    path = f"/track/{code}/uploads"
+    answer = await ground.web.post(path, content=pdf, headers={**own, **new_key(), "Content-Type": "application/pdf"})
+    assert answer.status_code == 202
+    await ground.work()
+    shown = (await ground.web.get(f"{path}/{answer.json()['id']}", headers=own)).json()
+    assert (shown["state"], shown["profile"]) == ("accepted", "handed_in")
+    wrong = {"X-Dossier-Secret": "AAAA-BBBB-CCCC"}
+    assert (await ground.web.get(f"{path}/{answer.json()['id']}", headers=wrong)).status_code == 404
+    assert (await ground.web.post(path, content=pdf, headers={**wrong, **new_key()})).status_code == 404
+
+    file = f"/track/{code}/results/{result['id']}/file"
+    assert (await ground.web.get(file, headers=own)).status_code == 404, "a draft is nobody's result"
+    await ground.db.admin.execute(
+        "WITH v AS (INSERT INTO revision (document_id, ordinal, sha256, origin, reason)"
+        " SELECT id, 2, head_sha256, 'sealed', 'thử' FROM document WHERE id = $1 RETURNING id, document_id)"
+        " UPDATE document SET head_revision_id = v.id FROM v WHERE document.id = v.document_id",
+        UUID(document["id"]),
+    )
+    issue = "UPDATE result SET state = 'issued', effect = 'in_force', issued_at = now() WHERE id = $1"
+    await ground.db.admin.execute(issue, UUID(result["id"]))
+    assert (await ground.web.get(file, headers=own)).content.startswith(b"%PDF-")
+    assert (await ground.web.get(file, headers=wrong)).status_code == 404
+    await ground.db.admin.execute("UPDATE result SET state = 'blocked' WHERE id = $1", UUID(result["id"]))
+    assert (await ground.web.get(file, headers=own)).status_code == 404, "what is held is not handed over"
 
 
 async def test_verify_page_tells_the_facts_apart_for_what_is_not_issued(ground):
