@@ -43,14 +43,14 @@ class DeskController(Controller):
         self,
         request: Request[Any, Any, Any],
         actor: Actor,
-        scope: Literal["all", "mine"] = "all",
+        whose: Annotated[Literal["all", "mine"], QueryParameter(name="scope", required=False)] = "all",
         after: After = None,
         limit: Limit = 50,
     ) -> WorkList:
         """List open work of one's roles at one's agency, or only what one has taken."""
         keys = cursor.decode(after)
         async with edge_of(request).pools.reading() as tx:
-            if scope == "mine":
+            if whose == "mine":
                 rows = await store.own_desk(tx, actor, keys, limit + 1)
             else:
                 rows = await store.officer_desk(tx, actor, keys, limit + 1)

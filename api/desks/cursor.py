@@ -3,7 +3,7 @@
 import base64
 import binascii
 from datetime import UTC, datetime
-from typing import Final
+from typing import Annotated, Final
 from uuid import UUID
 
 import msgspec
@@ -14,7 +14,7 @@ START: Final = (datetime(1900, 1, 1, tzinfo=UTC), UUID(int=0))
 
 
 class _Keys(msgspec.Struct, frozen=True, array_like=True):
-    due_at: datetime
+    due_at: Annotated[datetime, msgspec.Meta(tz=True)]
     id: UUID
 
 
@@ -33,8 +33,6 @@ def decode(cursor: str | None) -> tuple[datetime, UUID]:
         return START
     try:
         keys = msgspec.json.decode(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)), type=_Keys)
-    except (msgspec.DecodeError, binascii.Error, ValueError):
+        return keys.due_at.astimezone(UTC), keys.id
+    except (msgspec.DecodeError, binascii.Error, ValueError, OverflowError):
         raise Invalid("Con trỏ trang không hợp lệ.", "The page cursor is not valid.", code="bad-cursor") from None
-    if keys.due_at.tzinfo is None:
-        raise Invalid("Con trỏ trang không hợp lệ.", "The page cursor is not valid.", code="bad-cursor")
-    return keys.due_at, keys.id

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from api.dossiers.facts import Channel, Code, Instant, LongText, PartIn, ShortText
+from api.dossiers.facts import Channel, Code, Instant, LongText, PartIn, ShortText, refuse_absurd_instants
 from api.dossiers.words import Action, Delivery, Finance, Standing, Status, Sync
 
 Phone = Annotated[str, msgspec.Meta(min_length=8, max_length=20, pattern=r"^\+?[0-9 .-]+(?!\n)$")]
@@ -19,6 +19,10 @@ Version = Annotated[
 
 class _In(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What comes in: an unknown field is refused, so that a misspelt one is not lost."""
+
+    def __post_init__(self) -> None:
+        """Refuse instants that no dossier can have."""
+        refuse_absurd_instants(self)
 
 
 class _Out(msgspec.Struct, frozen=True, kw_only=True):

@@ -95,10 +95,16 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         """Return the end of the working day that a written apology names.
 
         Raises:
-            Invalid: the day has passed.
+            Invalid: the day has passed, or lies beyond the years whose working days are published.
         """
-        day = self.calendar.on_or_after(vn_day(wanted))
-        due = self.calendar.closing(day)
+        named = vn_day(wanted)
+        if named > self.calendar.covers_to:
+            raise Invalid(
+                "Ngày hẹn lại vượt quá những năm đã công bố lịch làm việc.",
+                "The new date lies beyond the years whose working days are published.",
+                code="beyond-calendar",
+            )
+        due = self.calendar.closing(self.calendar.on_or_after(named)) if named >= vn_day(at) else wanted
         if due <= at:
             raise Invalid(
                 "Ngày hẹn lại phải ở sau thời điểm này.", "The new date must lie in the future.", code="date-passed"

@@ -4,7 +4,7 @@ Fields named in `NOTES` are free words of a person; they may name people, so the
 never into the journal.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
@@ -20,12 +20,31 @@ Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 Results = Annotated[tuple[UUID, ...], msgspec.Meta(min_length=1, max_length=50)]
 Channel = Literal["counter", "online", "post"]
 
+EARLIEST: Final = datetime(1900, 1, 1, tzinfo=UTC)
+LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
+
 NOTES: Final = frozenset({"reason", "question", "opinion", "explanation", "note"})
 """Fields that hold a person's free words."""
 
 
+def refuse_absurd_instants(given: msgspec.Struct) -> None:
+    """Refuse what lies centuries away: at the ends of the calendar a change of time zone overflows.
+
+    Raises:
+        ValueError: a field of the Struct is such an instant; the decoder names it.
+    """
+    for name in given.__struct_fields__:
+        value = getattr(given, name)
+        if isinstance(value, datetime) and not EARLIEST <= value < LATEST:
+            raise ValueError(f"instant outside the years 1900 to 2199, field `{name}`")
+
+
 class Facts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """The facts of one action."""
+
+    def __post_init__(self) -> None:
+        """Refuse instants that no dossier can have."""
+        refuse_absurd_instants(self)
 
 
 class Noted(Facts, frozen=True, kw_only=True):

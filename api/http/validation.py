@@ -61,6 +61,13 @@ _SAYINGS: Final[tuple[tuple[re.Pattern[str], _Said], ...]] = (
     (re.compile(r"Invalid UUID"), lambda _: ("không phải mã định danh (UUID)", "is not an identifier (UUID)")),
     (re.compile(r"Invalid RFC3339 encoded date\b"), lambda _: ("không phải ngày hợp lệ", "is not a valid date")),
     (re.compile(r"Invalid RFC3339"), lambda _: ("không phải thời điểm hợp lệ", "is not a valid instant")),
+    (
+        re.compile(r"outside the years (?P<from>\d+) to (?P<to>\d+)"),
+        lambda found: (
+            f"nằm ngoài các năm {found['from']} đến {found['to']}",
+            f"lies outside the years {found['from']} to {found['to']}",
+        ),
+    ),
     (re.compile(r"Invalid base64"), lambda _: ("không phải base64", "is not base64")),
     (re.compile(r"timezone"), lambda _: ("phải có múi giờ", "must carry a time zone")),
 )

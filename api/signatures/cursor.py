@@ -3,7 +3,7 @@
 import base64
 import binascii
 from datetime import UTC, datetime
-from typing import Final
+from typing import Annotated, Final
 from uuid import UUID
 
 import msgspec
@@ -17,7 +17,7 @@ START: Final = ("", datetime.min.replace(tzinfo=UTC), UUID(int=0))
 
 class _Keys(msgspec.Struct, frozen=True, array_like=True):
     lane: str
-    due_at: datetime | None
+    due_at: Annotated[datetime, msgspec.Meta(tz=True)] | None
     id: UUID
 
 
@@ -37,6 +37,6 @@ def decode(cursor: str | None) -> tuple[str, datetime, UUID]:
         return START
     try:
         keys = msgspec.json.decode(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)), type=_Keys)
-    except (msgspec.DecodeError, binascii.Error, ValueError):
+        return keys.lane, keys.due_at.astimezone(UTC) if keys.due_at else NO_DUE, keys.id
+    except (msgspec.DecodeError, binascii.Error, ValueError, OverflowError):
         raise Invalid("Con trỏ trang không hợp lệ.", "The page cursor is not valid.", code="bad-cursor") from None
-    return keys.lane, keys.due_at or NO_DUE, keys.id
