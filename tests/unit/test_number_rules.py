@@ -91,6 +91,7 @@ def test_a_series_gives_nothing_outside_its_days():
 
 
 def test_gaps_are_named():
-    rows = [Entry(n=n, text="", state="used", day=date(2026, 1, 2), document_id=UUID(int=n), reason=None) for n in (1, 2, 5)]
+    day = date(2026, 1, 2)
+    rows = [Entry(n=n, text="", state="used", day=day, document_id=UUID(int=n), reason=None) for n in (1, 2, 5)]
     assert gaps(rows, 1, 6) == [3, 4, 6]
     assert gaps(rows, 1, 2) == []
