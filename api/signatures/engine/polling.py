@@ -14,7 +14,7 @@ from api.jobs.queue import Job, enqueue_many
 from api.jobs.runner import JobContext
 from api.signatures import cutting
 from api.signatures.engine import rows, store
-from api.signatures.engine.context import FINISH, Engine, detail, give_back, move_on, set_aside
+from api.signatures.engine.context import FINISH, Engine, close_if_done, detail, give_back, set_aside
 from api.signatures.engine.sending import refuse, send_rest, start
 from signing.contract import Der, Outcome
 from signing.errors import HolderRefused, SigningError, ValueMismatch
@@ -27,7 +27,7 @@ TIME_LIMIT_S: Final = 20.0
 LOST_AFTER: Final = timedelta(seconds=30)
 """If the process dies while asking, the transaction is looked at again after this."""
 SILENCE_GRACE: Final = timedelta(minutes=2)
-"""How long after its window a transaction that the holder still calls waiting is believed in."""
+"""How long after its window a transaction is believed in whose holder still calls it waiting, or does not answer."""
 
 
 def next_interval(polls: int) -> timedelta:
@@ -149,8 +149,8 @@ async def _take_values(engine: Engine, transaction: rows.Transaction, values: Ma
                 if await store.move_to_value_received(tx, item.id, item.attempt, at):
                     jobs.append(finish_job(item.id, item.attempt, item.lane, item.turn))
         await enqueue_many(tx, jobs)
-        await send_rest(tx, transaction.batch_id)
-        await move_on(tx, transaction.batch_id, at)
+        await send_rest(tx, transaction)
+        await close_if_done(tx, transaction.batch_id, at)
     reach("value-received")
 
 
