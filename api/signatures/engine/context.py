@@ -93,7 +93,7 @@ async def _end(
 
 
 async def move_on(tx: Tx, batch_id: UUID, at: datetime) -> None:
-    """After an item has left `asked` or ended: enqueue the send once none is left behind, close a finished ticket.
+    """After an item has left `asked`: enqueue the send once none is left behind, close a finished ticket.
 
     The ticket's lock makes the last two of a batch, ending at once, see each other.
     """
@@ -103,6 +103,12 @@ async def move_on(tx: Tx, batch_id: UUID, at: datetime) -> None:
     if await store.left_to_prepare(tx, batch_id) == 0:
         await enqueue_send(tx, batch_id)
     await store.close_batch(tx, batch_id, at)
+
+
+async def close_if_done(tx: Tx, batch_id: UUID, at: datetime) -> None:
+    """After an item has ended that had left already: close the ticket with its last one."""
+    if await store.lock_batch(tx, batch_id) is not None:
+        await store.close_batch(tx, batch_id, at)
 
 
 def demand_another_try(context: JobContext, error: TimedOut | Crashed) -> None:

@@ -14,7 +14,7 @@ from api.jobs.queue import enqueue_many
 from api.jobs.runner import JobContext
 from api.kernel import AccountId, Actor, AgencyId, PersonId, PostId, Sha256
 from api.signatures.engine import rows, store
-from api.signatures.engine.context import Engine, demand_another_try, detail, give_back, move_on, set_aside
+from api.signatures.engine.context import Engine, close_if_done, demand_another_try, detail, give_back, set_aside
 from api.signatures.engine.judging import prepare_job
 from signing.contract import Der, FinishOrder, Prepared, Signed
 from signing.contract import Sha256 as BaseSha256
@@ -47,7 +47,7 @@ async def finish(engine: Engine, context: JobContext, ids: dict[str, Any]) -> No
         async with engine.pools.transaction() as tx:
             why = detail(error.code, error.vi, error.en)
             await set_aside(tx, work.batch_id, work.id, work.number_id, why, engine.clock())
-            await move_on(tx, work.batch_id, engine.clock())
+            await close_if_done(tx, work.batch_id, engine.clock())
         return
     await _record(engine, work, signed)
     reach("recorded")
@@ -105,13 +105,13 @@ async def _record(engine: Engine, work: rows.ToFinish, signed: Signed) -> None:
         why = detail("no-authority", "Thẩm quyền ký đã hết hiệu lực trước khi ghi nhận.", "The authority ended first.")
         async with engine.pools.transaction() as tx:
             await give_back(tx, work.batch_id, work.id, work.number_id, "failed", why, at)
-            await move_on(tx, work.batch_id, at)
+            await close_if_done(tx, work.batch_id, at)
     except MotcuaError as error:
         # The dossier refuses the step (withdrawn, stopped): the value is evidence, the file is never released.
         async with engine.pools.transaction() as tx:
             why = detail(error.kind_code, error.vi, error.en)
             await set_aside(tx, work.batch_id, work.id, work.number_id, why, at)
-            await move_on(tx, work.batch_id, at)
+            await close_if_done(tx, work.batch_id, at)
 
 
 async def record(dossiers: Dossiers, tx: Tx, work: rows.ToFinish, signed: Signed, at: datetime) -> None:
@@ -147,7 +147,7 @@ async def record(dossiers: Dossiers, tx: Tx, work: rows.ToFinish, signed: Signed
         at=at,
         trace_id=work.trace_id,
     )
-    await move_on(tx, work.batch_id, at)
+    await close_if_done(tx, work.batch_id, at)
 
 
 def actor_of(work: rows.ToFinish) -> Actor:

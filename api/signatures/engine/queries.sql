@@ -186,6 +186,14 @@ SELECT request.id, request.attempt, request.holder, request.person_id, request.a
 -- How many confirmations a holder is waiting for from one person.
 SELECT count(*) FROM holder_transaction WHERE holder = $1 AND person_id = $2 AND state <> 'ended';
 
+-- name: batches_to_send
+-- Tickets of a person of which prepared items wait for their turn at a holder, and no item is left behind.
+SELECT DISTINCT request.batch_id
+  FROM signature_request request
+  JOIN signature_batch batch ON batch.id = request.batch_id AND batch.complete
+ WHERE request.state = 'prepared' AND request.holder = $1 AND request.person_id = $2
+   AND NOT EXISTS (SELECT 1 FROM signature_request behind WHERE behind.batch_id = batch.id AND behind.state = 'asked');
+
 -- name: back_to_asked
 -- A preparation that must not leave is made anew.
 UPDATE signature_request SET state = 'asked', state_at = $2, version = version + 1

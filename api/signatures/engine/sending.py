@@ -13,7 +13,7 @@ from api.jobs.queue import enqueue_many
 from api.jobs.runner import JobContext
 from api.signatures import cutting
 from api.signatures.engine import rows, store
-from api.signatures.engine.context import Engine, detail, enqueue_send, give_back, move_on
+from api.signatures.engine.context import Engine, close_if_done, detail, enqueue_send, give_back
 from api.signatures.engine.judging import prepare_job
 from api.signatures.engine.store import Detail
 from signing.contract import Sha256, SignItem, SignOrder
@@ -145,9 +145,11 @@ async def refuse(engine: Engine, transaction: rows.Transaction, why: Detail, *, 
         for item in await store.items_of_transaction(tx, transaction.id):
             if item.state == "sent":
                 await give_back(tx, transaction.batch_id, item.id, item.number_id, outcome, why, at)
-        await move_on(tx, transaction.batch_id, at)
+        await send_rest(tx, transaction)
+        await close_if_done(tx, transaction.batch_id, at)
 
 
-async def send_rest(tx: Tx, batch_id: UUID) -> None:
-    """After a transaction has ended, let what still waits for its turn at the holder leave."""
-    await enqueue_send(tx, batch_id)
+async def send_rest(tx: Tx, transaction: rows.Transaction) -> None:
+    """After a transaction has ended, let what waits for this person's turn at the holder leave, of every ticket."""
+    for batch_id in await store.batches_to_send(tx, transaction.holder, transaction.person_id):
+        await enqueue_send(tx, batch_id)

@@ -172,6 +172,11 @@ async def transactions_under_way(tx: Tx, holder: str, person_id: UUID) -> int:
     return await tx.fetchval(_q.transactions_under_way, holder, person_id)
 
 
+async def batches_to_send(tx: Tx, holder: str, person_id: UUID) -> list[UUID]:
+    """Return the tickets of a person that wait for their turn at a holder."""
+    return [row["batch_id"] for row in await tx.fetch(_q.batches_to_send, holder, person_id)]
+
+
 async def back_to_asked(tx: Tx, request_id: UUID, at: datetime) -> None:
     """Have a preparation made anew."""
     await tx.execute(_q.back_to_asked, request_id, at)
@@ -207,16 +212,8 @@ async def insert_key_use(
     tx: Tx, request_id: UUID, attempt: int, tbs_sha256: bytes, transaction: rows.Transaction, at: datetime
 ) -> int:
     """Commit the intent to use a key; return how many times it has been used for these bytes."""
-    return await tx.fetchval(
-        _q.insert_key_use,
-        request_id,
-        attempt,
-        tbs_sha256,
-        transaction.holder,
-        transaction.credential_id,
-        transaction.id,
-        at,
-    )
+    key = (transaction.holder, transaction.credential_id, transaction.id)
+    return await tx.fetchval(_q.insert_key_use, request_id, attempt, tbs_sha256, *key, at)
 
 
 async def move_to_sent(tx: Tx, request_id: UUID, transaction_id: str, at: datetime, deadline_at: datetime) -> None:
