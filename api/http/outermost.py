@@ -1,8 +1,11 @@
 """The outermost layer of the web process: trace id, source, clean query, security headers, counting, one log line.
 
-It stands outside the router, so unknown addresses pass it as well. It never looks into a body.
+It stands outside the router, so unknown addresses pass it as well. It never looks into a body, but takes in what is
+left of one before a refusal goes out: a connection closed on a sending client is reset, and the refusal with it.
 """
 
+import asyncio
+import contextlib
 import time
 from collections.abc import Iterable
 from ipaddress import IPv4Network, IPv6Network, ip_address
@@ -22,6 +25,9 @@ _log = structlog.get_logger("api.http")
 
 LONGEST_QUERY: Final = 8192
 LONGEST_PATH: Final = 2048
+DRAINED_BYTES: Final = 256 << 20
+DRAIN_S: Final = 10.0
+"""How much of an unread body is taken in, and for how long; a client that sends more may lose the answer."""
 _QUIET: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 
 SECURITY_HEADERS: Final[tuple[tuple[bytes, bytes], ...]] = (
@@ -62,11 +68,12 @@ class Outermost:
         state["source"] = self._source(scope, headers)
         logs.unbind_all()
         logs.bind(trace_id=state["trace_id"], source=state["source"])
-        answered = _Answered(scope, send, self._headers)
+        body = _Body(receive, headers)
+        answered = _Answered(scope, send, body, self._headers)
         began = time.perf_counter()
         metrics.in_flight.inc()
         try:
-            await self._pass(scope, receive, answered)
+            await self._pass(scope, body, answered)
         finally:
             metrics.in_flight.dec()
             self._count(scope, answered.status, time.perf_counter() - began)
@@ -110,18 +117,45 @@ class Outermost:
             )
 
 
+class _Body:
+    """Receives on, and knows whether the client still sends."""
+
+    def __init__(self, receive: Receive, headers: dict[bytes, bytes]) -> None:
+        self._receive = receive
+        announced = b"content-length" in headers or b"transfer-encoding" in headers
+        self._coming = announced and b"expect" not in headers  # who expects 100-continue sends nothing unasked
+
+    async def __call__(self) -> Any:
+        message: Any = await self._receive()
+        self._coming = message["type"] == "http.request" and bool(message.get("more_body"))
+        return message
+
+    async def drain(self) -> None:
+        """Take in what nobody has read, within bounds."""
+        if not self._coming:
+            return
+        left = DRAINED_BYTES
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_S):
+                while self._coming and left > 0:
+                    message = await self()
+                    left -= len(message.get("body", b""))
+
+
 class _Answered:
     """Sends on, with the headers every answer has, and remembers the status."""
 
-    def __init__(self, scope: Scope, send: Send, headers: tuple[tuple[bytes, bytes], ...]) -> None:
+    def __init__(self, scope: Scope, send: Send, body: _Body, headers: tuple[tuple[bytes, bytes], ...]) -> None:
         self._trace_id = scope["state"]["trace_id"].encode()
         self._send = send
+        self._body = body
         self._always = headers
         self.status = 500
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
+            await self._body.drain()
             headers = list(message.get("headers", ()))
             present = {name.lower() for name, _ in headers}
             headers += [pair for pair in self._always if pair[0] not in present]
