@@ -73,8 +73,8 @@ class Dossiers(Recorder):
         """Give an opinion that was asked of the actor's agency; it gives no other right to the dossier."""
         task = await tasks.find(tx, task_id)
         before = await self.locked(tx, task.dossier_id)
-        _require_kind(task, "opinion")
         authority.require(actor, "dossier.answer_opinion", task.agency_id)
+        _require_kind(task, "opinion")
         if task.assignee_account_id not in {None, actor.account_id}:
             raise tasks.taken(task)
         after, _ = await self.step(tx, before, Action.ANSWER_OPINION, facts, actor=actor, way="counter", at=at)
