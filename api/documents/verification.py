@@ -5,9 +5,7 @@ the register is read now. A file from outside is judged in the worker's process 
 """
 
 import base64
-import hashlib
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
@@ -25,7 +23,7 @@ from api.documents.workshop import Workshop
 from api.errors import NotFound
 from api.jobs import JobContext, Park, enqueue
 from api.kernel import Sha256
-from signing.contract import Trust, Verdict
+from signing.contract import Verdict
 from signing.errors import Crashed, SigningError, TimedOut
 
 _q: Final = queries.load("api.documents", "verification.sql")
@@ -169,14 +167,3 @@ async def facts_of_file(tx: Tx, verdict: Verdict, sha256: bytes) -> Facts:
 async def forget_checks(tx: Tx, at: datetime) -> None:
     """Forget files that somebody had verified more than a day ago; the orphan sweeper then removes their bytes."""
     await tx.execute(_q.forget_file_checks, at - KEPT)
-
-
-def verify_file(path: Path, trust: Trust, *, at: datetime) -> Facts:
-    """Judge a local file at once, in this very process: the first two facts, the others unknown without a register.
-
-    Raises:
-        SigningError: the file cannot be read at all.
-    """
-    verdict = signing.verify(str(path), trust, at=at)
-    with path.open("rb") as stream:
-        return of_file(verdict, hashlib.file_digest(stream, "sha256").digest())

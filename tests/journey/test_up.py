@@ -1,6 +1,7 @@
 """What a new user does first: `make run` without a network, `make demo`, Ctrl-C, and again after kill -9."""
 
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -150,6 +151,10 @@ def test_demo_walks_on_the_running_server_and_on_its_own(place):
         assert other.returncode == 0, other.stdout + other.stderr
         assert address in other.stdout
         assert result.read_bytes() != first
+        known = subprocess.run([MOTCUA, "verify", "--json", result], env=told, capture_output=True, check=False)
+        facts = json.loads(known.stdout)
+        assert {facts[name]["state"] for name in ("untouched", "signed", "competent", "in_force")} == {"yes"}
+        assert facts["registered"]
 
         twice = subprocess.run(
             [MOTCUA, "up", "--demo"], env=told, capture_output=True, text=True, check=False, timeout=60
