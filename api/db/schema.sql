@@ -2622,6 +2622,8 @@ GRANT UPDATE(ended_at) ON TABLE public.session TO app;
 GRANT INSERT ON TABLE public.signature_answer TO app;
 GRANT SELECT ON TABLE public.signature_answer TO signer;
 
+GRANT SELECT(id) ON TABLE public.signature_answer TO app;
+
 GRANT SELECT ON TABLE public.signature_batch TO app;
 GRANT SELECT ON TABLE public.signature_batch TO signer;
 GRANT SELECT ON TABLE public.signature_batch TO worker;

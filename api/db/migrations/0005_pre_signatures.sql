@@ -276,7 +276,7 @@ GRANT INSERT ON step_up_verdict TO signer;
 GRANT SELECT, INSERT ON preparation, key_use, signature_value, answer_verdict TO signer;
 GRANT SELECT ON key_use TO app, worker;
 GRANT INSERT, UPDATE ON holder_transaction TO signer;
-GRANT INSERT ON signature_answer TO app;
+GRANT INSERT, SELECT (id) ON signature_answer TO app;
 GRANT SELECT ON signature_answer TO signer;
 
 -- migrate:down
