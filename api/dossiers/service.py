@@ -92,6 +92,7 @@ class Dossiers(Recorder):
     ) -> Stepped:
         """Hand the work of a task over to another unit; the sender stays responsible until it confirms."""
         task = await tasks.find(tx, task_id)
+        authority.require(actor, "dossier.hand_over", task.agency_id)
         if task.kind != "work" or task.state not in {"open", "claimed"}:
             raise Conflict("Việc này không chuyển đi được.", "This task cannot be handed over.", code="task-kind")
         return await self.take_step(
