@@ -68,6 +68,11 @@ class SignerProcess:
                 raise RuntimeError(f"signer ended with {code}: {self.log()[-2000:]}")
             self.deaths += 1
 
+    @property
+    def process_id(self) -> int:
+        """The process id of the running signer."""
+        return self._process.pid
+
     def log(self) -> str:
         return (self.room / "signer.log").read_text()
 
