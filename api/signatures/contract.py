@@ -109,6 +109,13 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
     items: list[TicketItem]
 
 
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a waiting ticket stands in the queue, and the seconds it may still take."""
+
+    position: int
+    estimate_s: int
+
+
 class TicketSummary(msgspec.Struct, frozen=True, kw_only=True):
     """One line of a person's own tickets."""
 

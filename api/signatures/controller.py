@@ -199,6 +199,9 @@ class BatchController(Controller):
             async for now in tickets.stream(pools, watch, actor, batch_id, last_event_id):
                 if now is None:
                     yield ServerSentEventMessage(comment="alive")
+                elif isinstance(now, contract.Place):
+                    # Without an id: it says nothing of which changes have been seen.
+                    yield ServerSentEventMessage(event="place", data=msgspec.json.encode(now).decode())
                 else:
                     yield ServerSentEventMessage(
                         event="ticket", id=str(now.version), data=msgspec.json.encode(now).decode(), retry=2000

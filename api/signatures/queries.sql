@@ -144,17 +144,24 @@ SELECT $1, item.ordinal, item.request_id, item.shown_sha256, item.number_id
 INSERT INTO step_up (batch_id, account_id, kind, response, digest) VALUES ($1, $2, $3, $4, $5);
 
 -- name: ticket
--- A ticket's head with the counts of its items by stage, and how much work of equal or better right stands before it.
+-- A ticket's head, and how much work has its turn before it: by lane, then by the turns that the queue goes by.
 SELECT batch.id, batch.account_id, batch.person_id, batch.agency_id, batch.lane, batch.item_count, batch.complete, batch.asked_at,
        batch.closed_at, batch.authorised_until, step_up_verdict.accepted AS factor_accepted, step_up_verdict.reason AS factor_reason,
        (SELECT count(*) FROM signature_request other
-         WHERE other.state IN ('asked', 'prepared', 'value_received') AND other.batch_id <> batch.id
-           AND (other.lane, other.state_at) < (batch.lane, batch.asked_at)) AS ahead,
+         WHERE other.state IN ('asked', 'value_received') AND other.batch_id <> batch.id
+           AND (other.lane < batch.lane
+                OR other.lane = batch.lane AND (other.turn, other.state_at) < (own.turn, batch.asked_at))) AS ahead,
        (SELECT count(*) FROM signature_request done
          WHERE done.recorded_at > now() - interval '60 seconds') AS recorded_last_minute
   FROM signature_batch batch
   LEFT JOIN step_up ON step_up.batch_id = batch.id
   LEFT JOIN step_up_verdict ON step_up_verdict.step_up_id = step_up.id
+  CROSS JOIN LATERAL (
+        SELECT coalesce(min(mine.turn) FILTER (WHERE mine.batch_id = batch.id),
+                        greatest(min(mine.turn), 1 + max(mine.turn) FILTER (WHERE asked.person_id = batch.person_id)), 0) AS turn
+          FROM signature_request mine
+          JOIN signature_batch asked ON asked.id = mine.batch_id
+         WHERE mine.state IN ('asked', 'value_received') AND mine.lane = batch.lane) own
  WHERE batch.id = $1;
 
 -- name: ticket_items
@@ -174,8 +181,10 @@ SELECT item.ordinal, item.request_id, request.document_id, dossier.code AS dossi
 -- name: ticket_versions
 -- One growing number per watched ticket: any change of an item makes it larger, so a stream can tell that nothing was missed.
 SELECT item.batch_id,
-       sum(CASE WHEN request.batch_id = item.batch_id THEN request.version ELSE 0 END)::bigint
-         + count(item.outcome) * 1000 + max(batch.complete::int) + max((batch.closed_at IS NOT NULL)::int) AS version
+       1 + sum(CASE WHEN item.outcome IS NOT NULL THEN 1000000 -- a request lives on in other tickets; here it has ended
+                    WHEN request.batch_id = item.batch_id THEN request.version
+                    ELSE 0 END)::bigint
+         + max(batch.complete::int) + max((batch.closed_at IS NOT NULL)::int) AS version
   FROM batch_item item
   JOIN signature_batch batch ON batch.id = item.batch_id
   JOIN signature_request request ON request.id = item.request_id

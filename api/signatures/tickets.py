@@ -14,7 +14,7 @@ from api.errors import NotFound
 from api.kernel import Actor
 from api.registry import authority
 from api.signatures import cursor, cutting, store
-from api.signatures.contract import Ticket, TicketItem, ToSign, ToSignPage
+from api.signatures.contract import Place, Ticket, TicketItem, ToSign, ToSignPage
 from api.signatures.rows import ItemLine, TicketHead, ToSignRow
 
 _log: Final = structlog.get_logger("tickets")
@@ -130,23 +130,27 @@ class Watch:
 
 async def stream(
     pools: Pools, watch: Watch, actor: Actor, batch_id: UUID, last_id: int
-) -> AsyncGenerator[Ticket | None]:
-    """Yield the ticket at each change from `last_id` on, and None as a sign of life; end once it has finished.
+) -> AsyncGenerator[Ticket | Place | None]:
+    """Yield the ticket at each change from `last_id` on; end once it has finished.
 
-    Each event is the whole ticket and its id grows with every change: whoever reconnects with the last id they saw
-    misses nothing and repeats nothing.
+    Each ticket is whole and its version grows with every change: whoever reconnects with the last one they saw misses
+    nothing and repeats nothing. While nothing changes, a place in the queue that has moved is yielded now and then,
+    or else None as a sign of life.
     """
-    known = last_id
+    known, told = last_id, None
     while True:
         async with pools.reading() as tx:
             now = await ticket(tx, actor, batch_id)
+        place = Place(position=now.position, estimate_s=now.estimate_s)
         if now.version > known:
             known = now.version
             yield now
+        elif told is not None:
+            yield place if place != told else None
+        told = place
         if now.finished_at is not None:
             return
-        if await watch.wait(batch_id, known, KEEP_ALIVE_S) <= known:
-            yield None
+        await watch.wait(batch_id, known, KEEP_ALIVE_S)
 
 
 async def to_sign(tx: Tx, actor: Actor, after: str | None, limit: int) -> ToSignPage:

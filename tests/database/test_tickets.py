@@ -1,0 +1,198 @@
+"""A ticket's stream: whole states with growing ids, nothing missed and nothing repeated whenever it breaks off."""
+
+import asyncio
+import contextlib
+import itertools
+
+import msgspec
+import pytest
+import pytest_asyncio
+
+from api.errors import NotFound
+from api.signatures import tickets
+from api.signatures.contract import Place, Ticket
+from api.signatures.engine import store
+from tests.many_documents import lay_many
+from tests.office import log_in, serving
+from tests.signing_ground import Ground, runner_for
+
+
+@pytest_asyncio.fixture
+async def ground(province_db, province):
+    ground = await Ground(province_db, province).open()
+    yield ground
+    await ground.close()
+
+
+@contextlib.contextmanager
+def watching(ground):
+    watch = tickets.Watch(ground.app)
+    try:
+        yield watch
+    finally:
+        watch.close()
+
+
+async def now(ground, ticket, who="kynhay") -> Ticket:
+    async with ground.app.reading() as tx:
+        return await tickets.ticket(tx, ground.actor(who), ticket)
+
+
+async def a_batch(ground, count: int):
+    """Requests of one signatory that are ready to be asked."""
+    initials, model, _ = await ground.submitted("mau")
+    await ground.sign("kynhay", initials)
+    return await lay_many(ground, model, count)
+
+
+async def test_a_stream_broken_off_at_every_event_misses_and_repeats_nothing(ground):
+    requests = await a_batch(ground, 3)
+    accepted = await ground.ask("chutich", *requests)
+    chair, seen, work = ground.actor("chutich"), [], None
+    with watching(ground) as watch:
+        async with asyncio.timeout(60):
+            while not seen or seen[-1].finished_at is None:
+                stream = tickets.stream(ground.app, watch, chair, accepted.ticket, seen[-1].version if seen else 0)
+                async for event in stream:
+                    if isinstance(event, Ticket):
+                        seen.append(event)
+                        break
+                await stream.aclose()
+                work = work or asyncio.create_task(ground.work())
+    await work
+    versions = [event.version for event in seen]
+    assert versions == sorted(set(versions))
+    assert len(versions) >= 3
+    assert all(len(event.items) == 3 for event in seen)
+    last = await now(ground, accepted.ticket, "chutich")
+    assert msgspec.structs.asdict(seen[-1]) == msgspec.structs.asdict(last)
+    assert last.counts == {"recorded": 3}
+    with watching(ground) as watch:
+        rest = [event async for event in tickets.stream(ground.app, watch, chair, accepted.ticket, versions[-1])]
+        again = [event async for event in tickets.stream(ground.app, watch, chair, accepted.ticket, versions[-2])]
+    assert rest == []
+    assert again == [last]
+
+
+async def test_a_version_never_falls_though_a_request_lives_on_in_another_ticket(ground):
+    first, second = await a_batch(ground, 2)
+    accepted = await ground.ask("chutich", first, second)
+    await ground.db.admin.execute("UPDATE signature_request SET version = 40 WHERE id = $1", first)
+    await runner_for(ground).drain()
+    versions = [(await now(ground, accepted.ticket, "chutich")).version]
+    async with ground.signer.transaction() as tx:
+        why = {"code": "x", "vi": "x", "en": "x"}
+        await store.back_to_list(tx, first, ground.clock(), why)
+        await store.end_item(tx, accepted.ticket, first, "failed", why, ground.clock())
+    versions.append((await now(ground, accepted.ticket, "chutich")).version)
+    again = await ground.ask("chutich", first)
+    await ground.work()
+    versions.append((await now(ground, accepted.ticket, "chutich")).version)
+    assert all(a < b for a, b in itertools.pairwise(versions)), versions
+    assert await ground.outcomes(again.ticket) == ["recorded"]
+
+
+async def test_a_stream_is_its_askers_alone(ground):
+    accepted = await ground.ask("kynhay", (await ground.submitted())[0])
+    with watching(ground) as watch, pytest.raises(NotFound):
+        await anext(tickets.stream(ground.app, watch, ground.actor("chutich"), accepted.ticket, 0))
+
+
+async def test_one_query_looks_for_all_streams_and_ends_with_none(ground, monkeypatch):
+    tickets_asked = [
+        (await ground.ask("kynhay", (await ground.submitted(text))[0])).ticket for text in ("mot", "hai", "ba")
+    ]
+    asked, real = [], tickets.store.ticket_versions
+
+    async def counting(tx, batch_ids):
+        asked.append(sorted(batch_ids))
+        return await real(tx, batch_ids)
+
+    monkeypatch.setattr(tickets.store, "ticket_versions", counting)
+    monkeypatch.setattr(tickets, "LOOK_EVERY_S", 0.05)
+    with watching(ground) as watch:
+        await asyncio.gather(*(watch.wait(ticket, 10**9, 0.5) for ticket in tickets_asked * 5))
+        assert asked[-1] == sorted(tickets_asked)
+        assert len(asked) <= 12, "one look for all 15 streams, every 50 ms at most"
+        looks = len(asked)
+        await asyncio.sleep(0.3)
+        assert len(asked) <= looks + 1, "nobody watches, nobody asks"
+
+
+async def test_a_quiet_stream_gives_signs_of_life_and_tells_of_a_place_that_moved(ground, monkeypatch):
+    monkeypatch.setattr(tickets, "KEEP_ALIVE_S", 0.05)
+    accepted = await ground.ask("kynhay", (await ground.submitted())[0])
+    with watching(ground) as watch:
+        stream = tickets.stream(ground.app, watch, ground.actor("kynhay"), accepted.ticket, 0)
+        assert isinstance(await anext(stream), Ticket)
+        assert await anext(stream) is None
+        await ahead(ground, 25)
+        async with asyncio.timeout(5):
+            while (event := await anext(stream)) is None:
+                continue
+        assert isinstance(event, Place)
+        assert event.position == 25
+        assert event.estimate_s > 1
+        await stream.aclose()
+
+
+async def ahead(ground, count: int) -> None:
+    """Work of the counter's lane, which goes first: rows alone."""
+    await ground.db.admin.execute("SET session_replication_role = replica")
+    await ground.db.admin.execute(
+        "INSERT INTO signature_request (chain_id, document_id, dossier_id, result_id, group_no, ordinal, role,"
+        " pdf_signature, act, field, state, agency_id, lane, batch_id, turn)"
+        " SELECT uuidv7(), uuidv7(), uuidv7(), uuidv7(), 1, 1, 'signatory', true, 'main_document', 'Signatory1',"
+        " 'asked', uuidv7(), 'counter', uuidv7(), n FROM generate_series(1, $1) n",
+        count,
+    )
+    await ground.db.admin.execute("SET session_replication_role = origin")
+
+
+async def test_position_and_estimate_fall_while_the_work_is_done(ground):
+    accepted = await ground.ask("kynhay", (await ground.submitted())[0])
+    await ahead(ground, 100)
+    told = [await now(ground, accepted.ticket)]
+    for _ in range(4):
+        await ground.db.admin.execute(
+            "DELETE FROM signature_request"
+            " WHERE id IN (SELECT id FROM signature_request WHERE lane = 'counter' ORDER BY turn LIMIT 25)"
+        )
+        told.append(await now(ground, accepted.ticket))
+    assert [one.position for one in told] == [100, 75, 50, 25, 0]
+    assert all(a.estimate_s > b.estimate_s for a, b in itertools.pairwise(told))
+
+
+async def test_over_http_each_event_has_an_id_and_a_reader_goes_on_from_it(ground):
+    keys = {"data_keys": {"test1": ground.province.data_key}, "data_key": "test1"}
+    requests = await a_batch(ground, 2)
+    async with serving(ground.db.dsn("app"), ground.room / "blobs", clock=ground.clock, **keys) as (web, _):
+        await enter(ground, web, "chutich")
+        accepted = await ground.ask("chutich", *requests)
+        path = f"/signature-batches/{accepted.ticket}/events"
+        answer, _ = await asyncio.gather(web.get(path), ground.work())
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        events = parse(answer.text)
+        ids = [int(event["id"]) for event in events]
+        assert ids == sorted(set(ids))
+        last = msgspec.json.decode(events[-1]["data"], type=Ticket)
+        assert last.counts == {"recorded": 2}
+        assert parse((await web.get(path, headers={"Last-Event-ID": str(ids[-1])})).text) == []
+        resumed = parse((await web.get(path, headers={"Last-Event-ID": str(ids[0] - 1)})).text)
+        assert [int(event["id"]) for event in resumed] == [ids[-1]]
+        assert all(event["retry"] == "2000" for event in resumed)
+        await enter(ground, web, "vanthu")
+        assert (await web.get(path)).status_code == 404
+
+
+async def enter(ground, web, who: str) -> None:
+    account = ground.province.accounts.of(f"{who}.kinhbac")
+    web.headers.pop("Authorization", None)
+    assert (await log_in(web, account.login, account.password)).status_code == 201
+
+
+def parse(text: str) -> list[dict[str, str]]:
+    """The events of a stream that have an id."""
+    blocks = [block for block in text.replace("\r\n", "\n").split("\n\n") if block.strip()]
+    events = [dict(line.split(": ", 1) for line in block.split("\n") if ": " in line) for block in blocks]
+    return [event for event in events if "id" in event]
