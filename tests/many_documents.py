@@ -1,6 +1,7 @@
 """Hundreds of real documents waiting for one signatory, laid fast: one is made in earnest, its rows are copied."""
 
 import asyncio
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from hashlib import sha256
 from multiprocessing import get_context
@@ -21,9 +22,9 @@ SELECT n, laid_sha256, size, uuidv7() AS dossier, uuidv7() AS result, uuidv7() A
   FROM unnest($1::int[], $2::bytea[], $3::int[]) AS file (n, laid_sha256, size)
 """
 CHANGED = {
-    "dossier": """'id', made.dossier, 'code', old.code || '-' || made.n,
+    "dossier": """'id', made.dossier, 'code', old.code || '-' || right(made.dossier::text, 12),
         'results', replace(old.results::text, model.result_id::text, made.result::text)::jsonb""",
-    "result": "'id', made.result, 'dossier_id', made.dossier, 'verify_code', 'C' || lpad(made.n::text, 15, '0')",
+    "result": "'id', made.result, 'dossier_id', made.dossier, 'verify_code', right(made.result::text, 12)",
     "revision": """'document_id', made.document, 'id', CASE old.origin WHEN 'laid' THEN made.laid ELSE made.draft END,
         'sha256', CASE old.origin WHEN 'laid' THEN made.laid_sha256 ELSE old.sha256 END""",
     "document": """'id', made.document, 'dossier_id', made.dossier, 'result_id', made.result,
@@ -58,8 +59,7 @@ async def lay_many(ground: Ground, model: UUID, count: int) -> list[UUID]:
 
     The files are real and different; the rows are the model's with ids of their own.
     """
-    admin = ground.db.admin
-    chain = await admin.fetchrow(
+    chain = await ground.db.admin.fetchrow(
         "SELECT plan, mark FROM chain WHERE id = (SELECT chain_id FROM signature_request WHERE id = $1)", model
     )
     plan = msgspec.convert(chain["plan"], FieldPlan, strict=False)
@@ -68,13 +68,18 @@ async def lay_many(ground: Ground, model: UUID, count: int) -> list[UUID]:
         halves = (range(0, count, 2), range(1, count, 2))
         work = [loop.run_in_executor(processes, lay_some, ground.room, plan, chain["mark"], half) for half in halves]
         files = [file for half in await asyncio.gather(*work) for file in half]
-    digests = [sha256(file.read_bytes()).digest() for file in files]
-    sizes = [file.stat().st_size for file in files]
     for file in files:
         await ground.blobs.put_file(file)
+    digests = [sha256(file.read_bytes()).digest() for file in files]
+    return await copy_rows(ground, model, digests, [file.stat().st_size for file in files])
+
+
+async def copy_rows(ground: Ground, model: UUID, digests: Sequence[bytes], sizes: Sequence[int]) -> list[UUID]:
+    """Copy the rows of the chain of `model`, one for each laid file; return their signatories' requests in order."""
+    admin = ground.db.admin
     async with admin.transaction():
         await admin.execute("SET LOCAL session_replication_role = replica")
-        await admin.execute(COPY, list(range(count)), digests, sizes)
+        await admin.execute(COPY, list(range(len(digests))), digests, sizes)
         await admin.execute(
             "INSERT INTO blob (sha256, size, media_type) SELECT laid_sha256, size, 'application/pdf' FROM made"
         )
