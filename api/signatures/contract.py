@@ -192,11 +192,12 @@ class Reassigned(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChainLine(msgspec.Struct, frozen=True, kw_only=True):
-    """One request of a document's chains, newest chain first."""
+    """One request of a document's chains, newest chain first; `chain_error` says why the places could not be laid."""
 
     id: UUID
     chain_id: UUID
     chain_state: str
+    chain_error: dict[str, str] | None
     group_no: int
     ordinal: int
     role: str

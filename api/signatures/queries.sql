@@ -2,7 +2,7 @@
 -- The document to submit, with what its chain is made from; the lock lives as long as the caller's transaction.
 SELECT document.id, document.dossier_id, document.result_id, document.act, document.head_revision_id, document.head_sha256,
        revision.places, result.state AS result_state, result.refusal, dossier.code AS dossier_code, dossier.urgent,
-       dossier.step_agency_id AS agency_id, dossier.procedure_code, dossier.step_due_at AS due_at,
+       dossier.step_agency_id, coalesce(dossier.competent_agency_id, dossier.step_agency_id) AS agency_id, dossier.procedure_code, dossier.step_due_at AS due_at,
        procedure_version.definition
   FROM document
   JOIN result ON result.id = document.result_id
@@ -76,7 +76,7 @@ RETURNING id;
 
 -- name: chain_view
 -- A chain with its requests, for whoever may read the dossier.
-SELECT request.id, request.chain_id, chain.state AS chain_state, request.group_no, request.ordinal, request.role, request.state,
+SELECT request.id, request.chain_id, chain.state AS chain_state, chain.error AS chain_error, request.group_no, request.ordinal, request.role, request.state,
        request.field, request.person_id, official.display_name AS person_name, request.capacity, request.title_lines,
        request.agency_id, request.due_at, request.recorded_at, request.reason, request.batch_id
   FROM chain

@@ -17,7 +17,7 @@ import pytest_asyncio
 import signing
 from api.documents.workshop import Workshop
 from api.jobs import RetryPolicy, Runner, parked
-from api.signatures import submitting
+from api.signatures import returning, submitting
 from api.signatures.contract import SubmitForSignature
 from api.signatures.engine import parking, sweeping
 from api.signer import STEPS as SIGNERS_STEPS
@@ -198,6 +198,9 @@ async def test_a_file_that_cannot_be_laid_fails_its_chain_with_a_reason_and_is_s
     assert row["error"]["code"] == "parked"
     assert "3 times" in row["error"]["en"]
     assert row["closed_at"] is not None
+    async with ground.app.reading() as tx:
+        told = await returning.chains(tx, ground.actor("thuly"), document)
+    assert {line.chain_error["code"] for line in told} == {"parked"}
     assert await ground.db.admin.fetchval("SELECT state FROM chain WHERE id = $1", innocent) == "open"
     poisoned.work = None
     again = await submit_again(ground, document)
