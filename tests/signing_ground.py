@@ -135,7 +135,12 @@ class Ground:
                 tx, drafter, filed.id, NewResult(), at, drafted=following.drafting(self.dossiers)
             )
             document = await results.add_document(tx, drafter, result.id, NewDocument(), at)
-        stored = await self.blobs.put_file(page(self.room / f"{document.id}.pdf", text))
+        await self.drafted_from_a_page(document.id, drafter, text)
+        return document.id, filed.id
+
+    async def drafted_from_a_page(self, document_id: UUID, drafter: Actor, text: str) -> None:
+        """Give a document its draft: an uploaded page."""
+        stored = await self.blobs.put_file(page(self.room / f"{document_id}.pdf", text))
         await self.db.admin.execute(
             "INSERT INTO blob (sha256, size, media_type) VALUES ($1, $2, 'application/pdf') ON CONFLICT DO NOTHING",
             stored.sha256,
@@ -144,24 +149,44 @@ class Ground:
         revision = await self.db.admin.fetchval(
             "INSERT INTO revision (document_id, ordinal, sha256, origin, reason, author_account_id)"
             " VALUES ($1, 1, $2, 'uploaded', 'dự thảo', $3) RETURNING id",
-            document.id,
+            document_id,
             stored.sha256,
             drafter.account_id,
         )
         await self.db.admin.execute(
             "UPDATE document SET head_revision_id = $2, head_sha256 = $3 WHERE id = $1",
-            document.id,
+            document_id,
             revision,
             stored.sha256,
         )
-        return document.id, filed.id
+
+    async def copy(self) -> UUID:
+        """A certified copy (form d) at the ward's counter, drafted and submitted; the id of its document."""
+        at, counter = self.clock(), self.actor("tiepnhan")
+        filing = NewDossier(
+            procedure_code="2.000815",
+            territory_code="09187",
+            filer=PersonIn(name="Nguyễn Thị Hồng Nhung", id_number="024199001234"),
+            parts=(PartIn(part_code="BC", name="Bản chính", originals=1),),
+        )
+        async with self.app.transaction() as tx:
+            filed = await Intake(self.dossiers).submit(tx, counter, filing, at=at)
+            told = following.drafting(self.dossiers)
+            result = await results.create_result(tx, counter, filed.id, NewResult(), at, drafted=told)
+            document = await results.add_document(tx, counter, result.id, NewDocument(act="copy"), at)
+        await self.drafted_from_a_page(document.id, counter, "Ban sao")
+        return document.id
 
     async def submitted(self, text: str = "Xac nhan", lane: str = "normal") -> list[UUID]:
         """The requests of a freshly submitted document, in order: initials, signatory, seal."""
         document, _ = await self.draft(text)
+        return await self.submit(document, "thuly", lane)
+
+    async def submit(self, document: UUID, who: str, lane: str = "normal") -> list[UUID]:
+        """The requests of a document that is submitted now and whose places are laid, in order."""
         async with self.app.transaction() as tx:
             made = await submitting.submit(
-                self.dossiers, tx, self.actor("thuly"), document, SubmitForSignature(lane=lane), at=self.clock()
+                self.dossiers, tx, self.actor(who), document, SubmitForSignature(lane=lane), at=self.clock()
             )
         lay = laying.handler(self.worker, Threads(), self.blobs, self.clock)
         await lay(None, {"chain": str(made.chain_id)})

@@ -365,7 +365,6 @@ CREATE TABLE public.document (
     head_revision_id uuid,
     head_sha256 bytea,
     main_document_id uuid,
-    certifying_decision jsonb,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     version integer DEFAULT 1 NOT NULL,
     CONSTRAINT document_act_check CHECK ((act = ANY (ARRAY['main_document'::text, 'separate_annex'::text, 'copy'::text, 'digitised_paper'::text, 'counter_form'::text]))),
@@ -2339,8 +2338,6 @@ GRANT UPDATE(head_revision_id) ON TABLE public.document TO worker;
 
 GRANT UPDATE(head_sha256) ON TABLE public.document TO signer;
 GRANT UPDATE(head_sha256) ON TABLE public.document TO worker;
-
-GRANT UPDATE(certifying_decision) ON TABLE public.document TO app;
 
 GRANT UPDATE(version) ON TABLE public.document TO signer;
 GRANT UPDATE(version) ON TABLE public.document TO worker;

@@ -75,8 +75,11 @@ PERMITTED: Final[dict[Role, frozenset[str]]] = {
         "dossier.fail_delivery",
         "dossier.block_handover",
         "dossier.submit_for_signature",
+        "dossier.draft_result",
+        "dossier.drop_result",
         "result.draft",
         "document.upload",
+        "signature.submit",
     },
     Role.APPRAISER: _READ
     | _TASKS

@@ -23,6 +23,7 @@ class DocumentToSubmit(msgspec.Struct, frozen=True, kw_only=True):
     refusal: bool
     dossier_code: str
     urgent: bool
+    step_agency_id: UUID
     agency_id: UUID
     procedure_code: str
     due_at: datetime | None

@@ -41,7 +41,7 @@ async def submit(
     document = await store.lock_document(tx, document_id)
     if document is None:
         raise NotFound("Không tìm thấy văn bản.", "There is no such document.", code="document-not-found")
-    authority.require(actor, "signature.submit", document.agency_id)
+    authority.require(actor, "signature.submit", document.step_agency_id)
     _demand_draft(document)
     if await store.open_chain_of_document(tx, document.id) is not None:
         raise Conflict("Văn bản đang được trình ký.", "The document is submitted already.", code="chain-open")

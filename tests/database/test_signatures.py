@@ -253,3 +253,20 @@ async def test_a_recalled_result_says_so_from_the_same_commit_on(ground):
     history = await ground.db.admin.fetch("SELECT effect, legal_basis FROM result_effect ORDER BY ordinal")
     assert [line["effect"] for line in history] == ["in_force", "recalled"]
     assert history[1]["legal_basis"] == "Nghị định 30/2020, Điều 18"
+
+
+async def test_a_copy_is_certified_by_a_decision_and_carries_the_seal_alone(ground):
+    document = await ground.copy()
+    decision, seal = await ground.submit(document, "tiepnhan")
+    with pytest.raises(Conflict):
+        await ground.ask("vanthu", seal)
+    assert await ground.sign("chutich", decision) == ["recorded"]
+    assert await ground.db.admin.fetchval("SELECT status FROM dossier") == "awaiting_issue"
+    assert await ground.sign("vanthu", seal) == ["recorded"]
+    assert await ground.db.admin.fetchval("SELECT status FROM dossier") == "done"
+    head = await ground.db.admin.fetchval("SELECT head_sha256 FROM document WHERE id = $1", document)
+    assert pdfsig_valid(await ground.blobs.local_path(head)) == 1
+    lines = await ground.db.admin.fetch("SELECT action, data FROM journal ORDER BY seq")
+    means = {line["action"]: line["data"].get("means") for line in lines}
+    assert (means["record_signature"], means["issue"]) == ("certified", "sealed_copy")
+    assert "SCT/BS" in await ground.db.admin.fetchval("SELECT text FROM number WHERE state = 'used'")

@@ -54,7 +54,7 @@ SIGNATORY = rows.LockedRequest(
     field="Signatory1",
     group_no=2,
     head_sha256=SHOWN,
-    certifying_decision=None,
+    head_is_certified=False,
     chain_state="open",
     procedure_code="1.004873",
     step_agency_id=AGENCY,
@@ -102,8 +102,8 @@ def fault(request, item=ITEM, *, mandates=(RIGHT,), certificate=HELD):
 def test_a_good_signature_and_a_good_seal_have_no_fault():
     assert fault(SIGNATORY) is None
     assert fault(SEAL, NUMBERED, mandates=()) is None
-    assert fault(replace(SEAL, act="copy", certifying_decision={"by": "x"}), NUMBERED) is None
-    assert fault(replace(SEAL, act="digitised_paper", certifying_decision={"by": "x"}), NUMBERED) is None
+    assert fault(replace(SEAL, act="copy", head_is_certified=True), NUMBERED) is None
+    assert fault(replace(SEAL, act="digitised_paper", head_is_certified=True), NUMBERED) is None
     assert fault(replace(SEAL, act="separate_annex", main_state="signed")) is None
     assert fault(replace(SEAL, act="separate_annex", main_state="issued")) is None
     assert fault(replace(SIGNATORY, role="initials", pdf_signature=False), mandates=(), certificate=None) is None
@@ -124,7 +124,7 @@ FAULTS = [
     (replace(SIGNATORY, mandate_id=UUID(int=99)), ITEM, "no-authority"),
     (replace(SIGNATORY, act="copy"), ITEM, "no-authority"),
     (SEAL, ITEM, "no-number"),
-    (replace(SEAL, act="copy", certifying_decision={"by": "x"}), ITEM, "no-number"),
+    (replace(SEAL, act="copy", head_is_certified=True), ITEM, "no-number"),
     (replace(SEAL, head_is_signed=False), NUMBERED, "not-signed"),
     (replace(SEAL, act="separate_annex", main_state="in_signing"), ITEM, "main-not-signed"),
     (replace(SEAL, act="separate_annex", main_state=None), ITEM, "main-not-signed"),

@@ -154,9 +154,18 @@ def test_fields_are_named_in_the_order_of_signing():
     assert all(a.group <= b.group for a, b in pairwise(made))
 
 
-@pytest.mark.parametrize("act", ["copy", "digitised_paper", "separate_annex"])
-def test_an_annex_or_a_copy_carries_the_seal_alone(act):
-    assert [place.role for place in chain.wanted(USUAL, act)] == ["seal"]
+def test_a_separate_annex_carries_the_seal_alone():
+    assert [place.role for place in chain.wanted(USUAL, "separate_annex")] == ["seal"]
+
+
+@pytest.mark.parametrize("act", ["copy", "digitised_paper"])
+@pytest.mark.parametrize("entries", [USUAL, USUAL[-1:], (entry(1, "seal", Role.CLERK),)])
+def test_a_copy_carries_the_seal_alone_after_a_decision_to_certify_it(act, entries):
+    *decisions, seal = chain.wanted(entries, act)
+    assert decisions
+    assert {(place.role, place.pdf_signature) for place in decisions} == {("signatory", False)}
+    assert (seal.role, seal.pdf_signature) == ("seal", True)
+    assert seal.group > max(place.group for place in decisions)
 
 
 @pytest.mark.parametrize("entries", [USUAL[:-1], (*USUAL, entry(4, "seal", Role.CLERK)), (entry(1, "seal"), USUAL[1])])

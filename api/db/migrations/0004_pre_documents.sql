@@ -102,7 +102,6 @@ CREATE TABLE document (
     head_revision_id uuid,
     head_sha256 bytea REFERENCES blob (sha256),
     main_document_id uuid REFERENCES document (id),
-    certifying_decision jsonb,
     created_at timestamptz NOT NULL DEFAULT now(),
     version integer NOT NULL DEFAULT 1,
     UNIQUE (result_id, ordinal),
@@ -257,7 +256,7 @@ GRANT INSERT ON result, result_link, result_effect, document, delivery, draft_or
 GRANT INSERT ON result_effect, result_link TO signer;
 GRANT UPDATE (state, effect, foreign_reference, issued_at, version, title) ON result TO app, signer;
 GRANT UPDATE (head_revision_id, head_sha256, version) ON document TO signer, worker;
-GRANT UPDATE (certifying_decision, version) ON document TO app;
+GRANT UPDATE (version) ON document TO app;
 GRANT INSERT ON revision TO signer, worker;
 GRANT INSERT ON revision_withdrawal TO app, signer;
 GRANT INSERT ON rendition TO signer;

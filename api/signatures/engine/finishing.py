@@ -13,6 +13,7 @@ from api.failpoints import reach
 from api.jobs.queue import enqueue_many
 from api.jobs.runner import JobContext
 from api.kernel import AccountId, Actor, AgencyId, PersonId, PostId, Sha256
+from api.signatures.chain import CERTIFIED
 from api.signatures.engine import rows, store
 from api.signatures.engine.context import Engine, close_if_done, demand_another_try, detail, give_back, set_aside
 from api.signatures.engine.judging import prepare_job
@@ -190,5 +191,6 @@ async def _step_dossier(dossiers: Dossiers, tx: Tx, work: rows.ToFinish, at: dat
             number_id=work.number_id,
             request_id=work.id,
             at=at,
+            means="sealed_copy" if work.act in CERTIFIED else "sealed",
             actor=actor_of(work),
         )

@@ -10,8 +10,10 @@ from api.db.pools import Tx
 from api.failpoints import reach
 from api.jobs.queue import Job, enqueue_many
 from api.jobs.runner import JobContext
+from api.kernel import AccountId, Actor, AgencyId, PersonId, PostId
 from api.registry.authority import Mandate, Role
 from api.signatures import cutting, stepup
+from api.signatures.chain import CERTIFIED
 from api.signatures.engine import rows, store
 from api.signatures.engine.context import PREPARE, Engine, detail, enqueue_send
 from api.signatures.engine.store import Detail
@@ -152,10 +154,40 @@ async def _judge_items(engine: Engine, tx: Tx, batch: rows.Batch, items: Sequenc
             await store.end_item(tx, batch.id, item.request_id, "failed", fault, at)
             if item.number_id is not None:
                 await store.void_number(tx, item.number_id, fault["vi"], at)
-    await _move(tx, batch, passed, at)
+    await _move(engine, tx, batch, passed, at)
+
+
+async def _certified(engine: Engine, tx: Tx, batch: rows.Batch, request: rows.LockedRequest, at: datetime) -> None:
+    """Step the dossier on a decision to certify a copy or digitised paper: no person signs in the file."""
+    complete = (await store.left_in_chain(tx, request.chain_id)).persons == 0
+    if complete:
+        await store.result_signed(tx, request.result_id)
+    await engine.dossiers.record_signed(
+        tx,
+        request.dossier_id,
+        request.result_id,
+        request_id=request.id,
+        role=request.role,
+        complete=complete,
+        at=at,
+        means="certified",
+        actor=actor_of(batch),
+    )
+
+
+def actor_of(batch: rows.Batch) -> Actor:
+    """Return who asked, as the journal names them."""
+    return Actor(
+        account_id=AccountId(batch.account_id),
+        person_id=PersonId(batch.person_id),
+        post_id=PostId(batch.post_id),
+        agency_id=AgencyId(batch.agency_id),
+        roles=frozenset(),
+    )
 
 
 async def _move(
+    engine: Engine,
     tx: Tx,
     batch: rows.Batch,
     passed: Sequence[tuple[rows.OpenItem, rows.LockedRequest, rows.Certificate | None]],
@@ -169,6 +201,8 @@ async def _move(
         if not request.pdf_signature or certificate is None:
             await store.record_approval(tx, request.id, batch.id, item.shown_sha256, at)
             await store.end_item(tx, batch.id, request.id, "recorded", None, at)
+            if request.role == "signatory":
+                await _certified(engine, tx, batch, request, at)
             continue
         if request.document_id in busy:
             await store.end_item(tx, batch.id, request.id, "failed", _BUSY, at)
@@ -274,7 +308,7 @@ def _seal_checks(request: rows.LockedRequest, item: rows.OpenItem) -> tuple[tupl
             detail("main-not-signed", "Văn bản chính chưa được ký.", "The main document is not signed."),
         ),
         (
-            request.act in {"copy", "digitised_paper"} and not request.certifying_decision,
+            request.act in CERTIFIED and not request.head_is_certified,
             detail("no-decision", "Chưa có quyết định chứng thực.", "No certifying decision is recorded."),
         ),
     )

@@ -55,7 +55,7 @@ SELECT item.ordinal, item.request_id, item.shown_sha256, item.number_id
 SELECT request.id, request.state, request.role, request.pdf_signature, request.act, request.person_id, request.post_id, request.agency_id,
        request.mandate_id, request.document_id, request.dossier_id, request.result_id, request.chain_id, request.certificate_id,
        request.attempt, request.lane, request.field, request.group_no,
-       document.head_sha256, document.certifying_decision, chain.state AS chain_state, dossier.procedure_code,
+       document.head_sha256, chain.state AS chain_state, dossier.procedure_code,
        dossier.step_agency_id, post.roles AS post_roles,
        EXISTS (SELECT 1 FROM signature_request before WHERE before.chain_id = request.chain_id
                   AND before.group_no < request.group_no AND before.state <> 'recorded') AS waits_for_others,
@@ -64,6 +64,8 @@ SELECT request.id, request.state, request.role, request.pdf_signature, request.a
        EXISTS (SELECT 1 FROM signature_request person WHERE person.chain_id = request.chain_id AND person.role = 'signatory'
                   AND person.pdf_signature AND person.state = 'recorded'
                   AND person.recorded_sha256 = document.head_sha256) AS head_is_signed,
+       EXISTS (SELECT 1 FROM signature_request person WHERE person.chain_id = request.chain_id AND person.role = 'signatory'
+                  AND person.state = 'recorded' AND person.recorded_sha256 = document.head_sha256) AS head_is_certified,
        (SELECT main_result.state FROM document main JOIN result main_result ON main_result.id = main.result_id
          WHERE main.id = document.main_document_id) AS main_state
   FROM signature_request request
@@ -134,7 +136,7 @@ SELECT count(*) FROM signature_request WHERE batch_id = $1 AND state = 'asked';
 -- Everything one preparation needs, in one statement.
 SELECT request.id, request.state, request.attempt, request.turn, request.role, request.field, request.act, request.batch_id, request.document_id,
        request.person_id, request.post_id, request.agency_id, request.mandate_id, request.title_lines, request.number_id, request.shown_sha256,
-       chain.plan, chain.mark, document.head_sha256, document.certifying_decision, dossier.procedure_code,
+       chain.plan, chain.mark, document.head_sha256, dossier.procedure_code,
        certificate.id AS certificate_id, certificate.certificate, certificate.chain, certificate.mechanism, certificate.image_png,
        certificate.revoked_at, certificate.not_after, certificate.class,
        number.text AS number_text, number.day AS number_day, number.document_id AS number_document_id, batch.authorised_until, batch.lane,

@@ -78,7 +78,6 @@ class LockedRequest(_Row, frozen=True, kw_only=True):
     field: str
     group_no: int
     head_sha256: bytes | None
-    certifying_decision: dict[str, Any] | None
     chain_state: str
     procedure_code: str
     step_agency_id: UUID
@@ -86,6 +85,7 @@ class LockedRequest(_Row, frozen=True, kw_only=True):
     waits_for_others: bool
     document_busy: bool
     head_is_signed: bool
+    head_is_certified: bool
     main_state: str | None
 
 
@@ -123,7 +123,6 @@ class ToPrepare(_Row, frozen=True, kw_only=True):
     plan: dict[str, Any]
     mark: str | None
     head_sha256: bytes
-    certifying_decision: dict[str, Any] | None
     procedure_code: str
     certificate_id: UUID
     certificate: bytes
