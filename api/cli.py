@@ -134,6 +134,14 @@ def _verify(options: argparse.Namespace) -> int:
     return verify_file(Path(options.file), as_json=options.json, write=sys.stdout.write)
 
 
+def _bench(options: argparse.Namespace) -> int:
+    """Start a benchmark as a process of its own: the product never imports its load tests."""
+    import subprocess  # noqa: PLC0415
+
+    told = ["--json"] if options.json else []
+    return subprocess.run([sys.executable, "-m", f"loadtests.bench.{options.name}", *told], check=False).returncode  # noqa: S603 - the name is one of a fixed list
+
+
 def _no_options(_: argparse.ArgumentParser) -> None:
     """Add nothing: the command has no options."""
 
@@ -155,6 +163,12 @@ def _verify_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--json", action="store_true", help="in JSON / print JSON")
 
 
+def _bench_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("name", choices=_BENCHES, help="đo gì / what to measure")
+    command.add_argument("--json", action="store_true", help="in JSON / print JSON")
+
+
+_BENCHES: Final = ("api", "audit")
 _Command = tuple[str, Callable[[argparse.Namespace], int], Callable[[argparse.ArgumentParser], None]]
 _COMMANDS: Final[dict[str, _Command]] = {
     "up": ("chạy tất cả trên máy này / run everything on this machine", _up, _up_options),
@@ -164,5 +178,6 @@ _COMMANDS: Final[dict[str, _Command]] = {
     "worker": ("tiến trình việc nền / the background process", _process, _no_options),
     "migrate": ("nâng cấp cơ sở dữ liệu / bring the database up to date", _migrate, _migrate_options),
     "verify": ("kiểm tra một tệp PDF đã ký / verify a signed PDF", _verify, _verify_options),
+    "bench": ("đo tốc độ / measure speed", _bench, _bench_options),
     "doctor": ("tìm xem thiếu gì, hỏng gì / say what is missing or wrong", _doctor, _no_options),
 }
