@@ -1,7 +1,7 @@
 """Giving numbers: reserved with the document's sealing, then used or void; the counter is taken last before commit."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Final
 from uuid import UUID
 
@@ -11,7 +11,16 @@ from api import audit
 from api.db import queries
 from api.db.pools import Pools, Tx, as_struct, as_structs
 from api.documents.contract import Register, RegisterLine, Series, SeriesList
-from api.documents.numbers import Entry, Number, NumberSeries, counter_year, gaps, number_text, require_own
+from api.documents.numbers import (
+    Entry,
+    Number,
+    NumberSeries,
+    counter_year,
+    entered_number,
+    gaps,
+    number_text,
+    require_own,
+)
 from api.errors import Conflict, Forbidden, NotFound, Refused
 from api.kernel import Actor, new_id, vn_day
 
@@ -63,6 +72,9 @@ async def reserve_many(tx: Tx, wanted: Sequence[Wanted], at: datetime) -> dict[U
             raise _no_series()
         require_own(series[each.document_id], at)
         groups.setdefault(series[each.document_id].id, []).append(each)
+    held = {numbers[each.document_id].id: each.request_id for each in wanted if each.document_id in numbers}
+    if held:
+        await tx.execute(_q.hold_numbers, list(held), list(held.values()))
     for _, group in sorted(groups.items()):
         given = await _take(tx, series[group[0].document_id], group, at)
         numbers.update({number.document_id: number for number in given})
@@ -87,6 +99,28 @@ async def _take(tx: Tx, series: NumberSeries, group: Sequence[Wanted], at: datet
     columns = ([g.id for g in given], [g.n for g in given], [g.text for g in given], [g.document_id for g in given])
     await tx.execute(_q.insert_numbers, series.id, year, day, at, *columns, [each.request_id for each in group])
     return given
+
+
+async def enter(tx: Tx, document_id: UUID, text: str, day: date, *, not_before: date | None, at: datetime) -> Number:
+    """Enter the number that a foreign register gave a document; the document's sealing will carry it.
+
+    Raises:
+        Refused: the register is not foreign, or was not in force. Invalid: see `entered_number`.
+        Conflict: the document has a number, or the number is another document's.
+    """
+    series = as_struct(await tx.fetchrow(_q.series_of_documents, [document_id], day), _DocumentSeries)
+    if series is None:
+        raise _no_series()
+    n = entered_number(series, text, day, not_before=not_before, at=at)
+    year = day.year if series.yearly else 0
+    number_id = new_id(at)
+    if await tx.fetchval(_q.enter_number, number_id, series.id, year, n, text, day, document_id, at) is None:
+        raise Conflict(
+            "Văn bản đã có số, hoặc số này đã nhập cho văn bản khác.",
+            "The document has a number, or this number was entered for another document.",
+            code="number-taken",
+        )
+    return Number(id=number_id, series_id=series.id, year=year, n=n, text=text, day=day, document_id=document_id)
 
 
 async def use(tx: Tx, number_id: UUID, at: datetime) -> None:
@@ -161,9 +195,11 @@ async def register(pools: Pools, actor: Actor, series_id: UUID, year: int | None
         if series.agency_id != actor.agency_id:
             raise Forbidden("Sổ này của cơ quan khác.", "This register is another agency's.", code="not-your-register")
         counted = counter_year(series, at) if year is None or not series.yearly else year
-        last = await connection.fetchval(_q.last_number, series_id, counted)
+        own = series.owner == "own"
+        last = await connection.fetchval(_q.last_number if own else _q.last_entered, series_id, counted)
         rows = as_structs(await connection.fetch(_q.register_page, series_id, counted, after, PAGE), Entry)
-        missing = last - await connection.fetchval(_q.count_numbers, series_id, counted)
+        # Of a foreign register only what was entered is known: what stands between is no gap of ours.
+        missing = last - await connection.fetchval(_q.count_numbers, series_id, counted) if own else 0
     full = len(rows) == PAGE
     until = rows[-1].n if full else max(last, after)
     return Register(
@@ -172,7 +208,7 @@ async def register(pools: Pools, actor: Actor, series_id: UUID, year: int | None
         pattern=series.pattern,
         last=last,
         gaps=missing,
-        lines=_lines(rows, after + 1, until),
+        lines=_lines(rows, after + 1, until if own else after),
         next=until if full else None,
     )
 

@@ -22,7 +22,7 @@ COLUMNS: Final = Projection.__struct_fields__
 """The columns of a dossier row in the order in which they are written."""
 _FIXED: Final = frozenset(
     {
-        "id", "code", "seq", "procedure_code", "procedure_version_id", "calendar_version", "form_version",
+        "id", "code", "seq", "procedure_code", "calendar_version", "form_version",
         "fee_version", "channel", "help_agency_id", "receipt_agency_id", "owning_system", "territory_code",
         "submitted_at",
     }

@@ -1,12 +1,13 @@
 """What the signature routes take and give; names are the wire's names."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
 import msgspec
 from msgspec import Meta
 
+from api.http.text import ShortText
 from api.signatures.chain import Signer
 
 Lane = Literal["counter", "normal"]
@@ -47,6 +48,21 @@ class Ask(_Request, frozen=True, kw_only=True):
     items: Annotated[list[AskItem], Meta(min_length=1, max_length=500)]
     code: Code
     lane: Lane = "normal"
+
+
+class EnterNumber(_Request, frozen=True, kw_only=True):
+    """The number and the day that a foreign register gave a document (nhập số của hệ thống quản lý văn bản)."""
+
+    text: Annotated[ShortText, Meta(examples=["45/GCN"])]
+    day: date
+
+
+class EnteredNumber(msgspec.Struct, frozen=True, kw_only=True):
+    """The number as it will be printed by the seal's revision."""
+
+    number_id: UUID
+    text: str
+    day: date
 
 
 class PlanAsk(_Request, frozen=True, kw_only=True):

@@ -71,7 +71,7 @@ def detail(code: str, vi: str, en: str) -> Detail:
 async def give_back(
     tx: Tx, batch_id: UUID, request_id: UUID, number_id: UUID | None, outcome: str, why: Detail, at: datetime
 ) -> None:
-    """Return an unsigned request to the list: its item ends, and a number reserved for it is void."""
+    """Return an unsigned request to the list: its item ends, and its reserved number is given up."""
     if await store.back_to_list(tx, request_id, at, why):
         await _end(tx, batch_id, request_id, number_id, outcome, why, at)
 
@@ -89,7 +89,7 @@ async def _end(
 ) -> None:
     await store.end_item(tx, batch_id, request_id, outcome, why, at)
     if number_id is not None:
-        await store.void_number(tx, number_id, why["vi"], at)
+        await store.give_up_number(tx, number_id, why["vi"], at)
 
 
 async def move_on(tx: Tx, batch_id: UUID, at: datetime) -> None:

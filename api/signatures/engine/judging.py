@@ -98,7 +98,7 @@ async def _factor_accepted(engine: Engine, tx: Tx, batch_id: UUID) -> bool:
     if reason:
         for freed in await store.end_unjudged_items(tx, batch_id, _REASONS[reason], at):
             if freed.number_id is not None:
-                await store.void_number(tx, freed.number_id, _REASONS[reason]["vi"], at)
+                await store.give_up_number(tx, freed.number_id, _REASONS[reason]["vi"], at)
         await store.complete_batch(tx, batch_id)
         await store.close_batch(tx, batch_id, at)
     return not reason
@@ -153,7 +153,7 @@ async def _judge_items(engine: Engine, tx: Tx, batch: rows.Batch, items: Sequenc
         else:
             await store.end_item(tx, batch.id, item.request_id, "failed", fault, at)
             if item.number_id is not None:
-                await store.void_number(tx, item.number_id, fault["vi"], at)
+                await store.give_up_number(tx, item.number_id, fault["vi"], at)
     await _move(engine, tx, batch, passed, at)
 
 

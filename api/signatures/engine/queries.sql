@@ -140,6 +140,8 @@ SELECT request.id, request.state, request.attempt, request.turn, request.role, r
        certificate.id AS certificate_id, certificate.certificate, certificate.chain, certificate.mechanism, certificate.image_png,
        certificate.revoked_at, certificate.not_after, certificate.class,
        number.text AS number_text, number.day AS number_day, number.document_id AS number_document_id, batch.authorised_until, batch.lane,
+       (SELECT max(earlier.recorded_at) FROM signature_request earlier
+         WHERE earlier.chain_id = request.chain_id AND earlier.role <> 'seal') AS signed_at,
        agency.name AS agency_name, draft.origin = 'rendered' AS printed_places, official.display_name AS person_name
   FROM signature_request request
   JOIN chain ON chain.id = request.chain_id
@@ -336,9 +338,16 @@ UPDATE chain SET state = 'done', closed_at = $2 WHERE id = $1 AND state = 'open'
 -- The number that the seal's revision carries is used.
 UPDATE number SET state = 'used', settled_at = $2, request_id = $3 WHERE id = $1 AND state = 'reserved' RETURNING id;
 
--- name: void_number
--- A reserved number that was not used is void with a reason; the register shows it.
-UPDATE number SET state = 'void', reason = $2, settled_at = $3 WHERE id = $1 AND state = 'reserved' RETURNING id;
+-- name: give_up_number
+-- A reserved number that was not used is void with a reason, and the register shows it; one that a foreign register gave
+-- stays the document's, for the next ask.
+UPDATE number
+   SET state = CASE series.owner WHEN 'own' THEN 'void' ELSE 'reserved' END,
+       reason = CASE series.owner WHEN 'own' THEN $2::text END,
+       settled_at = CASE series.owner WHEN 'own' THEN $3::timestamptz END,
+       request_id = CASE series.owner WHEN 'own' THEN number.request_id END
+  FROM number_series series
+ WHERE series.id = number.series_id AND number.id = $1 AND number.state = 'reserved';
 
 -- name: result_signed
 -- All persons have signed.

@@ -135,6 +135,7 @@ class ToPrepare(_Row, frozen=True, kw_only=True):
     number_text: str | None
     number_day: date | None
     number_document_id: UUID | None
+    signed_at: datetime | None
     authorised_until: datetime
     lane: str
     agency_name: str

@@ -319,9 +319,9 @@ async def use_number(tx: Tx, number_id: UUID, at: datetime, request_id: UUID) ->
     return await tx.fetchval(_q.use_number, number_id, at, request_id) is not None
 
 
-async def void_number(tx: Tx, number_id: UUID, reason: str, at: datetime) -> None:
-    """Void a reserved number with a reason."""
-    await tx.execute(_q.void_number, number_id, reason, at)
+async def give_up_number(tx: Tx, number_id: UUID, reason: str, at: datetime) -> None:
+    """Void a reserved number with a reason; a foreign register's stays the document's."""
+    await tx.execute(_q.give_up_number, number_id, reason, at)
 
 
 async def result_signed(tx: Tx, result_id: UUID) -> None:
