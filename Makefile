@@ -33,7 +33,8 @@ test: test-tools venv-dev bundle
 	@echo "… basedpyright"; $(BIN)/basedpyright --level error
 	@echo "… import-linter"; $(BIN)/lint-imports --no-cache >.import-linter.txt || { cat .import-linter.txt; exit 1; }; rm -f .import-linter.txt
 	@echo "… deptry"; $(BIN)/deptry --no-ansi . 2>.deptry.txt || { cat .deptry.txt; exit 1; }; rm -f .deptry.txt
-	@echo "… pytest"; exec $(BIN)/python -m pytest $(PYTEST_OPTIONS)
+	@echo "… pytest, alone"; $(BIN)/python -m pytest -m alone $(PYTEST_OPTIONS)
+	@echo "… pytest, two at a time"; exec $(BIN)/python -m pytest -m "not alone" --numprocesses 2 --dist loadfile $(PYTEST_OPTIONS)
 
 ## test-tools: the programs that judge signed PDFs from outside; installs them when run as root
 test-tools:

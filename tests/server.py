@@ -22,7 +22,8 @@ from api.embedded.province import certificates_wanted
 from api.embedded.walk import WARD, Desk
 from tests.conftest import Database, Province
 from tests.office import log_in
-from tests.signer_process import ROOT, free_port, remote_signer
+from tests.ports import free_port
+from tests.signer_process import ROOT, remote_signer
 
 START_S = 90
 LINES_SHOWN = 30
