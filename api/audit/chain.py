@@ -68,7 +68,7 @@ class Signed(msgspec.Struct, frozen=True):
         try:
             return msgspec.json.decode(self.body, type=Statement)
         except msgspec.MsgspecError as error:
-            raise Invalid(f"Dòng không đọc được: {error}", f"Not a statement: {error}", code="audit-statement") from None
+            raise Invalid(f"Dòng không đọc được: {error}", f"Not a statement: {error}") from None
 
     def line(self) -> bytes:
         """Return the line of a file, with its end."""

@@ -68,9 +68,7 @@ def read(path: Path) -> tuple[list[Signed], int]:
     lines = [line for text in raw if text.strip() and (line := _signed(text)) is not None]
     torn = sum(1 for text in raw if text.strip()) - len(lines)
     if not any(isinstance(line.read(), Checkpoint) for line in lines):
-        raise Invalid(
-            f"{path} không có điểm kiểm tra nào.", f"There is no checkpoint in {path}.", code="audit-file"
-        )
+        raise Invalid(f"{path} không có điểm kiểm tra nào.", f"There is no checkpoint in {path}.", code="audit-file")
     return lines, torn
 
 

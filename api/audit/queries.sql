@@ -55,3 +55,27 @@ INSERT INTO audit_checkpoint (number, body, signature) VALUES ($1, $2, $3);
 SELECT count(*)::int AS rows, coalesce(extract(epoch FROM clock_timestamp() - min(w.recorded_at)), 0)::float8 AS oldest_s,
        pg_snapshot_xmax(pg_current_snapshot()) AS next_xid
   FROM (SELECT recorded_at FROM audit WHERE (xid, id) > ($1, $2) ORDER BY xid, id LIMIT 10000) w;
+
+-- name: chain
+-- The chain with its rows after a position, in order, for whoever verifies or exports it.
+SELECT c.position, c.audit_id, c.hash, a.at, a.recorded_at, a.actor_account_id, a.actor_post_id, a.actor_agency_id, a.process,
+       a.action, a.subject_kind, a.subject_id, a.detail, a.source, a.trace_id, a.canonical, a.digest, a.xid
+  FROM audit_chain c
+  LEFT JOIN audit a ON a.id = c.audit_id
+ WHERE c.position > $1
+ ORDER BY c.position;
+
+-- name: chain_length
+-- How many links there are, for telling how far a verification has come.
+SELECT coalesce(max(position), 0)::bigint FROM audit_chain;
+
+-- name: never_chained
+-- Rows that stand before the chain's end without having been chained.
+SELECT a.id
+  FROM audit a
+ WHERE (a.xid, a.id) <= ($1, $2) AND NOT EXISTS (SELECT FROM audit_chain c WHERE c.audit_id = a.id)
+ ORDER BY a.id;
+
+-- name: checkpoint_before
+-- The last checkpoint that was signed at or before an instant.
+SELECT body, signature FROM audit_checkpoint WHERE (body::json->>'at')::timestamptz <= $1 ORDER BY number DESC LIMIT 1;

@@ -60,7 +60,7 @@ class Sealer:
                 await self.measure()
             except Exception as error:  # noqa: BLE001 - without a sealer rows wait, and the gauge says so
                 _failures.labels(error.kind_code if isinstance(error, Broken) else "other").inc()
-                _log.error("not_sealed", exc_info=True)  # noqa: G201 - structlog names the error as a field
+                _log.error("not_sealed", exc_info=True)
             await asyncio.sleep(EVERY_S)
 
     async def step(self) -> int:
@@ -94,7 +94,8 @@ class Sealer:
             keys = await store.audit_keys(tx)
             if outside is None:  # a new file begins with where the chain stands
                 await asyncio.to_thread(self._file.append, [*keys, last])
-            while outside is not None and (missing := await store.checkpoints_after(tx, outside.number, COPIED_AT_ONCE)):
+                outside = newest([last])
+            while outside and (missing := await store.checkpoints_after(tx, outside.number, COPIED_AT_ONCE)):
                 noted = [*keys, *missing] if _other_key(outside, missing) else missing
                 await asyncio.to_thread(self._file.append, noted)
                 outside = newest(missing)
@@ -150,9 +151,7 @@ class Sealer:
             return 0
         hashes: list[bytes] = []
         for row in rows:
-            reached = link(
-                reached, audit_id=row.id, xid=row.xid, recorded_at=row.recorded_at, digest=row.digest
-            )
+            reached = link(reached, audit_id=row.id, xid=row.xid, recorded_at=row.recorded_at, digest=row.digest)
             hashes.append(reached)
         positions = range(position + 1, position + 1 + len(rows))
         await store.insert_links(tx, positions, [row.id for row in rows], hashes)

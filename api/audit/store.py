@@ -1,6 +1,6 @@
 """One function per statement of `queries.sql`."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -114,3 +114,26 @@ async def unsealed(tx: Tx, xid: int, audit_id: int) -> Waiting:
 
 def _signed(row: Row) -> Signed:
     return Signed(row["body"], row["signature"].hex())
+
+
+async def chain(tx: Tx, after: int) -> AsyncIterator[Row]:
+    """Go through the links after a position with their rows, a thousand at a time."""
+    async for row in tx.cursor(_q.chain, after, prefetch=1_000):
+        yield row
+
+
+async def chain_length(tx: Tx) -> int:
+    """Return the last position of the chain."""
+    length: int = await tx.fetchval(_q.chain_length)
+    return length
+
+
+async def never_chained(tx: Tx, xid: int, audit_id: int) -> list[int]:
+    """Return the rows that stand before this one without a link."""
+    return [row["id"] for row in await tx.fetch(_q.never_chained, xid, audit_id)]
+
+
+async def checkpoint_before(tx: Tx, at: datetime) -> Signed | None:
+    """Return the last checkpoint signed at or before an instant."""
+    row = await tx.fetchrow(_q.checkpoint_before, at)
+    return _signed(row) if row else None

@@ -110,7 +110,7 @@ def write_private(path: Path, text: str) -> None:
 
 
 def keep_secrets(files: Layout) -> Secrets:
-    """Return the demo's secrets; draw at the first call what is not there yet, also where an earlier version kept fewer."""
+    """Return the demo's secrets; draw what is not kept yet: at the first call all, after an upgrade the new ones."""
     path = files.settings / "secrets.json"
     kept: dict[str, str] = msgspec.json.decode(path.read_bytes()) if path.exists() else {}
     fresh = {name: f"demo1:{secrets.token_hex(32)}" for name in Secrets.__struct_fields__ if name not in kept}
