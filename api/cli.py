@@ -134,6 +134,21 @@ def _verify(options: argparse.Namespace) -> int:
     return verify_file(Path(options.file), as_json=options.json, write=sys.stdout.write)
 
 
+def _audit(options: argparse.Namespace) -> int:
+    from api.embedded import auditing  # noqa: PLC0415
+
+    if options.act == "export":
+        return auditing.export(Path(options.file), options.since, write=sys.stdout.write, tell=sys.stderr.write)
+    return auditing.verify(
+        checkpoint=Path(options.checkpoint) if options.checkpoint else None,
+        bundle=Path(options.bundle) if options.bundle else None,
+        keys=options.key,
+        as_json=options.json,
+        write=sys.stdout.write,
+        tell=sys.stderr.write,
+    )
+
+
 def _bench(options: argparse.Namespace) -> int:
     """Start a benchmark as a process of its own: the product never imports its load tests."""
     import subprocess  # noqa: PLC0415
@@ -163,6 +178,18 @@ def _verify_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--json", action="store_true", help="in JSON / print JSON")
 
 
+def _audit_options(command: argparse.ArgumentParser) -> None:
+    acts = command.add_subparsers(dest="act", required=True, metavar="verify | export")
+    verify = acts.add_parser("verify", help="nhật ký còn nguyên vẹn không / is the audit as it was sealed")
+    verify.add_argument("--checkpoint", metavar="FILE", help="tệp điểm kiểm tra ở ngoài / checkpoints kept outside")
+    verify.add_argument("--bundle", metavar="FILE", help="gói đã xuất; không cần cơ sở dữ liệu / a bundle; no database")
+    verify.add_argument("--key", metavar="ID:HEX", action="append", default=[], help="khóa công khai / a public key")
+    verify.add_argument("--json", action="store_true", help="in JSON / print JSON")
+    export = acts.add_parser("export", help="xuất bằng chứng ra một tệp / write evidence to a file")
+    export.add_argument("file", metavar="FILE", help="tệp mới / a new file")
+    export.add_argument("--since", metavar="TIME", help="chỉ từ thời điểm này (UTC) / only from this instant on")
+
+
 def _bench_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("name", choices=_BENCHES, help="đo gì / what to measure")
     command.add_argument("--json", action="store_true", help="in JSON / print JSON")
@@ -179,5 +206,6 @@ _COMMANDS: Final[dict[str, _Command]] = {
     "migrate": ("nâng cấp cơ sở dữ liệu / bring the database up to date", _migrate, _migrate_options),
     "verify": ("kiểm tra một tệp PDF đã ký / verify a signed PDF", _verify, _verify_options),
     "bench": ("đo tốc độ / measure speed", _bench, _bench_options),
+    "audit": ("kiểm tra, xuất nhật ký kiểm toán / verify or export the audit", _audit, _audit_options),
     "doctor": ("tìm xem thiếu gì, hỏng gì / say what is missing or wrong", _doctor, _no_options),
 }

@@ -60,8 +60,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     factor_keys: dict[str, bytes] = {}
     """Signer only: keys that seal second factors; the first named one seals from now on."""
     factor_key: str = ""
-    session_key: bytes = b""
-    """API only: 32 bytes that authenticate session tokens and citizens' secrets."""
+    session_keys: dict[str, bytes] = {}
+    """API only: keys under which session tokens are hashed; the first named one from now on."""
+    checkpoint_keys: dict[str, bytes] = {}
+    """Worker only: Ed25519 keys that sign the audit's checkpoints; the first named one from now on."""
+    checkpoint_dir: Path | None = None
+    """Worker only: where the checkpoints are copied, out of reach of the database's administrators."""
     blob_dir: Path | None = None
     s3: S3 | None = None
     holders: tuple[dict[str, Any], ...] = ()
@@ -157,7 +161,9 @@ def read(process: Process, environment: Mapping[str, str] = os.environ) -> Setti
         data_key=next(iter(data_keys), ""),
         factor_keys=factor_keys,
         factor_key=next(iter(factor_keys), ""),
-        session_key=reader.need("MOTCUA_SESSION_KEY", _key, b"") if process == "api" else b"",
+        session_keys=_session_keys(reader) if process == "api" else {},
+        checkpoint_keys=reader.need("MOTCUA_CHECKPOINT_KEYS", _keys, {}) if process == "worker" else {},
+        checkpoint_dir=reader.need("MOTCUA_CHECKPOINT_DIR", _directory, None) if process == "worker" else None,
         blob_dir=blob_dir,
         s3=_s3(reader) if blob_dir is None else None,
         holders=_holders(reader, demo=demo) if process == "signer" else (),
@@ -186,6 +192,9 @@ _OF_ONE_PROCESS: Final[Mapping[str, Process | Literal["owner"]]] = {
     "DATABASE_URL": "owner",
     **{variable: process for process, variable in ROLE_VARIABLE.items()},
     "MOTCUA_SESSION_KEY": "api",
+    "MOTCUA_SESSION_KEYS": "api",
+    "MOTCUA_CHECKPOINT_KEYS": "worker",
+    "MOTCUA_CHECKPOINT_DIR": "worker",
     "MOTCUA_FACTOR_KEYS": "signer",
     "MOTCUA_HOLDERS_FILE": "signer",
 }
@@ -207,6 +216,14 @@ def all_faults(environment: Mapping[str, str] = os.environ) -> list[tuple[str, s
         except BadSettings as error:
             found.update({fault[1]: fault for fault in error.faults})
     return list(found.values())
+
+
+def _session_keys(reader: _Reader) -> dict[str, bytes]:
+    """Read the session keys; MOTCUA_SESSION_KEY, one key without an id, still counts as the key `first`."""
+    alone = reader.may("MOTCUA_SESSION_KEY", _key, None)
+    if alone is not None and not reader.has("MOTCUA_SESSION_KEYS"):
+        return {"first": alone}
+    return reader.need("MOTCUA_SESSION_KEYS", _keys, {})
 
 
 def _s3(reader: _Reader) -> S3 | None:

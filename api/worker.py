@@ -17,6 +17,9 @@ from prometheus_client import Gauge, generate_latest
 
 import signing
 from api import audit, logs
+from api.audit.chain import Notary
+from api.audit.outside import CheckpointFile
+from api.audit.sealer import Sealer
 from api.db.pools import Tx, open_pools
 from api.db.privacy import Vault
 from api.documents import drafts, printing, sweep, typesetting, uploads, verification
@@ -126,6 +129,7 @@ async def serve(settings: Settings) -> None:
             asyncio.create_task(runner.run(), name="jobs"),
             asyncio.create_task(_order_sweeps(workshop), name="sweeps"),
             asyncio.create_task(_watch_depths(workshop), name="depths"),
+            asyncio.create_task(_sealer(settings, workshop).run(), name="sealer"),
         ]
         waiting = asyncio.create_task(stopping.wait())
         try:
@@ -136,6 +140,13 @@ async def serve(settings: Settings) -> None:
                 task.cancel()
         await tasks[0]
     _log.info("stopped")
+
+
+def _sealer(settings: Settings, workshop: Workshop) -> Sealer:
+    if settings.checkpoint_dir is None:
+        raise AssertionError("a worker is told where checkpoints go")
+    file = CheckpointFile(settings.checkpoint_dir)
+    return Sealer(workshop.pools, Notary(settings.checkpoint_keys), file, workshop.clock)
 
 
 async def _order_sweeps(workshop: Workshop) -> None:

@@ -36,6 +36,7 @@ class Server:
         self.database, self.province, self.room, self.keys = database, province, room, keys
         self.ports = {name: free_port() for name in ("api", "signer", "worker")}
         self.url = f"http://127.0.0.1:{self.ports['api']}"
+        self.session_keys, self.checkpoint_keys = (f"test1:{secrets.token_hex(32)}" for _ in range(2))
         self.processes: dict[str, asyncio.subprocess.Process] = {}
 
     def environment(self, name: str) -> dict[str, str]:
@@ -51,8 +52,12 @@ class Server:
             "MOTCUA_PDF_PROCESSES": "2",
         }
         own = {
-            "api": {"DATABASE_URL_APP": self.database.dsn("app"), "MOTCUA_SESSION_KEY": secrets.token_hex(32)},
-            "worker": {"DATABASE_URL_WORKER": self.database.dsn("worker")},
+            "api": {"DATABASE_URL_APP": self.database.dsn("app"), "MOTCUA_SESSION_KEYS": self.session_keys},
+            "worker": {
+                "DATABASE_URL_WORKER": self.database.dsn("worker"),
+                "MOTCUA_CHECKPOINT_KEYS": self.checkpoint_keys,
+                "MOTCUA_CHECKPOINT_DIR": str(self.room / "checkpoints"),
+            },
             "signer": {
                 "DATABASE_URL_SIGNER": self.database.dsn("signer"),
                 "MOTCUA_FACTOR_KEYS": f"test1:{self.province.factor_key.hex()}",
@@ -173,6 +178,7 @@ async def serving(database: Database, province: Province, room: Path) -> AsyncIt
     """Run the whole product on a database that holds the demo province; nothing of it outlives the block."""
     keys = await bind_public_certificates(database, room)
     (room / "trust").mkdir()
+    (room / "checkpoints").mkdir()
     (room / "trust" / "root.pem").write_bytes((keys / "root.pem").read_bytes())
     async with remote_signer(keys) as url:
         service = {"base_url": url, "sp_id": "motcua", "sp_password": "demo", "development": True}

@@ -47,6 +47,19 @@ class Pools:
             yield connection
 
     @asynccontextmanager
+    async def snapshot(self) -> AsyncGenerator[Tx]:
+        """Open a transaction that only reads and sees one moment of the whole database.
+
+        Raises:
+            Busy: no connection came free within the budget.
+        """
+        async with (
+            self._acquire(self.read) as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            yield connection
+
+    @asynccontextmanager
     async def _acquire(self, pool: asyncpg.Pool) -> AsyncGenerator[Tx]:
         try:
             connection = await pool.acquire(timeout=self._budget_s)

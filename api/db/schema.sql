@@ -221,8 +221,48 @@ CREATE TABLE public.audit (
 
 COMMENT ON TABLE public.audit IS 'Who did what, in the transaction of the act: plain rows with their digest; chained later by one sealer over committed rows only.';
 
+CREATE TABLE public.audit_chain (
+    "position" bigint NOT NULL,
+    audit_id bigint NOT NULL,
+    hash bytea NOT NULL,
+    CONSTRAINT audit_chain_hash_check CHECK ((octet_length(hash) = 32)),
+    CONSTRAINT audit_chain_position_check CHECK (("position" > 0))
+);
+
+COMMENT ON TABLE public.audit_chain IS 'The order in which committed audit rows were chained: each hash covers the one before it and its row. No foreign key: a removed row must leave its link behind.';
+
+CREATE TABLE public.audit_checkpoint (
+    number bigint NOT NULL,
+    body text NOT NULL,
+    signature bytea NOT NULL,
+    CONSTRAINT audit_checkpoint_number_check CHECK ((number > 0)),
+    CONSTRAINT audit_checkpoint_signature_check CHECK ((octet_length(signature) = 64))
+);
+
+COMMENT ON TABLE public.audit_checkpoint IS 'How long the chain was at a moment and its hash, signed by a key that the database does not hold; a copy of each lies outside.';
+
 ALTER TABLE public.audit ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.audit_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.audit_key (
+    ordinal bigint NOT NULL,
+    id text NOT NULL,
+    body text NOT NULL,
+    signature bytea NOT NULL,
+    CONSTRAINT audit_key_id_check CHECK ((id <> ''::text)),
+    CONSTRAINT audit_key_signature_check CHECK ((octet_length(signature) = 64))
+);
+
+COMMENT ON TABLE public.audit_key IS 'The public halves of checkpoint keys; each but the first is signed by the key before it.';
+
+ALTER TABLE public.audit_key ALTER COLUMN ordinal ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.audit_key_ordinal_seq
     START WITH 1
     INCREMENT BY 1
     NO MINVALUE
@@ -1117,10 +1157,13 @@ CREATE TABLE public.session (
     expires_at timestamp with time zone NOT NULL,
     ended_at timestamp with time zone,
     source inet,
-    user_agent text
+    user_agent text,
+    key_id text
 );
 
 COMMENT ON TABLE public.session IS 'Server-side sessions of officials; they outlive a restart. Only the hash of the token is kept.';
+
+COMMENT ON COLUMN public.session.key_id IS 'The session key under which the token''s hash was made.';
 
 CREATE TABLE public.signature_answer (
     id uuid DEFAULT uuidv7() NOT NULL,
@@ -1360,6 +1403,21 @@ ALTER TABLE ONLY public.agency_succession
 
 ALTER TABLE ONLY public.answer_verdict
     ADD CONSTRAINT answer_verdict_pkey PRIMARY KEY (answer_id);
+
+ALTER TABLE ONLY public.audit_chain
+    ADD CONSTRAINT audit_chain_audit_id_key UNIQUE (audit_id);
+
+ALTER TABLE ONLY public.audit_chain
+    ADD CONSTRAINT audit_chain_pkey PRIMARY KEY ("position");
+
+ALTER TABLE ONLY public.audit_checkpoint
+    ADD CONSTRAINT audit_checkpoint_pkey PRIMARY KEY (number);
+
+ALTER TABLE ONLY public.audit_key
+    ADD CONSTRAINT audit_key_id_key UNIQUE (id);
+
+ALTER TABLE ONLY public.audit_key
+    ADD CONSTRAINT audit_key_pkey PRIMARY KEY (ordinal);
 
 ALTER TABLE ONLY public.audit
     ADD CONSTRAINT audit_pkey PRIMARY KEY (id);
@@ -1773,6 +1831,12 @@ CREATE INDEX view_log_subject ON public.view_log USING btree (subject_kind, subj
 CREATE TRIGGER agency_changed AFTER INSERT OR DELETE OR UPDATE ON public.agency FOR EACH STATEMENT EXECUTE FUNCTION public.registry_changed();
 
 CREATE TRIGGER audit_append_only BEFORE DELETE OR UPDATE ON public.audit FOR EACH STATEMENT EXECUTE FUNCTION public.append_only();
+
+CREATE TRIGGER audit_chain_append_only BEFORE DELETE OR UPDATE ON public.audit_chain FOR EACH STATEMENT EXECUTE FUNCTION public.append_only();
+
+CREATE TRIGGER audit_checkpoint_append_only BEFORE DELETE OR UPDATE ON public.audit_checkpoint FOR EACH STATEMENT EXECUTE FUNCTION public.append_only();
+
+CREATE TRIGGER audit_key_append_only BEFORE DELETE OR UPDATE ON public.audit_key FOR EACH STATEMENT EXECUTE FUNCTION public.append_only();
 
 CREATE TRIGGER calendar_changed AFTER INSERT OR DELETE OR UPDATE ON public.calendar_version FOR EACH STATEMENT EXECUTE FUNCTION public.registry_changed();
 
@@ -2259,6 +2323,12 @@ GRANT SELECT,INSERT ON TABLE public.audit TO app;
 GRANT SELECT,INSERT ON TABLE public.audit TO signer;
 GRANT SELECT,INSERT ON TABLE public.audit TO worker;
 
+GRANT SELECT,INSERT ON TABLE public.audit_chain TO worker;
+
+GRANT SELECT,INSERT ON TABLE public.audit_checkpoint TO worker;
+
+GRANT SELECT,INSERT ON TABLE public.audit_key TO worker;
+
 GRANT SELECT ON TABLE public.batch_item TO app;
 GRANT SELECT ON TABLE public.batch_item TO signer;
 GRANT SELECT ON TABLE public.batch_item TO worker;
@@ -2398,6 +2468,8 @@ GRANT SELECT,INSERT,UPDATE ON TABLE public.dossier_pause TO worker;
 GRANT SELECT,INSERT ON TABLE public.draft_order TO app;
 GRANT SELECT ON TABLE public.draft_order TO worker;
 
+GRANT UPDATE(data_sealed) ON TABLE public.draft_order TO worker;
+
 GRANT UPDATE(state) ON TABLE public.draft_order TO worker;
 
 GRANT UPDATE(revision_id) ON TABLE public.draft_order TO worker;
@@ -2487,6 +2559,22 @@ GRANT SELECT,INSERT,UPDATE ON TABLE public.person_private TO app;
 GRANT SELECT ON TABLE public.person_private TO signer;
 GRANT SELECT,INSERT ON TABLE public.person_private TO worker;
 
+GRANT UPDATE(key_id) ON TABLE public.person_private TO worker;
+
+GRANT UPDATE(name_sealed) ON TABLE public.person_private TO worker;
+
+GRANT UPDATE(name_fingerprint) ON TABLE public.person_private TO worker;
+
+GRANT UPDATE(id_number_sealed) ON TABLE public.person_private TO worker;
+
+GRANT UPDATE(id_number_fingerprint) ON TABLE public.person_private TO worker;
+
+GRANT UPDATE(contact_sealed) ON TABLE public.person_private TO worker;
+
+GRANT UPDATE(phone_fingerprint) ON TABLE public.person_private TO worker;
+
+GRANT UPDATE(details_sealed) ON TABLE public.person_private TO worker;
+
 GRANT SELECT,INSERT ON TABLE public.pgqueuer TO app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.pgqueuer TO signer;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.pgqueuer TO worker;
@@ -2529,6 +2617,8 @@ GRANT SELECT,INSERT ON TABLE public.preparation TO signer;
 
 GRANT SELECT,INSERT ON TABLE public.print_order TO app;
 GRANT SELECT,DELETE ON TABLE public.print_order TO worker;
+
+GRANT UPDATE(data_sealed) ON TABLE public.print_order TO worker;
 
 GRANT UPDATE(state) ON TABLE public.print_order TO worker;
 
@@ -2595,6 +2685,10 @@ GRANT SELECT,INSERT ON TABLE public.revision_withdrawal TO signer;
 GRANT SELECT ON TABLE public.revision_withdrawal TO worker;
 
 GRANT SELECT,INSERT ON TABLE public.second_factor TO signer;
+
+GRANT UPDATE(key_id) ON TABLE public.second_factor TO signer;
+
+GRANT UPDATE(secret_sealed) ON TABLE public.second_factor TO signer;
 
 GRANT UPDATE(last_counter) ON TABLE public.second_factor TO signer;
 
@@ -2746,6 +2840,8 @@ GRANT SELECT ON TABLE public.upload TO signer;
 GRANT SELECT ON TABLE public.upload TO worker;
 
 GRANT UPDATE(state) ON TABLE public.upload TO worker;
+
+GRANT UPDATE(file_name_sealed) ON TABLE public.upload TO worker;
 
 GRANT UPDATE(accepted_sha256) ON TABLE public.upload TO worker;
 
