@@ -24,7 +24,7 @@ from api.documents.file_controller import FileController
 from api.documents.verify_controller import VerifyController
 from api.dossiers.controller import DossierController, TaskController
 from api.dossiers.service import Dossiers
-from api.http import metrics, openapi, problems
+from api.http import openapi, problems
 from api.http.admission import Admission
 from api.http.auth.controller import SessionController
 from api.http.auth.guards import check_guards
@@ -44,6 +44,7 @@ from api.settings import Settings, read
 from api.signatures import following
 from api.signatures.controller import AnswerController, BatchController, ChainController, RequestController
 from api.signatures.tickets import Watch
+from api.telemetry import process
 
 _log = structlog.get_logger("api.app")
 
@@ -146,6 +147,7 @@ def _lifespan(settings: Settings, clock: Clock) -> Callable[[Litestar], contextl
     @contextlib.asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncGenerator[None]:
         async with contextlib.AsyncExitStack() as stack:
+            stack.enter_context(process.sending_spans("api", settings.otlp_url))
             pools = await open_pools(
                 settings.database_url,
                 read_size=settings.pool_read,
@@ -161,7 +163,7 @@ def _lifespan(settings: Settings, clock: Clock) -> Callable[[Litestar], contextl
             dossiers = Dossiers(registry, edge.vault, after_step=(following.after_step,))
             tickets = Watch(pools)
             stack.callback(tickets.close)
-            stack.callback(asyncio.create_task(metrics.watch_loop(), name="loop-lag").cancel)
+            stack.callback(asyncio.create_task(process.watch_loop(), name="loop-lag").cancel)
             app.state.update(
                 edge=edge,
                 pools=pools,

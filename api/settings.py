@@ -89,6 +89,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Networks whose `X-Forwarded-For` is believed, such as `127.0.0.1/32`."""
     failpoints: str = ""
     """Names of places at which to fail, for fault tests; refused in production."""
+    otlp_url: str = ""
+    """Base address of a collector that takes spans by OTLP over HTTP; without one nothing is sent or loaded for it."""
+    data_dir: Path | None = None
+    """Where database and documents of a one-machine installation lie, to watch how full that disk is."""
 
     def __repr__(self) -> str:
         """Name the process only, so that a log or a traceback never shows a secret."""
@@ -182,6 +186,8 @@ def read(process: Process, environment: Mapping[str, str] = os.environ) -> Setti
         session_absolute_s=reader.may("MOTCUA_SESSION_ABSOLUTE_S", _whole, 16 * 3600),
         trusted_proxies=reader.may("MOTCUA_TRUSTED_PROXIES", _networks, ()),
         failpoints=_failpoints(reader, demo=demo),
+        otlp_url=reader.may("MOTCUA_OTLP_URL", _url, ""),
+        data_dir=reader.may("MOTCUA_VAR", Path, None),
     )
     if reader.faults:
         raise BadSettings(reader.faults)

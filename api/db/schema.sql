@@ -2615,6 +2615,12 @@ GRANT SELECT ON TABLE public.post_holding TO worker;
 
 GRANT SELECT,INSERT ON TABLE public.preparation TO signer;
 
+GRANT SELECT(request_id) ON TABLE public.preparation TO worker;
+
+GRANT SELECT(attempt) ON TABLE public.preparation TO worker;
+
+GRANT SELECT(prepared_at) ON TABLE public.preparation TO worker;
+
 GRANT SELECT,INSERT ON TABLE public.print_order TO app;
 GRANT SELECT,DELETE ON TABLE public.print_order TO worker;
 
@@ -2807,11 +2813,21 @@ GRANT INSERT(state_at),UPDATE(state_at) ON TABLE public.signature_request TO app
 
 GRANT SELECT,INSERT ON TABLE public.signature_value TO signer;
 
+GRANT SELECT(request_id) ON TABLE public.signature_value TO worker;
+
+GRANT SELECT(attempt) ON TABLE public.signature_value TO worker;
+
+GRANT SELECT(source) ON TABLE public.signature_value TO worker;
+
+GRANT SELECT(received_at) ON TABLE public.signature_value TO worker;
+
 GRANT SELECT ON TABLE public.step_up TO signer;
 
 GRANT SELECT(id) ON TABLE public.step_up TO app;
+GRANT SELECT(id) ON TABLE public.step_up TO worker;
 
 GRANT SELECT(batch_id),INSERT(batch_id) ON TABLE public.step_up TO app;
+GRANT SELECT(batch_id) ON TABLE public.step_up TO worker;
 
 GRANT SELECT(account_id),INSERT(account_id) ON TABLE public.step_up TO app;
 

@@ -12,7 +12,17 @@ from api.settings import ROLE_VARIABLE, Address, Process
 
 DATABASE_ROLE: Final[Mapping[Process, str]] = {"api": "app", "signer": "signer", "worker": "worker"}
 OWNER: Final = "owner"
-_PASSED_ON: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "MOTCUA_FAILPOINTS", "MOTCUA_VAR")
+_PASSED_ON: Final = (
+    "PATH",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "TMPDIR",
+    "VIRTUAL_ENV",
+    "MOTCUA_FAILPOINTS",
+    "MOTCUA_OTLP_URL",
+    "MOTCUA_VAR",
+)
 """What a child may see of the launcher's own environment; every other setting is named one by one."""
 
 

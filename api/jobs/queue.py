@@ -10,6 +10,7 @@ from api.db.pools import Tx
 from api.errors import NotFound
 from api.jobs import store
 from api.jobs.store import Depth, ParkedJob
+from api.telemetry import spans
 
 __all__ = ["Depth", "Job", "ParkedJob", "depths", "enqueue", "enqueue_many", "parked", "unpark"]
 
@@ -32,6 +33,8 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
 
     key: str
     ids: dict[str, Any]
+    trace: str | None = None
+    """The traceparent of what ordered the work."""
 
 
 def claim_key(kind: str, key: str) -> str:
@@ -77,7 +80,7 @@ async def enqueue_many(tx: Tx, jobs: Sequence[Job]) -> int:
         tx,
         [job.priority for job in jobs],
         [job.kind for job in jobs],
-        [msgspec.json.encode(Envelope(key=job.key, ids=dict(job.payload))) for job in jobs],
+        [msgspec.json.encode(Envelope(key=job.key, ids=dict(job.payload), trace=spans.origin())) for job in jobs],
         [job.after for job in jobs],
         [claim_key(job.kind, job.key) if job.dedupe else None for job in jobs],
     )

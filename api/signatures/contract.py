@@ -115,6 +115,8 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
 
     ticket: UUID
     version: int
+    trace_id: str | None
+    """What logs, audit and traces of every stage name it by; a person quotes it to the support."""
     stage: str
     stage_vi: str
     asked_at: datetime

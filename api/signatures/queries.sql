@@ -146,7 +146,7 @@ INSERT INTO step_up (batch_id, account_id, kind, response, digest) VALUES ($1, $
 -- name: ticket
 -- A ticket's head, and how much work has its turn before it: by lane, then by the turns that the queue goes by.
 SELECT batch.id, batch.account_id, batch.person_id, batch.agency_id, batch.lane, batch.item_count, batch.complete, batch.asked_at,
-       batch.closed_at, batch.authorised_until, step_up_verdict.accepted AS factor_accepted, step_up_verdict.reason AS factor_reason,
+       batch.closed_at, batch.authorised_until, batch.trace_id, step_up_verdict.accepted AS factor_accepted, step_up_verdict.reason AS factor_reason,
        (SELECT count(*) FROM signature_request other
          WHERE other.state IN ('asked', 'value_received') AND other.batch_id <> batch.id
            AND (other.lane < batch.lane

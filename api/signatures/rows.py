@@ -85,6 +85,7 @@ class TicketHead(msgspec.Struct, frozen=True, kw_only=True):
     asked_at: datetime
     closed_at: datetime | None
     authorised_until: datetime
+    trace_id: str | None
     factor_accepted: bool | None
     factor_reason: str | None
     ahead: int

@@ -16,7 +16,7 @@ from api.dossiers.service import Dossiers
 from api.jobs.queue import enqueue
 from api.jobs.runner import JobContext, Park
 from api.kernel import Clock
-from api.signatures.engine import store
+from api.signatures.engine import measures, store
 from api.signatures.engine.store import Detail
 from signing.contract import KeyHolder, Trust
 from signing.errors import Crashed, HolderMisconfigured, TimedOut
@@ -88,6 +88,7 @@ async def _end(
     tx: Tx, batch_id: UUID, request_id: UUID, number_id: UUID | None, outcome: str, why: Detail, at: datetime
 ) -> None:
     await store.end_item(tx, batch_id, request_id, outcome, why, at)
+    measures.ended(outcome)
     if number_id is not None:
         await store.give_up_number(tx, number_id, why["vi"], at)
 
