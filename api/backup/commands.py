@@ -137,7 +137,7 @@ _TO_DO = (
     ),
     (
         "Khóa (MOTCUA_*_KEY…) không nằm trong bản sao lưu: dùng lại tệp cấu hình cũ. Sao lưu tiếp vào thư mục mới.",
-        "Keys (MOTCUA_*_KEY…) are not in a backup; use the settings kept apart. From now on back up into a new directory.",
+        "Keys (MOTCUA_*_KEY…) are not in a backup; keep the old settings. From now on back up into a new directory.",
     ),
 )
 

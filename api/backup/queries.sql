@@ -19,7 +19,7 @@ SELECT (SELECT count(*) FROM dossier) AS dossiers,
 
 -- name: now_and_flushed
 -- This moment and the WAL position that holds everything committed before it.
-SELECT clock_timestamp() AS at, pg_current_wal_flush_lsn()::text AS lsn;
+SELECT clock_timestamp() AS at, pg_current_wal_flush_lsn() AS lsn;
 
 -- name: received
 -- Whether the follower has flushed the WAL up to a position.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from api.backup.faults import BackupError
-from api.backup.place import Manifest, Place, segment_number
+from api.backup.place import Manifest, Place, segment_number, sync
 from api.embedded.binaries import place as home_of
 from api.embedded.binaries import server_user
 from api.embedded.faults import LauncherError
@@ -49,6 +49,7 @@ async def _recover(place: Place, manifest: Manifest, root: Path, until: dict[str
         "recovery_target_action": "promote",
         "recovery_target_timeline": "latest",
         "hot_standby": "off",
+        "fsync": "off",  # `settle` makes all of it durable at once, before anybody is told that it is there
         "archive_mode": "off",
         "primary_conninfo": "",
         "shared_preload_libraries": "",
@@ -61,11 +62,17 @@ async def _recover(place: Place, manifest: Manifest, root: Path, until: dict[str
     return cluster
 
 
-def clear_up(root: Path) -> None:
-    """Take away what only the recovery needed; the server must be stopped."""
+def settle(root: Path) -> None:
+    """Take away what only the recovery needed, and make the rest durable; the server must be stopped."""
     home = home_of(root, server_user())
     (home / _ADDED[0]).unlink(missing_ok=True)
     shutil.rmtree(home / _ADDED[1], ignore_errors=True)
+    for directory, _, files in os.walk(home):
+        for name in files:
+            path = Path(directory) / name
+            if path.is_file() and not path.is_symlink():
+                sync(path)
+        sync(Path(directory))
 
 
 def throw_away(root: Path) -> None:

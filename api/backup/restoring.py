@@ -15,7 +15,7 @@ from api.backup import documents, fencing, recovery, store
 from api.backup.checking import Chosen, check_base, choose
 from api.backup.faults import BackupError, no_room
 from api.backup.fencing import Lost, Passed
-from api.backup.place import Manifest, Place, take_lock, write_durably
+from api.backup.place import Manifest, Place, sync, take_lock, write_durably
 from api.backup.proving import Proof, prove
 from api.backup.store import Seen
 from api.db.pools import Pools, open_pools
@@ -82,6 +82,7 @@ async def restore(place: Place, wish: Wish, blobs: BlobStore | None, clock: Cloc
         if wish.into.exists():
             wish.into.rmdir()
         building.rename(wish.into)
+        sync(wish.into.parent)
     finally:
         lock_file.unlink(missing_ok=True)
         os.close(lock)
@@ -93,9 +94,9 @@ async def _build(
 ) -> Report:
     manifest, target = chosen.manifest, chosen.target
     moment = target or manifest.ended_at
-    ahead = (
-        await _look_ahead(place, chosen, building / "ahead", moment - _LOOKED_BACK, say) if wish.look_ahead else None
-    )
+    ahead: Seen | None = None
+    if wish.look_ahead:
+        ahead = await _look_ahead(place, chosen, building / "ahead", moment - _LOOKED_BACK, say)
     say(f"Đang đưa cơ sở dữ liệu về {moment.isoformat()}…", f"Bringing the database to {moment.isoformat()}…")
     cluster = await recovery.recover(place, manifest, building / "pg", target, say)
     kept, own = FileStore(place.documents), FileStore(building / "blobs") if blobs is None else None
@@ -119,7 +120,7 @@ async def _build(
         if own is not None:
             await own.close()
         await cluster.stop()
-    recovery.clear_up(building / "pg")
+    await asyncio.to_thread(recovery.settle, building / "pg")
     return Report(
         base=manifest.name,
         target=moment,
@@ -164,7 +165,7 @@ async def _fence(
         f" / Restored to {local}: may have been given after it"
     )
     async with pools.transaction() as tx:
-        return await fencing.fence(tx, seen, ahead, passing, wish.number_margin, reason, clock())
+        return await fencing.fence(tx, seen, ahead, passing, margin=wish.number_margin, reason=reason, at=clock())
 
 
 async def _open(cluster: Cluster, manifest: Manifest) -> Pools:

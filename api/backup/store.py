@@ -74,13 +74,13 @@ async def counts(connection: Connection) -> dict[str, int]:
     return dict(await connection.fetchrow(_q.counts))
 
 
-async def now_and_flushed(connection: Connection) -> tuple[datetime, str]:
+async def now_and_flushed(connection: Connection) -> tuple[datetime, int]:
     """Return this moment and the WAL position that holds everything committed before it."""
     row = await connection.fetchrow(_q.now_and_flushed)
     return row["at"], row["lsn"]
 
 
-async def received(connection: Connection, lsn: str) -> bool:
+async def received(connection: Connection, lsn: int) -> bool:
     """Tell whether the follower has flushed the WAL up to a position."""
     return await connection.fetchval(_q.received, lsn)
 

@@ -14,7 +14,7 @@ import msgspec
 
 from api.backup import documents, programs, store
 from api.backup.faults import no_room
-from api.backup.place import Manifest, Place, segment_number, sync_directory, write_manifest
+from api.backup.place import Manifest, Place, segment_number, sync, write_manifest
 from api.backup.store import Connection, Facts
 from api.db import migrate
 from api.documents.blobs import BlobStore, FileStore
@@ -95,7 +95,7 @@ async def _take(
     )
     write_manifest(base, manifest)
     base.rename(place.bases / name)
-    sync_directory(place.bases)
+    sync(place.bases)
     return manifest
 
 

@@ -158,7 +158,7 @@ class _Everything:
                 Service(name=name, command=(sys.executable, "-m", "api", name), environment=environments[name])
             )
         if os.environ.get("MOTCUA_BACKUP_DIR"):
-            told = {**environments[OWNER], "MOTCUA_BACKUP_DIR": os.path.abspath(os.environ["MOTCUA_BACKUP_DIR"])}
+            told = {**environments[OWNER], "MOTCUA_BACKUP_DIR": os.environ["MOTCUA_BACKUP_DIR"]}
             command = (sys.executable, "-m", "api", "backup", "--follow")
             await supervisor.start(Service(name="backup", command=command, environment=told))
         self.base_url = f"http://{listen[0].host}:{listen[0].port}"
