@@ -104,6 +104,27 @@ def _process(options: argparse.Namespace) -> int:
     return int(program.main(told))
 
 
+def _backup(options: argparse.Namespace) -> int:
+    from api.backup.commands import backup  # noqa: PLC0415
+
+    return backup(options.directory, keep=options.keep, following=options.follow, checking=options.check, say=say)
+
+
+def _restore(options: argparse.Namespace) -> int:
+    from api.backup.commands import bring_back  # noqa: PLC0415
+
+    return bring_back(
+        options.directory,
+        to=options.to,
+        into=options.into,
+        base=options.base,
+        margin=options.number_margin,
+        floors=options.number_floor,
+        look_ahead=not options.no_look_ahead,
+        say=say,
+    )
+
+
 def _migrate(options: argparse.Namespace) -> int:
     from api.db import migrate  # noqa: PLC0415
     from api.settings import BadSettings  # noqa: PLC0415
@@ -173,6 +194,34 @@ def _migrate_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--dump", action="store_true", help="ghi lại schema.sql / write schema.sql anew")
 
 
+def _backup_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("directory", metavar="DIR", nargs="?", help="ở đâu; hoặc MOTCUA_BACKUP_DIR / where")
+    command.add_argument("--keep", type=int, default=0, metavar="N", help="giữ N bản mới nhất / keep the newest N")
+    how = command.add_mutually_exclusive_group()
+    how.add_argument("--follow", action="store_true", help="nhận nhật ký và tài liệu liên tục / follow the server")
+    how.add_argument("--check", action="store_true", help="chỉ kiểm tra bản đã có / only check what is there")
+
+
+def _restore_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("directory", metavar="DIR", nargs="?", help="bản sao lưu; hoặc MOTCUA_BACKUP_DIR / the backup")
+    command.add_argument("--to", metavar="TIME", help="thời điểm, như 2026-11-24T10:00:00+07:00 / the moment")
+    command.add_argument("--into", metavar="PATH", help="nơi trống, mặc định var / an empty place, by default var")
+    command.add_argument("--base", metavar="NAME", help="bản gốc nào / which base")
+    command.add_argument(
+        "--number-margin",
+        type=int,
+        default=10,
+        metavar="N",
+        help="bỏ qua N số mỗi sổ / numbers to pass over per series",
+    )
+    command.add_argument(
+        "--number-floor", action="append", default=[], metavar="SERIES=N", help="số cuối thấy trên giấy / last on paper"
+    )
+    command.add_argument(
+        "--no-look-ahead", action="store_true", help="không xem sau đó / do not look at what came after"
+    )
+
+
 def _verify_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("file", metavar="FILE", help="tệp PDF / the PDF file")
     command.add_argument("--json", action="store_true", help="in JSON / print JSON")
@@ -204,6 +253,8 @@ _COMMANDS: Final[dict[str, _Command]] = {
     "signer": ("tiến trình ký số / the signing process", _process, _signer_options),
     "worker": ("tiến trình việc nền / the background process", _process, _no_options),
     "migrate": ("nâng cấp cơ sở dữ liệu / bring the database up to date", _migrate, _migrate_options),
+    "backup": ("sao lưu cơ sở dữ liệu và tài liệu / back up database and documents", _backup, _backup_options),
+    "restore": ("khôi phục về một thời điểm / restore to a moment", _restore, _restore_options),
     "verify": ("kiểm tra một tệp PDF đã ký / verify a signed PDF", _verify, _verify_options),
     "bench": ("đo tốc độ / measure speed", _bench, _bench_options),
     "audit": ("kiểm tra, xuất nhật ký kiểm toán / verify or export the audit", _audit, _audit_options),

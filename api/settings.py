@@ -47,6 +47,13 @@ class S3(msgspec.Struct, frozen=True, kw_only=True):
         return f"S3(bucket={self.bucket!r}, endpoint={self.endpoint!r})"
 
 
+class StorePlace(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the documents are, for a command that needs nothing else."""
+
+    blob_dir: Path | None
+    s3: S3 | None
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything one process is told."""
 
@@ -194,6 +201,20 @@ def read(process: Process, environment: Mapping[str, str] = os.environ) -> Setti
     return settings
 
 
+def store_place(environment: Mapping[str, str] = os.environ) -> StorePlace:
+    """Read where the documents are, and nothing else.
+
+    Raises:
+        BadSettings: neither a directory nor a bucket is named, or the bucket by half.
+    """
+    reader = _Reader(environment)
+    blob_dir = reader.may("MOTCUA_BLOB_DIR", Path, None)
+    place = StorePlace(blob_dir=blob_dir, s3=_s3(reader) if blob_dir is None else None)
+    if reader.faults:
+        raise BadSettings(reader.faults)
+    return place
+
+
 _OF_ONE_PROCESS: Final[Mapping[str, Process | Literal["owner"]]] = {
     "DATABASE_URL": "owner",
     **{variable: process for process, variable in ROLE_VARIABLE.items()},
@@ -206,8 +227,8 @@ _OF_ONE_PROCESS: Final[Mapping[str, Process | Literal["owner"]]] = {
 }
 
 
-def own_environment(process: Process, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Return the environment for one process: everything but what belongs to the others."""
+def own_environment(process: Process | Literal["owner"], environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the environment for one process, or for the owner's commands: all but what belongs to the others."""
     return {name: value for name, value in environment.items() if _OF_ONE_PROCESS.get(name, process) == process}
 
 

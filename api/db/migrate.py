@@ -50,13 +50,18 @@ async def migrate(admin_dsn: str) -> list[str]:
         return [version for version in await _applied(connection) if version not in before]
 
 
-async def pending(admin_dsn: str) -> list[str]:
-    """Return the versions in the package that the database has not seen."""
+async def applied(admin_dsn: str) -> list[str]:
+    """Return the versions that the database has seen, in order."""
     connection = await asyncpg.connect(admin_dsn, timeout=10)
     try:
-        seen = set(await _applied(connection))
+        return await _applied(connection)
     finally:
         await connection.close()
+
+
+async def pending(admin_dsn: str) -> list[str]:
+    """Return the versions in the package that the database has not seen."""
+    seen = set(await applied(admin_dsn))
     return sorted(version for version in packaged_versions() if version not in seen)
 
 

@@ -805,6 +805,20 @@ CREATE TABLE public.number_counter (
 
 COMMENT ON TABLE public.number_counter IS 'The last number per series and year (0 where the series does not restart); taken last, just before commit.';
 
+CREATE TABLE public.number_gap (
+    series_id uuid NOT NULL,
+    year integer NOT NULL,
+    first integer NOT NULL,
+    last integer NOT NULL,
+    reason text NOT NULL,
+    noted_at timestamp with time zone NOT NULL,
+    CONSTRAINT number_gap_check CHECK ((last >= first)),
+    CONSTRAINT number_gap_first_check CHECK ((first > 0)),
+    CONSTRAINT number_gap_reason_check CHECK ((reason <> ''::text))
+);
+
+COMMENT ON TABLE public.number_gap IS 'Numbers that no row of the register will ever hold, and why: after a restore to an earlier point they may stand on released papers. Written by the owner alone.';
+
 CREATE TABLE public.number_series (
     id uuid DEFAULT uuidv7() NOT NULL,
     agency_id uuid NOT NULL,
@@ -1539,6 +1553,9 @@ ALTER TABLE ONLY public.mandate
 ALTER TABLE ONLY public.number_counter
     ADD CONSTRAINT number_counter_pkey PRIMARY KEY (series_id, year);
 
+ALTER TABLE ONLY public.number_gap
+    ADD CONSTRAINT number_gap_pkey PRIMARY KEY (series_id, year, first);
+
 ALTER TABLE ONLY public.number
     ADD CONSTRAINT number_pkey PRIMARY KEY (id);
 
@@ -1852,6 +1869,8 @@ CREATE TRIGGER key_use_append_only BEFORE DELETE OR UPDATE ON public.key_use FOR
 
 CREATE TRIGGER legal_rule_changed AFTER INSERT OR DELETE OR UPDATE ON public.legal_rule FOR EACH STATEMENT EXECUTE FUNCTION public.registry_changed();
 
+CREATE TRIGGER number_gap_append_only BEFORE DELETE OR UPDATE ON public.number_gap FOR EACH STATEMENT EXECUTE FUNCTION public.append_only();
+
 CREATE TRIGGER procedure_version_changed AFTER INSERT OR DELETE OR UPDATE ON public.procedure_version FOR EACH STATEMENT EXECUTE FUNCTION public.registry_changed();
 
 CREATE TRIGGER result_effect_append_only BEFORE DELETE OR UPDATE ON public.result_effect FOR EACH STATEMENT EXECUTE FUNCTION public.append_only();
@@ -2091,6 +2110,9 @@ ALTER TABLE ONLY public.number_counter
 
 ALTER TABLE ONLY public.number
     ADD CONSTRAINT number_document_id_fkey FOREIGN KEY (document_id) REFERENCES public.document(id);
+
+ALTER TABLE ONLY public.number_gap
+    ADD CONSTRAINT number_gap_series_id_fkey FOREIGN KEY (series_id) REFERENCES public.number_series(id);
 
 ALTER TABLE ONLY public.number
     ADD CONSTRAINT number_request FOREIGN KEY (request_id) REFERENCES public.signature_request(id);
@@ -2542,6 +2564,10 @@ GRANT UPDATE(settled_at) ON TABLE public.number TO signer;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.number_counter TO app;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.number_counter TO signer;
 GRANT SELECT ON TABLE public.number_counter TO worker;
+
+GRANT SELECT ON TABLE public.number_gap TO app;
+GRANT SELECT ON TABLE public.number_gap TO signer;
+GRANT SELECT ON TABLE public.number_gap TO worker;
 
 GRANT SELECT,INSERT ON TABLE public.number_series TO app;
 GRANT SELECT ON TABLE public.number_series TO signer;

@@ -4,14 +4,14 @@ import os
 import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
 from api.settings import ROLE_VARIABLE, Address, Process
 
 DATABASE_ROLE: Final[Mapping[Process, str]] = {"api": "app", "signer": "signer", "worker": "worker"}
-OWNER: Final = "owner"
+OWNER: Final[Literal["owner"]] = "owner"
 _PASSED_ON: Final = (
     "PATH",
     "HOME",
