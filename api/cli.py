@@ -138,8 +138,14 @@ def _migrate(options: argparse.Namespace) -> int:
     owner = os.environ.get("DATABASE_URL")
     if not owner:
         raise BadSettings([("DATABASE_URL: chưa có", "DATABASE_URL: is missing")])
-    applied = asyncio.run(migrate.migrate(owner))
+    applied = asyncio.run(migrate.migrate(owner, post=options.post))
     say(f"Đã áp dụng: {', '.join(applied) or 'không có gì mới'}", f"Applied: {', '.join(applied) or 'nothing new'}")
+    if waiting := asyncio.run(migrate.pending(owner, post=True)):
+        named = ", ".join(waiting)
+        say(
+            f"Còn {named}: chạy `motcua migrate --post` khi không còn tiến trình của phiên bản cũ.",
+            f"{named} waits: run `motcua migrate --post` once no process of the old version is left.",
+        )
     return 0
 
 
@@ -192,6 +198,7 @@ def _signer_options(command: argparse.ArgumentParser) -> None:
 
 def _migrate_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--dump", action="store_true", help="ghi lại schema.sql / write schema.sql anew")
+    command.add_argument("--post", action="store_true", help="bản cũ đã dừng hết / the old version is gone")
 
 
 def _backup_options(command: argparse.ArgumentParser) -> None:
