@@ -95,4 +95,5 @@ async def _batch(connection: asyncpg.Connection, backfill: Backfill, size: int) 
         if last is None:
             await connection.execute(_q.end_backfill, backfill.name)
             return mark["rows"], True
-        return await connection.fetchval(_q.move_backfill, backfill.name, last, seen), False
+        await connection.execute(_q.move_backfill, backfill.name, last, seen)
+        return mark["rows"] + seen, False

@@ -12,7 +12,7 @@ SELECT after, rows, ended_at FROM backfill WHERE name = $1;
 
 -- name: move_backfill
 -- Move the mark, in the transaction of the batch.
-UPDATE backfill SET after = $2, rows = rows + $3, moved_at = clock_timestamp() WHERE name = $1 RETURNING rows;
+UPDATE backfill SET after = $2, rows = rows + $3, moved_at = clock_timestamp() WHERE name = $1;
 
 -- name: end_backfill
 -- No row was left.

@@ -12,6 +12,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import asyncpg
 import pytest
 import pytest_asyncio
 
@@ -41,11 +42,13 @@ class Drilled:
         began = time.monotonic()
         await until(office.place.names, following)
         self.took["base backup under load"] = time.monotonic() - began
-        await more(office, 10)
+        await more(office, 10, load)
         self.middle = datetime.now(UTC)
+        other = await asyncpg.connect(office.dsn)
         for _ in range(3):
-            await more(office, 5)
-            await office.admin.execute("SELECT pg_switch_wal()")
+            await more(office, 5, load)
+            await other.execute("SELECT pg_switch_wal()")
+        await other.close()
         stop.set()
         await load
         self.counter_at_end = await office.admin.fetchval("SELECT n FROM number_counter")
@@ -64,10 +67,9 @@ async def until(condition, running: asyncio.Task[None]) -> None:
         await asyncio.sleep(0.05)
 
 
-async def more(office: Office, count: int) -> None:
+async def more(office: Office, count: int, load: asyncio.Task[None]) -> None:
     wanted = len(office.ledger) + count
-    while len(office.ledger) < wanted:
-        await asyncio.sleep(0.02)
+    await until(lambda: len(office.ledger) >= wanted, load)
 
 
 @pytest_asyncio.fixture(scope="module")
