@@ -140,6 +140,8 @@ def _migrate(options: argparse.Namespace) -> int:
         raise BadSettings([("DATABASE_URL: chưa có", "DATABASE_URL: is missing")])
     applied = asyncio.run(migrate.migrate(owner, post=options.post))
     say(f"Đã áp dụng: {', '.join(applied) or 'không có gì mới'}", f"Applied: {', '.join(applied) or 'nothing new'}")
+    if options.backfill:
+        _backfill(owner)
     if waiting := asyncio.run(migrate.pending(owner, post=True)):
         named = ", ".join(waiting)
         say(
@@ -147,6 +149,16 @@ def _migrate(options: argparse.Namespace) -> int:
             f"{named} waits: run `motcua migrate --post` once no process of the old version is left.",
         )
     return 0
+
+
+def _backfill(owner: str) -> None:
+    from api.db import backfill  # noqa: PLC0415
+
+    for each in backfill.ALL:
+        done = asyncio.run(
+            backfill.run(owner, each, lambda moved, name=each.name: say(f"{name}: {moved.rows}", "rows"))
+        )
+        say(f"{each.name}: xong {done.rows} dòng", f"{each.name}: {done.rows} rows done")
 
 
 def _doctor(_: argparse.Namespace) -> int:
@@ -198,6 +210,7 @@ def _signer_options(command: argparse.ArgumentParser) -> None:
 
 def _migrate_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--dump", action="store_true", help="ghi lại schema.sql / write schema.sql anew")
+    command.add_argument("--backfill", action="store_true", help="viết lại dòng cũ dần dần / rewrite old rows")
     command.add_argument("--post", action="store_true", help="bản cũ đã dừng hết / the old version is gone")
 
 
