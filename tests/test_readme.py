@@ -189,9 +189,9 @@ async def test_migrating_twice_by_hand(cluster):
     await connection.execute("CREATE DATABASE migrated_by_hand")
     environment = {"PATH": "/usr/bin:/bin", "DATABASE_URL": cluster.dsn("admin", "migrated_by_hand")}
     told = []
-    for words in ([SCRIPTS / "motcua", "migrate"], [SCRIPTS / "motcua", "migrate", "--post"]):
+    for typed in ([SCRIPTS / "motcua", "migrate"], [SCRIPTS / "motcua", "migrate", "--post"]):
         done = await asyncio.to_thread(
-            subprocess.run, words, env=environment, capture_output=True, text=True, check=False, timeout=120
+            subprocess.run, typed, env=environment, capture_output=True, text=True, check=False, timeout=120
         )
         assert done.returncode == 0, done.stdout + done.stderr
         told.append(done.stdout)

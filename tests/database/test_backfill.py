@@ -1,6 +1,7 @@
 """Rewriting old rows while others read and write: nobody waits long, and a run that dies goes on where it was."""
 
 import asyncio
+import itertools
 import random
 import sys
 import time
@@ -108,7 +109,7 @@ async def _while(dsn: str, work) -> list[float]:
     others = [asyncio.create_task(_waits(dsn, stop)) for _ in range(2)]
     await work
     stop.set()
-    return sorted(sum(await asyncio.gather(*others), []))
+    return sorted(itertools.chain.from_iterable(await asyncio.gather(*others)))
 
 
 async def test_others_do_not_wait_for_a_rewrite(paper, capsys):
