@@ -138,9 +138,27 @@ def _migrate(options: argparse.Namespace) -> int:
     owner = os.environ.get("DATABASE_URL")
     if not owner:
         raise BadSettings([("DATABASE_URL: chưa có", "DATABASE_URL: is missing")])
-    applied = asyncio.run(migrate.migrate(owner))
+    applied = asyncio.run(migrate.migrate(owner, post=options.post))
     say(f"Đã áp dụng: {', '.join(applied) or 'không có gì mới'}", f"Applied: {', '.join(applied) or 'nothing new'}")
+    if options.backfill:
+        _backfill(owner)
+    if waiting := asyncio.run(migrate.pending(owner, post=True)):
+        named = ", ".join(waiting)
+        say(
+            f"Còn {named}: chạy `motcua migrate --post` khi không còn tiến trình của phiên bản cũ.",
+            f"{named} waits: run `motcua migrate --post` once no process of the old version is left.",
+        )
     return 0
+
+
+def _backfill(owner: str) -> None:
+    from api.db import backfill  # noqa: PLC0415
+
+    for each in backfill.ALL:
+        done = asyncio.run(
+            backfill.run(owner, each, lambda moved, name=each.name: say(f"{name}: {moved.rows}", "rows"))
+        )
+        say(f"{each.name}: xong {done.rows} dòng", f"{each.name}: {done.rows} rows done")
 
 
 def _doctor(_: argparse.Namespace) -> int:
@@ -192,6 +210,8 @@ def _signer_options(command: argparse.ArgumentParser) -> None:
 
 def _migrate_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--dump", action="store_true", help="ghi lại schema.sql / write schema.sql anew")
+    command.add_argument("--backfill", action="store_true", help="viết lại dòng cũ dần dần / rewrite old rows")
+    command.add_argument("--post", action="store_true", help="bản cũ đã dừng hết / the old version is gone")
 
 
 def _backup_options(command: argparse.ArgumentParser) -> None:

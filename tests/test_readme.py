@@ -147,6 +147,9 @@ RUN_BY: dict[str, tuple[str, str]] = {
     "motcua worker": ("api/embedded/up.py", '"worker"'),
     "motcua signer --check": ("api/embedded/doctor.py", '"signer", "--check"'),
     "motcua migrate": ("tests/test_readme.py", 'SCRIPTS / "motcua", "migrate"]'),
+    "motcua migrate --post": ("tests/test_readme.py", '"migrate", "--post"]'),
+    "motcua backup DIR": ("tests/faults/test_backup.py", '"backup", office.place.root'),
+    "motcua restore DIR": ("tests/faults/test_backup.py", '"restore", office.place.root'),
     "motcua migrate --dump": ("tests/test_readme.py", '"-m", "api", "migrate", "--dump"]'),
 }
 """Which file runs a command, and the words in it that do."""
@@ -186,10 +189,9 @@ async def test_migrating_twice_by_hand(cluster):
     await connection.execute("CREATE DATABASE migrated_by_hand")
     environment = {"PATH": "/usr/bin:/bin", "DATABASE_URL": cluster.dsn("admin", "migrated_by_hand")}
     told = []
-    for _ in range(2):
-        words = [SCRIPTS / "motcua", "migrate"]
+    for typed in ([SCRIPTS / "motcua", "migrate"], [SCRIPTS / "motcua", "migrate", "--post"]):
         done = await asyncio.to_thread(
-            subprocess.run, words, env=environment, capture_output=True, text=True, check=False, timeout=120
+            subprocess.run, typed, env=environment, capture_output=True, text=True, check=False, timeout=120
         )
         assert done.returncode == 0, done.stdout + done.stderr
         told.append(done.stdout)

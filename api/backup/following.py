@@ -78,11 +78,11 @@ async def _keep_up(
     kept = FileStore(place.documents)
     told: frozenset[Sha256] = frozenset()
     try:
-        at, lsn = await store.now_and_flushed(connection)
+        at, lsn = await store.mark(connection)
         await documents.copy_all(connection, blobs, kept, documents.Copied())
         while True:
             await _require_alive(receiver, within_s=every_s)
-            now, now_lsn = await store.now_and_flushed(connection)
+            now, now_lsn = await store.mark(connection)
             try:
                 lost = await _bring_new(connection, blobs, kept, at)
             except Busy as error:  # the store is away: WAL goes on, and nothing newer is vouched for

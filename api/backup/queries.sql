@@ -17,9 +17,17 @@ SELECT (SELECT count(*) FROM dossier) AS dossiers,
        (SELECT coalesce(sum(size), 0)::bigint FROM blob) AS document_bytes,
        (SELECT count(*) FROM audit) AS audit_rows;
 
--- name: now_and_flushed
--- This moment and the WAL position that holds everything committed before it.
-SELECT clock_timestamp() AS at, pg_current_wal_flush_lsn() AS lsn;
+-- name: now
+-- This moment by the server's clock.
+SELECT clock_timestamp();
+
+-- name: leave_mark
+-- Commit something without a row: recovery knows that it has reached a moment only by a commit after it.
+SELECT pg_logical_emit_message(true, 'motcua', '');
+
+-- name: flushed
+-- The WAL position that holds everything committed until now.
+SELECT pg_current_wal_flush_lsn();
 
 -- name: received
 -- Whether the follower has flushed the WAL up to a position.

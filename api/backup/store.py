@@ -74,10 +74,16 @@ async def counts(connection: Connection) -> dict[str, int]:
     return dict(await connection.fetchrow(_q.counts))
 
 
-async def now_and_flushed(connection: Connection) -> tuple[datetime, int]:
-    """Return this moment and the WAL position that holds everything committed before it."""
-    row = await connection.fetchrow(_q.now_and_flushed)
-    return row["at"], row["lsn"]
+async def now(connection: Connection) -> datetime:
+    """Return this moment by the server's clock."""
+    return await connection.fetchval(_q.now)
+
+
+async def mark(connection: Connection) -> tuple[datetime, int]:
+    """Return this moment and the WAL position by which it has been passed, also where nobody else commits."""
+    at = await now(connection)
+    await connection.execute(_q.leave_mark)
+    return at, await connection.fetchval(_q.flushed)
 
 
 async def received(connection: Connection, lsn: int) -> bool:

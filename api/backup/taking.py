@@ -65,7 +65,7 @@ async def _take(
         await documents.copy_all(connection, blobs, kept, documents.Copied())
         say("Đang chép cơ sở dữ liệu…", "Copying the database…")
         await programs.run("pg_basebackup", _words(base, name), dsn=dsn, tell=_tenths(say))
-        ended_at, _ = await store.now_and_flushed(connection)
+        ended_at = await store.now(connection)
         say("Đang chép tài liệu (lượt 2)…", "Copying documents (second pass)…")
         await documents.copy_all(connection, blobs, kept, done)
         listed = await _write_list(connection, base / "documents.txt")

@@ -270,6 +270,17 @@ ALTER TABLE public.audit_key ALTER COLUMN ordinal ADD GENERATED ALWAYS AS IDENTI
     CACHE 1
 );
 
+CREATE TABLE public.backfill (
+    name text NOT NULL,
+    after text DEFAULT ''::text NOT NULL,
+    rows bigint DEFAULT 0 NOT NULL,
+    began_at timestamp with time zone DEFAULT now() NOT NULL,
+    moved_at timestamp with time zone DEFAULT now() NOT NULL,
+    ended_at timestamp with time zone
+);
+
+COMMENT ON TABLE public.backfill IS 'How far a rewrite of old rows has come: moved in the transaction of each batch, so a run that dies goes on where it was. The owner''s alone.';
+
 CREATE TABLE public.batch_item (
     batch_id uuid NOT NULL,
     ordinal integer NOT NULL,
@@ -1435,6 +1446,9 @@ ALTER TABLE ONLY public.audit_key
 
 ALTER TABLE ONLY public.audit
     ADD CONSTRAINT audit_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.backfill
+    ADD CONSTRAINT backfill_pkey PRIMARY KEY (name);
 
 ALTER TABLE ONLY public.batch_item
     ADD CONSTRAINT batch_item_batch_id_request_id_key UNIQUE (batch_id, request_id);

@@ -42,6 +42,12 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     request_id: UUID | None = None
 
 
+class _Gap(msgspec.Struct, frozen=True, kw_only=True):
+    first: int
+    last: int
+    reason: str
+
+
 class _DocumentSeries(NumberSeries, frozen=True, kw_only=True):
     document_id: UUID
 
@@ -182,7 +188,9 @@ async def list_series(pools: Pools, actor: Actor, at: datetime) -> SeriesList:
 
 
 async def register(pools: Pools, actor: Actor, series_id: UUID, year: int | None, after: int, at: datetime) -> Register:
-    """Return a page of a register with its gaps; a number without a row would be one, and none may be.
+    """Return a page of a register with its gaps; those that were left on purpose carry their reason.
+
+    `gaps` counts the others: numbers without a row and without a reason, of which there may be none.
 
     Raises:
         NotFound: no such series.
@@ -198,6 +206,7 @@ async def register(pools: Pools, actor: Actor, series_id: UUID, year: int | None
         own = series.owner == "own"
         last = await connection.fetchval(_q.last_number if own else _q.last_entered, series_id, counted)
         rows = as_structs(await connection.fetch(_q.register_page, series_id, counted, after, PAGE), Entry)
+        explained = as_structs(await connection.fetch(_q.number_gaps, series_id, counted), _Gap)
         # Of a foreign register only what was entered is known: what stands between is no gap of ours.
         missing = last - await connection.fetchval(_q.count_numbers, series_id, counted) if own else 0
     full = len(rows) == PAGE
@@ -207,15 +216,18 @@ async def register(pools: Pools, actor: Actor, series_id: UUID, year: int | None
         year=counted,
         pattern=series.pattern,
         last=last,
-        gaps=missing,
-        lines=_lines(rows, after + 1, until if own else after),
+        gaps=missing - sum(gap.last - gap.first + 1 for gap in explained),
+        lines=_lines(rows, explained, after + 1, until if own else after),
         next=until if full else None,
     )
 
 
-def _lines(rows: list[Entry], first: int, last: int) -> tuple[RegisterLine, ...]:
+def _lines(rows: list[Entry], explained: list[_Gap], first: int, last: int) -> tuple[RegisterLine, ...]:
+    def why(n: int) -> str | None:
+        return next((gap.reason for gap in explained if gap.first <= n <= gap.last), None)
+
     lines = [msgspec.convert(msgspec.structs.asdict(row), RegisterLine) for row in rows]
-    lines += [RegisterLine(n=n, text="", state="gap") for n in gaps(rows, first, last)]
+    lines += [RegisterLine(n=n, text="", state="gap", reason=why(n)) for n in gaps(rows, first, last)]
     return tuple(sorted(lines, key=lambda line: line.n))
 
 

@@ -77,6 +77,10 @@ SELECT n, text, state, day, document_id, reason
  ORDER BY n
  LIMIT $4;
 
+-- name: number_gaps
+-- Ranges of a register that will never have a row, and why.
+SELECT first, last, reason FROM number_gap WHERE series_id = $1 AND year = $2 ORDER BY first;
+
 -- name: last_number
 -- The last number given in a series and year.
 SELECT coalesce(max(n), 0) FROM number_counter WHERE series_id = $1 AND year = $2;

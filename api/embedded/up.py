@@ -147,7 +147,7 @@ class _Everything:
         listen = self._addresses()
         owner, environments = await self._database(listen)
         self._say("Đang nâng cấp cơ sở dữ liệu…", "Bringing the database up to date…")
-        await migrate(owner)
+        await migrate(owner, post=not os.environ.get("DATABASE_URL"))  # our own lock shows that nothing old runs
         if self._demo:
             self.accounts = await lay_demo(self._files, owner, environments, self._say)
         supervisor = Supervisor(self._files.logs, self._files.run, self._say)

@@ -3,10 +3,16 @@
 import asyncio
 import contextlib
 import hashlib
+import os
+import signal
+import subprocess
+import sys
+import sysconfig
 import time
 from datetime import UTC, datetime, timedelta
-from uuid import UUID
+from pathlib import Path
 
+import asyncpg
 import pytest
 import pytest_asyncio
 
@@ -14,6 +20,9 @@ from api.backup.faults import BackupError
 from api.backup.following import follow
 from api.backup.taking import take
 from tests.backup_ground import SERIES, Office, brought_back, opened_office, quiet, read_report
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+MOTCUA = Path(sysconfig.get_path("scripts")) / "motcua"
 
 
 class Drilled:
@@ -31,11 +40,15 @@ class Drilled:
         following = asyncio.create_task(follow(office.place, office.dsn, office.blobs, quiet, every_s=0.3))
         load = asyncio.create_task(office.keep_writing(stop, 2))
         began = time.monotonic()
-        await until(lambda: office.place.names(), following)
+        await until(office.place.names, following)
         self.took["base backup under load"] = time.monotonic() - began
-        await more(office, 10)
+        await more(office, 10, load)
         self.middle = datetime.now(UTC)
-        await more(office, 10)
+        other = await asyncpg.connect(office.dsn)
+        for _ in range(3):
+            await more(office, 5, load)
+            await other.execute("SELECT pg_switch_wal()")
+        await other.close()
         stop.set()
         await load
         self.counter_at_end = await office.admin.fetchval("SELECT n FROM number_counter")
@@ -54,10 +67,9 @@ async def until(condition, running: asyncio.Task[None]) -> None:
         await asyncio.sleep(0.05)
 
 
-async def more(office: Office, count: int) -> None:
+async def more(office: Office, count: int, load: asyncio.Task[None]) -> None:
     wanted = len(office.ledger) + count
-    while len(office.ledger) < wanted:
-        await asyncio.sleep(0.02)
+    await until(lambda: len(office.ledger) >= wanted, load)
 
 
 @pytest_asyncio.fixture(scope="module")
@@ -68,12 +80,13 @@ async def drilled():
         yield drill
 
 
-async def test_the_drill_brings_back_everything_before_the_moment_and_nothing_after(drilled):
+async def test_the_drill_brings_back_everything_before_the_moment_and_nothing_after(drilled, capsys):
     office = drilled.office
     began = time.monotonic()
     report = await office.restore("middle", target=drilled.middle, number_margin=5)
     drilled.took["restore to the middle"] = time.monotonic() - began
-    print({what: f"{seconds:.1f} s" for what, seconds in drilled.took.items()})
+    with capsys.disabled():
+        sys.stdout.write("\n" + "".join(f"{what:26} {seconds:6.1f} s\n" for what, seconds in drilled.took.items()))
 
     before = {entry.number: entry for entry in office.ledger if entry.acknowledged < drilled.middle}
     after = {entry.number for entry in office.ledger if entry.began > drilled.middle}
@@ -139,3 +152,164 @@ async def test_nothing_is_restored_over_what_is_there(drilled):
     with pytest.raises(BackupError, match="not empty"):
         await drilled.office.restore("lived-in")
     assert (drilled.office.room / "lived-in" / "thesis.txt").read_text() == "do not touch"
+
+
+# --- what is damaged is named, and nothing stands at the place ---
+
+
+def command(office: Office, *words: str | Path) -> subprocess.Popen[str]:
+    environment = {
+        "PATH": os.environ["PATH"], "DATABASE_URL": office.dsn, "MOTCUA_BLOB_DIR": str(office.room / "blobs"),
+        "MOTCUA_VAR": str(office.room / "var"),
+    }  # fmt: skip
+    return subprocess.Popen(
+        [MOTCUA, *words], env=environment, cwd=REPOSITORY, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+
+
+async def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
+    out, err = await asyncio.to_thread(process.communicate, timeout=120)
+    return process.returncode, out + err
+
+
+@contextlib.contextmanager
+def flipped(path: Path, at: int = 100):
+    whole = path.read_bytes()
+    path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+    yield
+    path.write_bytes(whole)
+
+
+async def test_a_damaged_file_of_the_base_is_named(drilled):
+    office = drilled.office
+    base = office.place.bases / office.place.names()[0]
+    for name in ("data/global/pg_control", "data/backup_manifest", "documents.txt", "manifest.json"):
+        with flipped(base / name), pytest.raises(BackupError, match=Path(name).name) as refused:
+            await office.restore("damaged")
+        assert refused.value.kind_code == "backup-damaged", name
+        assert not (office.room / "damaged").exists()
+
+
+async def test_a_hole_in_the_wal_is_named(drilled):
+    office = drilled.office
+    lost = office.place.wal / office.place.segments()[-2]
+    lost.rename(office.room / "lost")
+    with pytest.raises(BackupError, match=f"WAL {lost.name[8:]} is missing"):
+        await office.restore("holed")
+    (office.room / "lost").rename(lost)
+
+
+async def test_wal_that_ends_early_does_not_pass_for_the_moment(drilled):
+    office = drilled.office
+    aside = office.room / "aside"
+    aside.mkdir()
+    tail = office.place.segments()[-3:]
+    for name in tail:
+        (office.place.wal / name).rename(aside / name)
+    with pytest.raises(BackupError, match="ends before the chosen moment"):
+        await office.restore("short", target=office.place.followed(), look_ahead=False)
+    assert not (office.room / "short").exists()
+    for name in tail:
+        (aside / name).rename(office.place.wal / name)
+
+
+async def test_a_missing_document_is_named_by_check_and_by_restore(drilled):
+    office = drilled.office
+    name = office.ledger[0].sha256.hex()
+    path = office.place.documents / name[:2] / name[2:4] / name
+    content = path.read_bytes()
+    path.unlink()
+    checked = command(office, "backup", office.place.root, "--check")
+    words = ("--to", drilled.middle.isoformat(), "--into", office.room / "bare", "--no-look-ahead")
+    restored = command(office, "restore", office.place.root, *words)
+    (code, said), (restored_code, restored_said) = await asyncio.gather(ended(checked), ended(restored))
+    path.write_bytes(content)
+    assert (code, name in said) == (1, True)
+    assert (restored_code, f"NOT WHOLE: {name}" in restored_said) == (1, True), restored_said
+    assert read_report(office, "bare").proof.documents_missing == (name,)
+
+
+async def test_what_cannot_be_read_is_said(drilled):
+    office = drilled.office
+    code, said = await ended(command(office, "restore", office.place.root, "--to", "10:00"))
+    assert (code, "For example: 2026-11-24T10:00:00+07:00" in said) == (1, True)
+    code, said = await ended(command(office, "backup", office.room / "pg"))
+    assert (code, "already holds other files" in said) == (1, True)
+
+
+# --- two at once, kill -9, a full disk ---
+
+
+async def test_two_at_once_are_refused_and_a_kill_leaves_nothing_that_looks_whole(drilled):
+    office = drilled.office
+    before = office.place.names()
+    killed = command(office, "backup", office.place.root)
+    while not list(office.place.bases.glob("*.partial/data/base")):
+        assert killed.poll() is None, killed.communicate()
+        await asyncio.sleep(0.01)
+    with pytest.raises(BackupError, match=f"PID {killed.pid}"):
+        await take(office.place, office.dsn, office.blobs, keep=0, say=quiet)
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate()
+    assert office.place.names() == before
+
+    segments, documents = office.place.segments(), list(office.place.documents.glob("??/??/*"))
+    code, said = await ended(command(office, "backup", office.place.root, "--keep", "1"))
+    assert code == 0, said
+    assert "Removed the unfinished" in said
+    assert "database 100 %" in said
+    (kept,) = office.place.names()
+    assert kept not in before
+    assert [entry.name for entry in office.place.bases.iterdir()] == [kept]
+    assert set(office.place.segments()) < set(segments)
+    assert list(office.place.documents.glob("??/??/*")) == documents
+
+
+_ON_A_SMALL_DISK = """
+import asyncio, subprocess, sys
+from pathlib import Path
+from api.backup import taking
+from api.backup.place import Place
+from api.documents.blobs import FileStore
+from api.errors import MotcuaError
+
+disk, dsn, blobs = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
+subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m,mode=0755", "tmpfs", disk], check=True)
+place, quiet, require_room = Place(disk / "backup"), lambda vi, en: None, taking._require_room
+
+async def attempt():
+    try:
+        await taking.take(place, dsn, FileStore(blobs), keep=0, say=quiet)
+    except MotcuaError as error:
+        print(error.kind_code, "|", error.en, flush=True)
+    else:
+        print("whole", flush=True)
+
+async def main():
+    await attempt()                                   # 1: refused beforehand, with the figures
+    taking._require_room = lambda *_: None
+    await attempt()                                   # 2: the copy meets the end of the disk
+    assert place.names() == []
+    taking._require_room = require_room
+    subprocess.run(["mount", "-o", "remount,size=400m", disk], check=True)
+    await attempt()                                   # 3: mended, the same directory is good
+    assert len(place.names()) == 1
+
+asyncio.run(main())
+"""
+
+
+async def test_a_full_disk_is_named_and_leaves_nothing_that_looks_whole(drilled):
+    office, apart = drilled.office, ["unshare", "--mount"]
+    if os.geteuid() != 0:
+        apart = ["unshare", "--user", "--map-current-user", "--keep-caps", "--mount"]
+    disk = office.room / "disk"
+    disk.mkdir()
+    words = [*apart, sys.executable, "-c", _ON_A_SMALL_DISK, disk, office.dsn, office.room / "blobs"]
+    done = await asyncio.to_thread(
+        subprocess.run, words, capture_output=True, text=True, timeout=120, cwd=REPOSITORY, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    said = done.stdout.splitlines()
+    assert [line.partition(" ")[0] for line in said] == ["backup-disk-full", "backup-disk-full", "whole"]
+    assert "MB left, about" in said[0]
