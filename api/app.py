@@ -30,6 +30,7 @@ from api.http.auth.controller import SessionController
 from api.http.auth.guards import check_guards
 from api.http.auth.passwords import PasswordPool
 from api.http.auth.rules import SessionRules
+from api.http.auth.tokens import TokenKeys
 from api.http.edge import Edge, source_of
 from api.http.health import HealthController
 from api.http.outermost import Outermost
@@ -192,6 +193,7 @@ def _edge(settings: Settings, pools: Pools, clock: Clock) -> Edge:
         sessions=SessionRules(
             idle_s=settings.session_idle_s, absolute_s=settings.session_absolute_s, secure_cookie=over_tls
         ),
+        tokens=TokenKeys(settings.session_keys),
         passwords=PasswordPool(),
     )
 

@@ -188,6 +188,18 @@ def _audit(options: argparse.Namespace) -> int:
     )
 
 
+def _keys(options: argparse.Namespace) -> int:
+    from api.embedded import rotating  # noqa: PLC0415
+
+    if options.act == "new":
+        return rotating.new(options.kind, options.id, write=sys.stdout.write, tell=sys.stderr.write)
+    if options.act == "list":
+        return rotating.show(options.kind, as_json=options.json, write=sys.stdout.write)
+    if options.act == "rotate":
+        return rotating.rotate(options.kind, write=sys.stdout.write)
+    return rotating.retire(options.kind, options.id, write=sys.stdout.write)
+
+
 def _bench(options: argparse.Namespace) -> int:
     """Start a benchmark as a process of its own: the product never imports its load tests."""
     import subprocess  # noqa: PLC0415
@@ -259,6 +271,20 @@ def _audit_options(command: argparse.ArgumentParser) -> None:
     export.add_argument("--since", metavar="TIME", help="chỉ từ thời điểm này (UTC) / only from this instant on")
 
 
+def _keys_options(command: argparse.ArgumentParser) -> None:
+    acts = command.add_subparsers(dest="act", required=True, metavar="new | list | rotate | retire")
+    kinds = ("data", "factors", "sessions", "checkpoints")
+    new = acts.add_parser("new", help="tạo một khóa mới / draw a new key")
+    new.add_argument("--id", help="tên khóa / the key's id")
+    shown = acts.add_parser("list", help="khóa nào đang dùng cho gì / which key holds what up")
+    shown.add_argument("--json", action="store_true", help="in JSON / print JSON")
+    rotate = acts.add_parser("rotate", help="mã hóa lại bằng khóa đứng đầu / seal again under the first key")
+    retire = acts.add_parser("retire", help="hỏi xem bỏ khóa này được chưa / ask whether a key may be dropped")
+    for act in (new, shown, rotate, retire):
+        act.add_argument("kind", choices=kinds, help="loại khóa / kind of key")
+    retire.add_argument("id", help="tên khóa / the key's id")
+
+
 def _bench_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("name", choices=_BENCHES, help="đo gì / what to measure")
     command.add_argument("--json", action="store_true", help="in JSON / print JSON")
@@ -278,5 +304,6 @@ _COMMANDS: Final[dict[str, _Command]] = {
     "verify": ("kiểm tra một tệp PDF đã ký / verify a signed PDF", _verify, _verify_options),
     "bench": ("đo tốc độ / measure speed", _bench, _bench_options),
     "audit": ("kiểm tra, xuất nhật ký kiểm toán / verify or export the audit", _audit, _audit_options),
+    "keys": ("tạo, đổi, bỏ khóa / draw, rotate and drop keys", _keys, _keys_options),
     "doctor": ("tìm xem thiếu gì, hỏng gì / say what is missing or wrong", _doctor, _no_options),
 }

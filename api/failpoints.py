@@ -26,10 +26,13 @@ POINTS: Final = (
 AUDIT_POINTS: Final = ("audit-chained", "audit-sealed", "audit-copied")
 """The boundaries of the audit's sealer: links written, checkpoint committed, its copy on disk."""
 
+ROTATION_POINTS: Final = ("keys-page",)
+"""Between two pages of sealed rows that are put under another key."""
+
 
 def _armed() -> tuple[str, Path] | None:
     name, _, token = os.environ.get("MOTCUA_FAILPOINTS", "").partition("=")
-    return (name, Path(token)) if name in (*POINTS, *AUDIT_POINTS) and token else None
+    return (name, Path(token)) if name in (*POINTS, *AUDIT_POINTS, *ROTATION_POINTS) and token else None
 
 
 _point: Final = _armed()

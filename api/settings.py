@@ -5,6 +5,7 @@ Secrets have no default. `motcua up --demo` writes its own into `var/settings/`;
 """
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from ipaddress import ip_network
 from pathlib import Path
@@ -215,6 +216,8 @@ def store_place(environment: Mapping[str, str] = os.environ) -> StorePlace:
     return place
 
 
+_KEY_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
 _OF_ONE_PROCESS: Final[Mapping[str, Process | Literal["owner"]]] = {
     "DATABASE_URL": "owner",
     **{variable: process for process, variable in ROLE_VARIABLE.items()},
@@ -305,7 +308,7 @@ def _keys(text: str) -> dict[str, bytes]:
     keys: dict[str, bytes] = {}
     for part in text.split(","):
         key_id, colon, value = part.strip().partition(":")
-        if not key_id or not colon or key_id in keys:
+        if not _KEY_ID.fullmatch(key_id) or not colon or key_id in keys:
             raise ValueError("id:hex,id:hex")
         keys[key_id] = _key(value)
     return keys

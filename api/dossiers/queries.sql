@@ -108,6 +108,10 @@ INSERT INTO dossier_access (dossier_id, secret_sha256, given_at)
 VALUES ($1, $2, $3)
     ON CONFLICT (dossier_id) DO UPDATE SET secret_sha256 = excluded.secret_sha256, given_at = excluded.given_at;
 
+-- name: access_digest
+-- The hash of the secret that a citizen was told.
+SELECT secret_sha256 FROM dossier_access WHERE dossier_id = $1;
+
 -- name: insert_foreign_code
 -- Keep the code that somebody else gave this dossier.
 INSERT INTO dossier_code (issuer, code, dossier_id)

@@ -160,6 +160,12 @@ async def close_pause(tx: Tx, dossier_id: UUID, at: datetime) -> None:
     await tx.execute(q.close_pause, dossier_id, at)
 
 
+async def access_digest(tx: Tx, dossier_id: UUID) -> bytes | None:
+    """Return the hash of the secret that a dossier's citizen was told."""
+    stored: bytes | None = await tx.fetchval(q.access_digest, dossier_id)
+    return stored
+
+
 async def insert_access(tx: Tx, dossier_id: UUID, secret_sha256: bytes, at: datetime) -> None:
     """Keep the hash of a citizen's secret."""
     await tx.execute(q.insert_access, dossier_id, secret_sha256, at)
