@@ -149,5 +149,7 @@ def _words(report: Report) -> str:
         lines.append(f"✓ {report.rows} dòng còn nguyên vẹn, đến điểm kiểm tra {until}")
         lines.append(f"  {report.rows} rows are as they were sealed, up to checkpoint {until}")
     else:
-        lines.append(f"\nNhật ký KHÔNG còn nguyên vẹn. / The audit is NOT as it was sealed. ({report.rows} dòng / rows)")
+        lines.append(
+            f"\nNhật ký KHÔNG còn nguyên vẹn. / The audit is NOT as it was sealed. ({report.rows} dòng / rows)"
+        )
     return "\n".join(lines) + "\n"
