@@ -88,9 +88,7 @@ class Office:
             await asyncio.sleep(0.02)
 
     async def restore(self, into: str, **wish) -> Report:
-        return await restore(
-            self.place, Wish(into=self.room / into, **wish), None, lambda: datetime.now(UTC), self.say
-        )
+        return await restore(self.place, Wish(into=self.room / into, **wish), None, lambda: datetime.now(UTC), self.say)
 
     def say(self, vi: str, en: str) -> None:
         print(f"    {en}")

@@ -32,6 +32,7 @@ NEXT_STEPS: Final[dict[str, tuple[str, str]]] = {
     "not-signed": ("Chờ người có thẩm quyền ký.", "Wait for the signatory."),
     "main-not-signed": ("Ký văn bản chính trước.", "Sign the main document first."),
     "no-decision": ("Chờ quyết định chứng thực.", "Wait for the certifying decision."),
+    "number-day": ("Cấp số mới của hôm nay rồi ký lại.", "Give a number of today, then seal again."),
     "number-elsewhere": ("Cấp số mới cho văn bản này.", "Give this document a number of its own."),
     "authorisation-ended": ("Qua nửa đêm: ký lại hôm nay.", "Past midnight: sign again today."),
     "not-confirmed": ("Ký lại và xác nhận trên ứng dụng trong thời hạn.", "Sign again and confirm in the app in time."),

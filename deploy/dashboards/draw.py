@@ -100,6 +100,21 @@ ROWS: Final[dict[str, list[Panel]]] = {
         ("Từ chối bớt / Turned away", "ops", {"{{work}}": "sum by (work) (rate(motcua_shed_total[5m]))"}),
         ("Hàng đợi đăng nhập / Log-in queue", "short", {"queue": "sum(motcua_password_queue)"}),
     ],
+    "Kiểm toán / Audit": [
+        (
+            "Chưa niêm phong / Not sealed",
+            "s",
+            {"chờ / waits": "max(motcua_audit_unsealed_oldest_seconds)"},
+        ),
+        (
+            "Điểm kiểm tra / Checkpoints",
+            "short",
+            {
+                "chưa chép / to copy": "max(motcua_audit_checkpoints_to_copy)",
+                "tuổi, giây / age, s": "max(motcua_audit_checkpoint_age_seconds)",
+            },
+        ),
+    ],
     "Tài nguyên / Resources": [
         (
             "Trễ vòng lặp, p99 / Event-loop lag, p99",

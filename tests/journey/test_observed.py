@@ -1,5 +1,5 @@
-"""One trace of one signature: over three real processes and a remote signer, in a collector, in logs, answers and
-audit; and signing that does not notice when the collector is slow or gone."""
+"""A running system seen from outside: one trace of one signature over three real processes and a remote signer, in a
+collector, in logs, answers and audit; the operators' commands; every metric that an alert or the dashboard names."""
 
 import asyncio
 import re
@@ -9,6 +9,7 @@ import time
 
 import aiohttp
 import msgspec
+import httpx
 import pytest
 import pytest_asyncio
 
@@ -17,6 +18,7 @@ from api.telemetry import otlp, spans
 from loadtests.outside.collector import Collector
 from tests.dossier_ground import copied
 from tests.server import Official, serving
+from tests.signer_process import ROOT
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -169,6 +171,100 @@ async def test_audit_and_logs_name_the_trace(server, ticket):
     ordered = {line["trace_id"] for line in lines("worker") if line["event"] == "job" and "trace_id" in line}
     assert ordered
     assert ordered <= requests
+
+
+async def motcua(server, *words):
+    """Run a command as an operator does; its status and everything it says."""
+    environment = {**server.environment("worker"), "HOME": str(server.room)}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "api", *words, env=environment, cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    said, _ = await process.communicate()
+    return process.returncode, said.decode()
+
+
+async def test_an_operator_is_told_where_a_ticket_stands(server, trace, ticket):
+    status, said = await motcua(server, "trace", ticket["ticket"])
+    assert status == 0, said
+    named = one(trace, "holder.transaction").attributes["holder.transaction"]
+    for part in ("second factor accepted", "prepared ", "sent ", "value by poll ", "recorded ", "key uses 1", named):
+        assert part in said
+    for action in ("signature.ask", "second-factor.accepted", "signature.signed"):
+        assert f"  {action}  " in said
+    assert "All is signed; nothing is to be done." in said
+    assert not PERSONAL.search(said)
+    assert (await motcua(server, "trace", "00000000-0000-0000-0000-000000000001"))[0] == 1
+
+
+async def test_the_support_sees_failures_with_cause_and_next_step(server):
+    async with aiohttp.ClientSession(server.url, timeout=aiohttp.ClientTimeout(total=60)) as web:
+        ward = Walk(web, server.province.accounts, lambda _vi, _en: None)
+        await ward.log_in()
+        made = await ward.appraise(await ward.receive())
+        waiting = await ward.head.waiting(made["document"]["id"])
+        order = {"items": [{"request_id": waiting["id"], "sha256": waiting["sha256"]}], "code": "000000"}
+        failed = await ward.head.finished((await ward.head.call("POST", "/signature-batches", order))["ticket"])
+    assert failed["items"][0]["stage"] == "failed"
+    for words in (("--ticket", failed["ticket"]), ("--account", "kynhay.kinhbac"), ()):
+        status, said = await motcua(server, "failures", *words)
+        assert status == 0, said
+        assert f"ticket {failed['ticket']}" in said
+        assert "second-factor-wrong" in said
+        assert "check the phone's clock" in said
+        assert not PERSONAL.search(said)
+    assert "No signature has failed" in (await motcua(server, "failures", "--account", "vanthu.kinhbac"))[1]
+    assert (await motcua(server, "failures", "--account", "khong-co"))[0] == 1
+
+
+async def test_parked_work_is_listed_taken_up_again_or_dropped_and_the_audit_says_so(server):
+    admin = server.database.admin
+    keys = ["documents.check:planted-1", "documents.check:planted-2"]
+    for key in keys:
+        payload = msgspec.json.encode({"key": key.partition(":")[2], "ids": {}})
+        await admin.execute(
+            "INSERT INTO job_claim (key, kind, claims, parked_at, reason, payload)"
+            " VALUES ($1, 'planted.kind', 3, now(), 'begun 3 times', $2)",
+            key,
+            payload,
+        )
+    said = (await motcua(server, "jobs", "parked"))[1]
+    assert all(key in said for key in keys)
+    assert "begun 3 times" in said
+    for action, key in zip(("requeue", "drop"), keys, strict=True):
+        assert (await motcua(server, "jobs", action, key))[0] == 0
+        assert (await motcua(server, "jobs", action, key))[0] == 1
+    assert "Nothing lies parked" in (await motcua(server, "jobs", "parked"))[1]
+    assert await admin.fetchval("SELECT count(*) FROM pgqueuer WHERE entrypoint = 'planted.kind'") == 1
+    rows = await admin.fetch("SELECT action, detail ->> 'key' AS key FROM audit WHERE process = 'operator' ORDER BY id")
+    assert [(row["action"], row["key"]) for row in rows] == [("job.requeued", keys[0]), ("job.dropped", keys[1])]
+    await admin.execute("DELETE FROM pgqueuer WHERE entrypoint = 'planted.kind'")
+
+
+async def test_certificates_that_end_soon_are_listed_by_the_ids_of_their_owners(server):
+    far = (await motcua(server, "certificates", "--within", "20000"))[1]
+    assert "holder sp769" in far
+    assert not PERSONAL.search(far)
+    assert "No certificate ends soon" in (await motcua(server, "certificates", "--within", "1"))[1]
+
+
+async def test_every_metric_of_alerts_and_dashboard_exists(server, trace):
+    async with httpx.AsyncClient(timeout=10) as web:
+        pages = {name: (await web.get(f"http://127.0.0.1:{port}/metrics")).text for name, port in server.ports.items()}
+    typed = [line.split()[2:4] for page in pages.values() for line in page.splitlines() if line.startswith("# TYPE ")]
+    there = {name for name, _ in typed}
+    there |= {f"{name}_{part}" for name, kind in typed if kind == "histogram" for part in ("bucket", "count", "sum")}
+    deploy = ROOT / "deploy"
+    for source in (deploy / "alerts" / "motcua.yml", deploy / "dashboards" / "motcua.json"):
+        named = set(re.findall(r"\bmotcua_[a-z_]+", source.read_text(encoding="utf-8")))
+        assert len(named) > 15
+        assert named - there == set(), source.name
+    assert 'motcua_signature_items_total{outcome="recorded"}' in pages["signer"]
+    assert 'motcua_signature_stage_seconds_count{holder="sp769",stage="confirm"} 1.0' in pages["signer"]
+    assert 'motcua_holder_up{holder="sp769"} 1.0' in pages["signer"]
+    assert 'motcua_disk_free_bytes{files="documents"}' in pages["worker"]
+    assert 'motcua_certificates_expiring{within_days="60"} 0.0' in pages["worker"]
+    assert 'motcua_pool_size{pool="write"}' in pages["api"]
 
 
 @pytest.mark.parametrize("fault", ["slow", "refusing", "gone"])
