@@ -8,8 +8,8 @@ import sys
 import time
 
 import aiohttp
-import msgspec
 import httpx
+import msgspec
 import pytest
 import pytest_asyncio
 

@@ -17,7 +17,8 @@ def ticket(**changes) -> rows.Ticket:
     kept = {
         "id": ONE, "trace_id": "a" * 32, "account_id": TWO, "person_id": TWO, "post_id": TWO, "agency_id": TWO,
         "lane": "normal", "item_count": 1, "complete": True, "asked_at": AT, "closed_at": None,
-        "authorised_until": AT + timedelta(hours=8), "accepted": True, "reason": None, "judged_at": AT + timedelta(seconds=0.4),
+        "authorised_until": AT + timedelta(hours=8), "accepted": True, "reason": None,
+        "judged_at": AT + timedelta(seconds=0.4),
     }  # fmt: skip
     return rows.Ticket(**(kept | changes))
 
@@ -26,7 +27,8 @@ def item(**changes) -> rows.Item:
     kept = {
         "ordinal": 1, "request_id": ONE, "outcome": None, "cause": None, "ended_at": None, "state": "asked",
         "state_at": AT, "attempt": 0, "role": "signatory", "holder": "sp769", "transaction_id": None,
-        "prepared_at": None, "sent_at": None, "key_uses": 0, "received_at": None, "source": None, "recorded_at": None, "deadline_at": None,
+        "prepared_at": None, "sent_at": None, "key_uses": 0, "received_at": None, "source": None,
+        "recorded_at": None, "deadline_at": None,
     }  # fmt: skip
     return rows.Item(**(kept | changes))
 
