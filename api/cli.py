@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, NoReturn
 
+from api.embedded import operators
 from api.errors import MotcuaError
 
 _PROGRAMS: Final = {"api": "api.http.server", "signer": "api.signer", "worker": "api.worker"}
@@ -49,7 +50,7 @@ class _Parser(argparse.ArgumentParser):
         if near and near[0] != words[0]:
             sys.stderr.write(f"Có phải: motcua {near[0]}? / Did you mean: motcua {near[0]}?\n")
         sys.stderr.write("Các lệnh / Commands:\n")
-        sys.stderr.writelines(f"  motcua {name:<8} {text}\n" for name, (text, *_) in _COMMANDS.items())
+        sys.stderr.writelines(f"  motcua {name:<12} {text}\n" for name, (text, *_) in _COMMANDS.items())
         raise SystemExit(2)
 
 
@@ -302,6 +303,7 @@ _COMMANDS: Final[dict[str, _Command]] = {
     "backup": ("sao lưu cơ sở dữ liệu và tài liệu / back up database and documents", _backup, _backup_options),
     "restore": ("khôi phục về một thời điểm / restore to a moment", _restore, _restore_options),
     "verify": ("kiểm tra một tệp PDF đã ký / verify a signed PDF", _verify, _verify_options),
+    **operators.COMMANDS,
     "bench": ("đo tốc độ / measure speed", _bench, _bench_options),
     "audit": ("kiểm tra, xuất nhật ký kiểm toán / verify or export the audit", _audit, _audit_options),
     "keys": ("tạo, đổi, bỏ khóa / draw, rotate and drop keys", _keys, _keys_options),

@@ -165,7 +165,7 @@ async def _order_sweeps(workshop: Workshop) -> None:
 
 async def _sample(settings: Settings, workshop: Workshop) -> None:
     """Tell what the system holds and what this process uses."""
-    await sampling.sample(workshop.pools)
+    await sampling.sample(workshop.pools, workshop.clock())
     process.note_pools({"read": workshop.pools.read, "write": workshop.pools.write})
     if isinstance(workshop.processes, BoundedPool):
         process.note_processes(workshop.processes)

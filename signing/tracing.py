@@ -1,4 +1,4 @@
-"""The trace that a call to the outside belongs to (W3C Trace Context): each key holder passes on what its caller set."""
+"""The trace that a call to the outside belongs to (W3C Trace Context): set by the caller, sent by each key holder."""
 
 from collections.abc import Generator
 from contextlib import contextmanager

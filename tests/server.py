@@ -38,6 +38,10 @@ class Server:
         self.url = f"http://127.0.0.1:{self.ports['api']}"
         self.session_keys, self.checkpoint_keys = (f"test1:{secrets.token_hex(32)}" for _ in range(2))
         self.processes: dict[str, asyncio.subprocess.Process] = {}
+        self.told: dict[str, str] = {}
+        """Further settings for every process."""
+        self.remote = ""
+        """Where the remote signer answers."""
 
     def environment(self, name: str) -> dict[str, str]:
         """What one process is told, its own secrets only."""
@@ -65,7 +69,7 @@ class Server:
             },
         }
         listen = {"api": "MOTCUA_LISTEN", "signer": "MOTCUA_SIGNER_LISTEN", "worker": "MOTCUA_WORKER_LISTEN"}
-        return {**shared, **own[name], listen[name]: f"127.0.0.1:{self.ports[name]}"}
+        return {**shared, **self.told, **own[name], listen[name]: f"127.0.0.1:{self.ports[name]}"}
 
     def log(self, name: str) -> str:
         """The last lines of a process's log."""
@@ -174,7 +178,7 @@ def _certificate(path: Path) -> x509.Certificate:
 
 
 @contextlib.asynccontextmanager
-async def serving(database: Database, province: Province, room: Path) -> AsyncIterator[Server]:
+async def serving(database: Database, province: Province, room: Path, **told: str) -> AsyncIterator[Server]:
     """Run the whole product on a database that holds the demo province; nothing of it outlives the block."""
     keys = await bind_public_certificates(database, room)
     (room / "trust").mkdir()
@@ -185,6 +189,8 @@ async def serving(database: Database, province: Province, room: Path) -> AsyncIt
         holders = [{"kind": "sp769", "sp769": service}]
         (room / "holders.json").write_bytes(msgspec.json.encode(holders))
         server = Server(database, province, room, keys)
+        server.told = told
+        server.remote = url
         try:
             await server.start()
             yield server

@@ -23,7 +23,7 @@ SCRIPTS = Path(sysconfig.get_path("scripts"))
 README = REPOSITORY / "README.md"
 TEXT = README.read_text(encoding="utf-8")
 SECURITY = REPOSITORY / "deploy" / "SECURITY.md"
-PAGES = (README, SECURITY, REPOSITORY / "CONTRIBUTING.md", REPOSITORY / "CHANGELOG.md")
+PAGES = (README, SECURITY, REPOSITORY / "deploy" / "RUNBOOK.md", REPOSITORY / "CONTRIBUTING.md", REPOSITORY / "CHANGELOG.md")
 LISTED_WHOLE = (".", "api", "signing")
 """Directories of which the tree names every file; of the others, every directory."""
 
@@ -146,6 +146,12 @@ RUN_BY: dict[str, tuple[str, str]] = {
     "motcua signer": ("api/embedded/up.py", '"signer"'),
     "motcua worker": ("api/embedded/up.py", '"worker"'),
     "motcua signer --check": ("api/embedded/doctor.py", '"signer", "--check"'),
+    "motcua trace TICKET": ("tests/journey/test_observed.py", 'motcua(server, "trace", '),
+    "motcua failures": ("tests/journey/test_observed.py", 'motcua(server, "failures", '),
+    "motcua jobs parked": ("tests/journey/test_observed.py", 'motcua(server, "jobs", "parked")'),
+    "motcua jobs requeue KEY": ("tests/journey/test_observed.py", '(("requeue", "drop"), keys, strict=True)'),
+    "motcua jobs drop KEY": ("tests/journey/test_observed.py", '(("requeue", "drop"), keys, strict=True)'),
+    "motcua certificates": ("tests/journey/test_observed.py", 'motcua(server, "certificates", '),
     "motcua migrate": ("tests/test_readme.py", 'SCRIPTS / "motcua", "migrate"]'),
     "motcua migrate --post": ("tests/test_readme.py", '"migrate", "--post"]'),
     "motcua backup DIR": ("tests/faults/test_backup.py", '"backup", office.place.root'),

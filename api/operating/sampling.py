@@ -1,6 +1,6 @@
 """Gauges of the whole system, read from the database by each worker every 15 s; several workers say the same."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from prometheus_client import Gauge
@@ -28,8 +28,8 @@ DAYS: Final = (60, 30, 7, 1, 0)
 MOST: Final = 20_000
 
 
-async def sample(pools: Pools) -> None:
-    """Read everything once."""
+async def sample(pools: Pools, at: datetime) -> None:
+    """Read everything once; `at` is the present."""
     async with pools.reading() as tx:
         stages = {row.stage: row for row in await store.open_stages(tx)}
         tickets = await store.open_tickets(tx)
@@ -51,7 +51,7 @@ async def sample(pools: Pools) -> None:
         _PARKED.labels(kind.kind).set(kind.jobs)
     ends = [row.not_after for row in ending]
     for days in DAYS:
-        _EXPIRING.labels(str(days)).set(expiring_within(ends, timedelta(days=days), datetime.now(UTC)))
+        _EXPIRING.labels(str(days)).set(expiring_within(ends, timedelta(days=days), at))
 
 
 def expiring_within(ends: list[datetime], time: timedelta, at: datetime) -> int:
