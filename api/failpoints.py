@@ -1,15 +1,20 @@
-"""Planned crashes for the fault tests: a named point at which the process kills itself once.
+"""Planned crashes for the fault tests: named points at which a process dies or stands still, once per order.
 
-Nothing is armed unless MOTCUA_FAILPOINTS says `name=FILE`: the file is removed as the point is reached, so that the
-process that follows goes on. A production start refuses the variable.
+Nothing is armed unless MOTCUA_FAILPOINTS names a directory. There a file `POINT`, or `POINT.SUBJECT` for one piece of
+work, orders what happens: `hold` keeps that work standing until the file is gone, anything else ends the process as a
+power cut would. An order counts once: as its point is reached it is renamed to `….reached`. A production start refuses
+the variable.
 """
 
+import asyncio
 import os
 import signal
 from pathlib import Path
 from typing import Final
+from uuid import UUID
 
 POINTS: Final = (
+    "committed",
     "asked",
     "prepared-in-memory",
     "prepared",
@@ -20,27 +25,42 @@ POINTS: Final = (
     "embedded",
     "stored",
     "recorded",
+    "settled",
 )
-"""The boundaries between two phases of a signature, in order; each stands once in `api.signatures.engine`."""
+"""The boundaries of a write and of a signature, in order; each stands once in the code.
+
+`committed` lies in the API between any write's commit and its answer (subject: the idempotency key), `settled` between
+the end of any job and the queue's word of it (the job's key); the others are the signer's (the ticket).
+"""
+
+_LOOK_S: Final = 0.02
 
 AUDIT_POINTS: Final = ("audit-chained", "audit-sealed", "audit-copied")
 """The boundaries of the audit's sealer: links written, checkpoint committed, its copy on disk."""
 
 
-def _armed() -> tuple[str, Path] | None:
-    name, _, token = os.environ.get("MOTCUA_FAILPOINTS", "").partition("=")
-    return (name, Path(token)) if name in (*POINTS, *AUDIT_POINTS) and token else None
+def _orders() -> Path | None:
+    told = os.environ.get("MOTCUA_FAILPOINTS", "")
+    return Path(told) if told else None
 
 
-_point: Final = _armed()
+_armed: Final = _orders()
 
 
-def reach(name: str) -> None:
-    """Die here, as by a power cut, if this point is armed and its token is still there."""
-    if _point is None or _point[0] != name:
-        return
+async def reach(name: str, subject: UUID | str) -> None:
+    """Die or stand here, if there is an order for this point or for this point and subject."""
+    if _armed is not None:
+        for order in (name, f"{name}.{subject}"):
+            await _obey(_armed / order)
+
+
+async def _obey(order: Path) -> None:
+    reached = order.with_name(f"{order.name}.reached")
     try:
-        _point[1].unlink()
+        order.rename(reached)
     except FileNotFoundError:
         return
-    os.kill(os.getpid(), signal.SIGKILL)
+    if reached.read_text(encoding="utf-8") != "hold":
+        os.kill(os.getpid(), signal.SIGKILL)
+    while reached.exists():
+        await asyncio.sleep(_LOOK_S)

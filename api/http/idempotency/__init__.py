@@ -21,6 +21,7 @@ from prometheus_client import Counter
 
 from api.db.pools import Tx
 from api.errors import Conflict, Invalid
+from api.failpoints import reach
 from api.http.edge import edge_of
 from api.http.idempotency import store
 from api.http.idempotency.store import Answered, Intent
@@ -102,6 +103,7 @@ async def run(
             await store.insert_intent(tx, intent, kept, edge.clock())
     finally:
         _here.discard(intent)
+    await reach("committed", intent.key)
     _outcomes.labels("done").inc()
     return _json(text, code)
 
