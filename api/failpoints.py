@@ -49,18 +49,21 @@ _armed: Final = _orders()
 
 async def reach(name: str, subject: UUID | str) -> None:
     """Die or stand here, if there is an order for this point or for this point and subject."""
-    if _armed is not None:
-        for order in (name, f"{name}.{subject}"):
-            await _obey(_armed / order)
+    if _armed is None:
+        return
+    for order in (name, f"{name}.{subject}"):
+        held = _obey(_armed / order)
+        while held is not None and held.exists():  # noqa: ASYNC110 - a test in another process lets it go
+            await asyncio.sleep(_LOOK_S)
 
 
-async def _obey(order: Path) -> None:
+def _obey(order: Path) -> Path | None:
+    """Take an order and die by it, or return the file that keeps the work standing; None where nothing is ordered."""
     reached = order.with_name(f"{order.name}.reached")
     try:
         order.rename(reached)
     except FileNotFoundError:
-        return
+        return None
     if reached.read_text(encoding="utf-8") != "hold":
         os.kill(os.getpid(), signal.SIGKILL)
-    while reached.exists():
-        await asyncio.sleep(_LOOK_S)
+    return reached

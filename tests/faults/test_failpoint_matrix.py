@@ -22,7 +22,7 @@ from tests.paper import pdfsig_valid
 from tests.signer_process import SignerProcess, remote_signer
 from tests.signing_ground import Ground
 
-PATIENCE_S = 30
+PATIENCE_S = 60
 SIGNERS = 3
 OF_THE_SIGNER = [point for point in POINTS if point != "committed"]
 IN_THE_POLLER = ("value", "value-received")
@@ -123,11 +123,18 @@ class Matrix:
             await self.until_recorded(requests)
             self.let_go()
         await self.until_recorded(requests)
+        sys.stderr.write(f"  recorded\n")
         await self.until_nothing_dangles()
 
     async def round(self, fault: str, requests) -> None:
+        import time
+
+        t = time.monotonic()
+        sys.stderr.write(f"{fault}\n")
         await self.bring_to_the_boundaries(requests)
+        sys.stderr.write(f"  brought {time.monotonic() - t:.1f}\n")
         await self.suffer(fault, requests)
+        sys.stderr.write(f"  done {time.monotonic() - t:.1f}\n")
         for point, request in zip(OF_THE_SIGNER, requests, strict=True):
             self.rows.append((fault, point, await self.ground.db.admin.fetchrow(FACTS, request)))
 
@@ -143,7 +150,9 @@ class Matrix:
     async def judge(self) -> None:
         for fault, point, row in self.rows:
             cell = f"{fault} at {point}"
-            assert (row["state"], row["revisions"], row["signature_values"], row["steps"]) == ("recorded", 1, 1, 1), cell
+            assert (row["state"], row["revisions"], row["signature_values"], row["steps"]) == ("recorded", 1, 1, 1), (
+                cell
+            )
             assert row["hashes"] == 1, cell
             assert row["key_uses"] <= SIGNERS, cell
             assert row["file"] == row["head"], cell
