@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import os
 import shutil
 import signal
@@ -18,7 +19,8 @@ from api.embedded.postgres import Cluster
 from api.embedded.province import lay_province
 from tests.conftest import Database, Province
 
-TEMPLATE = "template_province"
+_TEMPLATE = "template_province"
+_numbers = itertools.count(1)
 
 
 def quiet(_vi: str, _en: str) -> None:
@@ -42,8 +44,26 @@ class DurableServer:
                 await asyncio.sleep(0.05)
         for database in databases:
             database.admin.terminate()
-            database.admin = await asyncpg.connect(database.dsn("admin"))
-            await _prepare_connection(database.admin)
+            database.admin = await _owner_of(self.cluster, database.name)
+
+    @contextlib.asynccontextmanager
+    async def database(self) -> AsyncIterator[Database]:
+        """A fresh database that holds the demo province; it goes with the server."""
+        name = f"durable_{next(_numbers)}"
+        owner = await asyncpg.connect(self.cluster.dsn("admin", "postgres"))
+        await owner.execute(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE}")
+        await owner.close()
+        database = Database(self.cluster, name, await _owner_of(self.cluster, name))
+        try:
+            yield database
+        finally:
+            await database.close()
+
+
+async def _owner_of(cluster: Cluster, name: str) -> asyncpg.Connection:
+    owner = await asyncpg.connect(cluster.dsn("admin", name))
+    await _prepare_connection(owner)
+    return owner
 
 
 @contextlib.asynccontextmanager
@@ -56,10 +76,10 @@ async def durable_server(province: Province) -> AsyncIterator[DurableServer]:
     try:
         owner = await asyncpg.connect(cluster.dsn("admin", "postgres"))
         assert await owner.fetchval("SHOW fsync") == "on"
-        await owner.execute(f"CREATE DATABASE {TEMPLATE}")
+        await owner.execute(f"CREATE DATABASE {_TEMPLATE}")
         await owner.close()
-        await migrate(cluster.dsn("admin", TEMPLATE))
-        owner = await asyncpg.connect(cluster.dsn("admin", TEMPLATE))
+        await migrate(cluster.dsn("admin", _TEMPLATE))
+        owner = await asyncpg.connect(cluster.dsn("admin", _TEMPLATE))
         await lay_province(
             owner,
             pki=province.pki,

@@ -83,7 +83,9 @@ class DossierController(Controller):
         self, request: AnyRequest, dossiers: Dossiers, vault: Vault, data: NewDossier, actor: Actor, at: datetime
     ) -> Response[FiledWithSecret]:
         """Hand a dossier in at the own counter; the citizen's secret is told in this answer only."""
-        answer = await idempotency.run(request, actor, lambda tx: Intake(dossiers).submit(tx, actor, data, at=at))
+        answer = await idempotency.run(
+            request, actor, lambda tx: Intake(dossiers).submit(tx, actor, data, at=at), lasting=True
+        )
         return with_secret(answer, vault)
 
     @post("/imported", guards=[requires("dossier.import")], opt=_OFFICERS, summary="Nhập / Take over")
@@ -91,7 +93,9 @@ class DossierController(Controller):
         self, request: AnyRequest, dossiers: Dossiers, vault: Vault, data: Imported, actor: Actor, at: datetime
     ) -> Response[FiledWithSecret]:
         """Take a dossier over from another system in the state it has there."""
-        answer = await idempotency.run(request, actor, lambda tx: Intake(dossiers).take_over(tx, actor, data, at=at))
+        answer = await idempotency.run(
+            request, actor, lambda tx: Intake(dossiers).take_over(tx, actor, data, at=at), lasting=True
+        )
         return with_secret(answer, vault)
 
     @get("/{code:str}", guards=[requires("dossier.read")], opt=_OFFICERS, summary="Một hồ sơ / One dossier")

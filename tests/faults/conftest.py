@@ -10,6 +10,6 @@ from tests.durable import DurableServer, durable_server
 
 @pytest_asyncio.fixture(scope="session")
 async def durable(province: Province) -> AsyncIterator[DurableServer]:
-    """A durable server; copy its template `tests.durable.TEMPLATE`, and kill it as you like."""
+    """A durable server: take a database of it, and kill it as you like."""
     async with durable_server(province) as server:
         yield server

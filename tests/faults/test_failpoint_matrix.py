@@ -15,8 +15,6 @@ import pytest
 from api.failpoints import POINTS
 from api.signatures import asking
 from api.signatures.contract import Ask, AskItem
-from tests.dossier_ground import copied
-from tests.durable import TEMPLATE
 from tests.many_documents import lay_many
 from tests.paper import pdfsig_valid
 from tests.signer_process import SignerProcess, remote_signer
@@ -123,18 +121,11 @@ class Matrix:
             await self.until_recorded(requests)
             self.let_go()
         await self.until_recorded(requests)
-        sys.stderr.write(f"  recorded\n")
         await self.until_nothing_dangles()
 
     async def round(self, fault: str, requests) -> None:
-        import time
-
-        t = time.monotonic()
-        sys.stderr.write(f"{fault}\n")
         await self.bring_to_the_boundaries(requests)
-        sys.stderr.write(f"  brought {time.monotonic() - t:.1f}\n")
         await self.suffer(fault, requests)
-        sys.stderr.write(f"  done {time.monotonic() - t:.1f}\n")
         for point, request in zip(OF_THE_SIGNER, requests, strict=True):
             self.rows.append((fault, point, await self.ground.db.admin.fetchrow(FACTS, request)))
 
@@ -148,6 +139,7 @@ class Matrix:
         return "".join(lines)
 
     async def judge(self) -> None:
+        assert await orphans_of(self.ground) == []
         for fault, point, row in self.rows:
             cell = f"{fault} at {point}"
             assert (row["state"], row["revisions"], row["signature_values"], row["steps"]) == ("recorded", 1, 1, 1), (
@@ -161,9 +153,15 @@ class Matrix:
             assert pdfsig_valid(path) == 1, cell
 
 
+async def orphans_of(ground: Ground) -> list[str]:
+    """Files without a row: what a death between store and commit might leave for good."""
+    known = {row["sha256"] for row in await ground.db.admin.fetch("SELECT sha256 FROM blob")}
+    return [listed.sha256.hex() async for listed in ground.blobs.iter_all() if listed.sha256 not in known]
+
+
 @contextlib.asynccontextmanager
 async def matrix(durable, province, holders, change=None):
-    async with copied(durable.cluster, TEMPLATE) as database:
+    async with durable.database() as database:
         ground = await Ground(database, province).open()
         made = Matrix(ground, durable, holders)
         try:
