@@ -67,7 +67,7 @@ class Intents(Ground):
         facts = {"items": [{"part_code": "TK", "originals": 1}], "reason": "thiếu chữ ký"}
         path = f"/dossiers/{code}/steps/ask_supplement"
         other = {"facts": {**facts, "reason": "lý do khác"}}
-        return Intent("thuly", path, {"facts": facts}, other, effects, refusal="refused")
+        return Intent("thuly", path, {"facts": facts}, other, effects, refusal="step-refused")
 
     async def _ask(self) -> Intent:
         initials, signatory, _ = await self.submitted("mau")
