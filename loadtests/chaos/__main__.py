@@ -28,6 +28,8 @@ from loadtests.chaos.product import Product
 
 LEAST_PAUSE_S = 0.8
 LONGEST_PAUSE_S = 5.0
+WORK_WITHIN_S = 15.0
+"""A kill waits for so long that something was acknowledged since the last one: it is to meet work, not a ruin."""
 DRAIN_S = 240.0
 """How long what was begun may take to end after the last kill."""
 
@@ -48,7 +50,9 @@ async def suffer(product: Product, ledger: Ledger, options: argparse.Namespace) 
         begun = [asyncio.create_task(ward.lives(), name=f"life-{n}") for n in range(options.lives)]
         try:
             for number in range(1, options.kills + 1):
+                before = ledger.count
                 await asyncio.sleep(chance.uniform(LEAST_PAUSE_S, LONGEST_PAUSE_S))
+                await ledger.grown(before, WORK_WITHIN_S)
                 say(f"{number:3} {await killer.kill_one():22} {ledger.count:5} acknowledged, {ward.ended} ended")
             ward.enough.set()
             async with asyncio.timeout(DRAIN_S):

@@ -1,7 +1,9 @@
 """The ledger: every acknowledged write as one line, on the disk before the load goes on."""
 
+import asyncio
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,12 @@ class Ledger:
     def count(self) -> int:
         """How many writes were acknowledged."""
         return len(self.entries)
+
+    async def grown(self, count: int, patience_s: float) -> None:
+        """Wait until there are more entries than this, or patience ends."""
+        deadline = time.monotonic() + patience_s
+        while self.count <= count and time.monotonic() < deadline:
+            await asyncio.sleep(0.05)
 
     def note(self, entry: Entry) -> None:
         """Write one entry through to the disk."""
