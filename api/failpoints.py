@@ -33,10 +33,10 @@ POINTS: Final = (
 the end of any job and the queue's word of it (the job's key); the others are the signer's (the ticket).
 """
 
-_LOOK_S: Final = 0.02
-
 AUDIT_POINTS: Final = ("audit-chained", "audit-sealed", "audit-copied")
 """The boundaries of the audit's sealer: links written, checkpoint committed, its copy on disk."""
+
+_LOOK_S: Final = 0.02
 
 
 def _orders() -> Path | None:

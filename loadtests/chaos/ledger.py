@@ -38,7 +38,7 @@ class Ledger:
     async def grown(self, count: int, patience_s: float) -> None:
         """Wait until there are more entries than this, or patience ends."""
         deadline = time.monotonic() + patience_s
-        while self.count <= count and time.monotonic() < deadline:
+        while self.count <= count and time.monotonic() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
 
     def note(self, entry: Entry) -> None:

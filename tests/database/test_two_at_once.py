@@ -1,4 +1,4 @@
-"""Two people at one file, in every order in which their transactions can meet: it ends as if one had come after the other.
+"""Two people at one file, in every order in which their transactions can meet: as if one came after the other.
 
 In the manner of PostgreSQL's isolation tester: an order is a word like `ABab`, where a capital does a session's work
 and a small letter commits it; work that waits for the other's lock goes on when that lock is free.
@@ -36,8 +36,9 @@ MEETINGS = (
     ("seal", "seal"),
 )
 STATE = """
-SELECT chain.state AS chain, dossier.status, dossier.results -> result.id::text ->> 0 AS standing, result.state AS result,
-       (SELECT array_agg(role || ':' || state ORDER BY ordinal) FROM signature_request r WHERE r.chain_id = chain.id) AS requests,
+SELECT chain.state AS chain, dossier.status, dossier.results ->> result.id::text AS standing, result.state AS result,
+       (SELECT array_agg(role || ':' || state ORDER BY ordinal) FROM signature_request r
+         WHERE r.chain_id = chain.id) AS requests,
        (SELECT array_agg(outcome ORDER BY i.batch_id) FROM batch_item i JOIN signature_request r ON r.id = i.request_id
          WHERE r.chain_id = chain.id) AS items,
        (SELECT array_agg(state ORDER BY n) FROM number WHERE document_id = chain.document_id) AS numbers,
@@ -102,7 +103,7 @@ class Session:
                 self._worked.set()
                 await self._may_commit.wait()
             self.outcome = "done"
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is how this session ended
             kind = error if isinstance(error, MotcuaError) else as_kind(error)
             self.outcome = kind.kind_code if kind else repr(error)
         finally:
@@ -204,7 +205,7 @@ async def test_two_clerks_number_without_a_gap_though_one_gives_up(ground):
         await ground.db.admin.fetchval("SELECT document_id FROM signature_request WHERE id = $1", file.ids["seal"])
         for file in await lay_files(ground, model, 4 * len(ORDERS))
     ]
-    pairs = itertools.batched(documents, 2) if hasattr(itertools, "batched") else zip(*[iter(documents)] * 2)
+    pairs = zip(documents[::2], documents[1::2], strict=True)
     at = datetime.now(UTC)
     given: list[int] = []
 

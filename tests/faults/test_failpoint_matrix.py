@@ -32,7 +32,8 @@ SELECT request.state, request.recorded_sha256 AS file, document.head_sha256 AS h
        (SELECT count(*) FROM revision WHERE request_id = request.id) AS revisions,
        (SELECT count(*) FROM signature_value WHERE request_id = request.id) AS signature_values,
        (SELECT count(*) FROM key_use WHERE request_id = request.id) AS key_uses,
-       (SELECT count(DISTINCT tbs_sha256) FROM key_use WHERE request_id = request.id AND attempt = request.attempt) AS hashes,
+       (SELECT count(DISTINCT tbs_sha256) FROM key_use
+         WHERE request_id = request.id AND attempt = request.attempt) AS hashes,
        (SELECT count(*) FROM journal WHERE dossier_id = request.dossier_id AND action = 'record_signature') AS steps
   FROM signature_request request JOIN document ON document.id = request.document_id WHERE request.id = $1
 """

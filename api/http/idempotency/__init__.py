@@ -85,8 +85,8 @@ async def run(
     """Do the work of a write once, in one transaction with its answer; a repeat gets the same answer, marked as such.
 
     `actor` is the official, or a stable text for somebody without account (a citizen's dossier code). `status` is the
-    handler's own unless given. A streamed upload passes its digest as `body_sha256`; then the body is not read here. `lasting`
-    keeps the answer for good, for effects without a natural key.
+    handler's own unless given. A streamed upload passes its digest as `body_sha256`; then the body is not read here.
+    `lasting` keeps the answer for good, for effects without a natural key.
 
     Raises:
         Conflict: a twin of this request is being worked on (409 with Retry-After).
