@@ -60,7 +60,6 @@ ELSEWHERE: dict[Action, str] = {
     Action.ANSWER_OPINION: "POST /tasks/{task_id}/answer",
     Action.DELIVER: "POST /dossiers/{code}/deliveries",
     Action.DRAFT_RESULT: "POST /dossiers/{code}/results",
-    Action.DROP_RESULT: "POST /dossiers/{code}/results",
     Action.SUBMIT_FOR_SIGNATURE: "POST /documents/{document_id}/chains",
     Action.RECORD_SIGNATURE: "the signer",
     Action.TAKE_BACK_SIGNATURE: "POST /signature-requests/{request_id}/take-back",
