@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := run
-.PHONY: run demo doctor test test-tools venv venv-dev lint format lock bundle clean help
+.PHONY: run demo doctor chaos test test-tools venv venv-dev lint format lock bundle clean help
 
 ## run: build the environment if need be, then database, API, signer, worker and one dossier through the five steps
 run: venv
@@ -26,6 +26,10 @@ demo: venv
 ## doctor: say in plain words what is missing or wrong
 doctor: venv
 	@exec $(BIN)/motcua doctor
+
+## chaos: 50 random kill -9 of API, signer, worker and PostgreSQL under a small load; SEED=N repeats a run, KILLS=N another number
+chaos: venv-dev
+	@exec $(BIN)/python -m loadtests.chaos --kills $(or $(KILLS),50) $(if $(SEED),--seed $(SEED),)
 
 ## test: everything that proves the product: linters, types, import contracts, then all tests
 test: test-tools venv-dev bundle

@@ -24,7 +24,7 @@ from api.documents.file_controller import FileController
 from api.documents.verify_controller import VerifyController
 from api.dossiers.controller import DossierController, TaskController
 from api.dossiers.service import Dossiers
-from api.http import openapi, problems
+from api.http import idempotency, openapi, problems
 from api.http.admission import Admission
 from api.http.auth.controller import SessionController
 from api.http.auth.guards import check_guards
@@ -165,6 +165,7 @@ def _lifespan(settings: Settings, clock: Clock) -> Callable[[Litestar], contextl
             tickets = Watch(pools)
             stack.callback(tickets.close)
             stack.callback(asyncio.create_task(process.watch_loop(), name="loop-lag").cancel)
+            stack.callback(asyncio.create_task(idempotency.forget(edge), name="forget-intents").cancel)
             app.state.update(
                 edge=edge,
                 pools=pools,

@@ -655,10 +655,13 @@ CREATE TABLE public.idempotency (
     status smallint NOT NULL,
     answer json NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
+    lasting boolean DEFAULT false NOT NULL,
     CONSTRAINT idempotency_key_check CHECK (((length(key) >= 1) AND (length(key) <= 255)))
 );
 
 COMMENT ON TABLE public.idempotency IS 'The answer to an intent, as a reference without personal data, written in the transaction of its effect.';
+
+COMMENT ON COLUMN public.idempotency.lasting IS 'Never forgotten: the effect has no natural key, so a late repeat would have it twice.';
 
 CREATE TABLE public.job_claim (
     key text NOT NULL,

@@ -84,6 +84,7 @@ class UploadController(Controller):
                 tx, vault, actor, stored, profile=profile, file_name=name, dossier_id=dossier_id, at=at
             ),
             body_sha256=stored.sha256,
+            lasting=True,
         )
         return await uploads_answer(pools, answer)
 

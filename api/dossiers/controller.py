@@ -60,7 +60,6 @@ ELSEWHERE: dict[Action, str] = {
     Action.ANSWER_OPINION: "POST /tasks/{task_id}/answer",
     Action.DELIVER: "POST /dossiers/{code}/deliveries",
     Action.DRAFT_RESULT: "POST /dossiers/{code}/results",
-    Action.DROP_RESULT: "POST /dossiers/{code}/results",
     Action.SUBMIT_FOR_SIGNATURE: "POST /documents/{document_id}/chains",
     Action.RECORD_SIGNATURE: "the signer",
     Action.TAKE_BACK_SIGNATURE: "POST /signature-requests/{request_id}/take-back",
@@ -83,7 +82,9 @@ class DossierController(Controller):
         self, request: AnyRequest, dossiers: Dossiers, vault: Vault, data: NewDossier, actor: Actor, at: datetime
     ) -> Response[FiledWithSecret]:
         """Hand a dossier in at the own counter; the citizen's secret is told in this answer only."""
-        answer = await idempotency.run(request, actor, lambda tx: Intake(dossiers).submit(tx, actor, data, at=at))
+        answer = await idempotency.run(
+            request, actor, lambda tx: Intake(dossiers).submit(tx, actor, data, at=at), lasting=True
+        )
         return await with_secret(answer, vault, edge_of(request).pools)
 
     @post("/imported", guards=[requires("dossier.import")], opt=_OFFICERS, summary="Nhập / Take over")
@@ -91,7 +92,9 @@ class DossierController(Controller):
         self, request: AnyRequest, dossiers: Dossiers, vault: Vault, data: Imported, actor: Actor, at: datetime
     ) -> Response[FiledWithSecret]:
         """Take a dossier over from another system in the state it has there."""
-        answer = await idempotency.run(request, actor, lambda tx: Intake(dossiers).take_over(tx, actor, data, at=at))
+        answer = await idempotency.run(
+            request, actor, lambda tx: Intake(dossiers).take_over(tx, actor, data, at=at), lasting=True
+        )
         return await with_secret(answer, vault, edge_of(request).pools)
 
     @get("/{code:str}", guards=[requires("dossier.read")], opt=_OFFICERS, summary="Một hồ sơ / One dossier")

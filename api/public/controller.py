@@ -55,7 +55,7 @@ class OnlineController(Controller):
     ) -> Response[FiledWithSecret]:
         """Hand a dossier in; an officer of the receiving agency answers within the rule's working hours."""
         answer = await idempotency.run(
-            request, "online", lambda tx: Intake(dossiers).submit_online(tx, data, "online", at=at)
+            request, "online", lambda tx: Intake(dossiers).submit_online(tx, data, "online", at=at), lasting=True
         )
         return await with_secret(answer, vault, edge_of(request).pools)
 

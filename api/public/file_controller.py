@@ -83,6 +83,7 @@ class CitizenFileController(Controller):
                 tx, vault, None, stored, profile="handed_in", file_name=name, dossier_id=dossier.id, at=at
             ),
             body_sha256=stored.sha256,
+            lasting=True,
         )
 
     @get("/{code:str}/uploads/{upload_id:uuid}", opt=_CITIZENS, summary="Trạng thái tệp đã nộp / State of a file")

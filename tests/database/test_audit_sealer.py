@@ -215,14 +215,15 @@ asyncio.run(main())
 
 @pytest.mark.parametrize("point", ["audit-chained", "audit-sealed", "audit-copied"])
 async def test_killed_at_each_boundary_nothing_is_lost_or_doubled(db, tmp_path, point):
-    token = tmp_path / "token"
-    token.touch()
+    orders = tmp_path / "failpoints"
+    orders.mkdir()
+    (orders / point).touch()
     await acted(db, 3)
     words = [sys.executable, "-c", SEAL_ONCE, db.dsn("worker"), str(tmp_path)]
-    told = {**os.environ, "MOTCUA_FAILPOINTS": f"{point}={token}"}
+    told = {**os.environ, "MOTCUA_FAILPOINTS": str(orders)}
     done = await asyncio.to_thread(subprocess.run, words, env=told, cwd=REPOSITORY, check=False, timeout=60)
     assert done.returncode == -signal.SIGKILL
-    assert not token.exists()
+    assert not (orders / point).exists()
     await acted(db, 2)
     while await (await sealer(db, tmp_path)).step():
         pass

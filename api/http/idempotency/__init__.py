@@ -6,22 +6,27 @@ A controller's method stays three lines:
     async def submit(self, request: Request, data: NewDossier, actor: Actor, at: datetime) -> Response[Submitted]:
         return await idempotency.run(request, actor, lambda tx: service.submit(tx, actor, data, at=at))
 
-What the callable returns is the answer: a reference without personal data, kept for at least 24 hours. Refusals and
-503 are not kept, so the same key may try again.
+What the callable returns is the answer: a reference without personal data, kept for two days. After that an effect is
+protected by its own natural key; where it has none (a new dossier, a file handed in), `lasting` keeps the answer for
+good. Refusals and 503 are not kept, so the same key may try again.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from hashlib import sha256
 from typing import Any, Final, TypeVar
 
 import msgspec
+import structlog
 from litestar import Request, Response
 from litestar.connection import ASGIConnection
 from prometheus_client import Counter
 
 from api.db.pools import Tx
 from api.errors import Conflict, Invalid
-from api.http.edge import edge_of
+from api.failpoints import reach
+from api.http.edge import Edge, edge_of
 from api.http.idempotency import store
 from api.http.idempotency.store import Answered, Intent
 from api.http.text import clean
@@ -31,7 +36,11 @@ T = TypeVar("T")
 
 HEADER: Final = "Idempotency-Key"
 REPLAYED: Final = "Idempotency-Replayed"
+KEPT_FOR: Final = timedelta(hours=48)
+_FORGET_EVERY_S: Final = 3600.0
+_FORGET_AT_ONCE: Final = 5000
 _LONGEST: Final = 255
+_log: Final = structlog.get_logger("api.idempotency")
 _outcomes = Counter("motcua_intents_total", "Writes by what became of their key.", ["outcome"])
 _here: set[Intent] = set()
 """Intents this process is working on: their twins are told so without asking for a connection."""
@@ -71,11 +80,13 @@ async def run(
     *,
     status: int | None = None,
     body_sha256: bytes | None = None,
+    lasting: bool = False,
 ) -> Response[T]:
     """Do the work of a write once, in one transaction with its answer; a repeat gets the same answer, marked as such.
 
     `actor` is the official, or a stable text for somebody without account (a citizen's dossier code). `status` is the
     handler's own unless given. A streamed upload passes its digest as `body_sha256`; then the body is not read here.
+    `lasting` keeps the answer for good, for effects without a natural key.
 
     Raises:
         Conflict: a twin of this request is being worked on (409 with Retry-After).
@@ -99,11 +110,25 @@ async def run(
             result = await work(tx)
             text = msgspec.json.encode(result)
             kept = Answered(body_sha256=digest, status=code, answer=text.decode())
-            await store.insert_intent(tx, intent, kept, edge.clock())
+            await store.insert_intent(tx, intent, kept, edge.clock(), lasting=lasting)
     finally:
         _here.discard(intent)
+    await reach("committed", intent.key)
     _outcomes.labels("done").inc()
     return _json(text, code)
+
+
+async def forget(edge: Edge) -> None:
+    """Forget old answers now and then, until cancelled; any number of processes may."""
+    while True:
+        try:
+            forgotten = _FORGET_AT_ONCE
+            while forgotten == _FORGET_AT_ONCE:
+                async with edge.pools.transaction() as tx:
+                    forgotten = await store.forget_intents(tx, edge.clock() - KEPT_FOR, _FORGET_AT_ONCE)
+        except Exception:  # noqa: BLE001 - it is tried again in an hour; nothing rests on it but room
+            _log.warning("intents_not_forgotten", exc_info=True)
+        await asyncio.sleep(_FORGET_EVERY_S)
 
 
 def _digest(request: Request[Any, Any, Any], body_sha256: bytes) -> bytes:
