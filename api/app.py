@@ -24,12 +24,13 @@ from api.documents.file_controller import FileController
 from api.documents.verify_controller import VerifyController
 from api.dossiers.controller import DossierController, TaskController
 from api.dossiers.service import Dossiers
-from api.http import metrics, openapi, problems
+from api.http import health, openapi, problems
 from api.http.admission import Admission
 from api.http.auth.controller import SessionController
 from api.http.auth.guards import check_guards
 from api.http.auth.passwords import PasswordPool
 from api.http.auth.rules import SessionRules
+from api.http.control import Control
 from api.http.edge import Edge, source_of
 from api.http.health import HealthController
 from api.http.outermost import Outermost
@@ -110,12 +111,14 @@ def create_app(
     Raises:
         RuntimeError: a route is neither guarded nor public.
     """
+    control = Control(clock, limits=settings.limits)
     app = Litestar(
         route_handlers=[*CONTROLLERS, *extra],
         dependencies={name: Provide(give, sync_to_thread=False) for name, give in _DEPENDENCIES.items()},
         exception_handlers={Exception: problems.answer},
-        lifespan=[_lifespan(settings, clock)],
-        middleware=[Admission()],
+        lifespan=[_lifespan(settings, clock, control)],
+        middleware=[Admission(control=control)],
+        before_request=control.count,
         request_class=EdgeRequest,
         request_max_body_size=MAX_BODY_BYTES,
         openapi_config=openapi.config(version("motcua")),
@@ -142,7 +145,9 @@ def refuse_key_holders() -> None:
         raise RuntimeError(f"the web process must not load {', '.join(found)}")
 
 
-def _lifespan(settings: Settings, clock: Clock) -> Callable[[Litestar], contextlib.AbstractAsyncContextManager[None]]:
+def _lifespan(
+    settings: Settings, clock: Clock, control: Control
+) -> Callable[[Litestar], contextlib.AbstractAsyncContextManager[None]]:
     @contextlib.asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncGenerator[None]:
         async with contextlib.AsyncExitStack() as stack:
@@ -157,13 +162,15 @@ def _lifespan(settings: Settings, clock: Clock) -> Callable[[Litestar], contextl
             stack.push_async_callback(blobs.close)
             edge = _edge(settings, pools, clock)
             stack.callback(edge.passwords.close)
-            registry = await stack.enter_async_context(Registry(pools).watching())
+            await control.reload(pools)
+            registry = await stack.enter_async_context(Registry(pools).watching(lambda: control.reload(pools)))
             dossiers = Dossiers(registry, edge.vault, after_step=(following.after_step,))
             tickets = Watch(pools)
             stack.callback(tickets.close)
-            stack.callback(asyncio.create_task(metrics.watch_loop(), name="loop-lag").cancel)
+            stack.callback(asyncio.create_task(health.watch(pools), name="loop-lag").cancel)
             app.state.update(
                 edge=edge,
+                control=control,
                 pools=pools,
                 vault=edge.vault,
                 settings=settings,

@@ -8,8 +8,11 @@ import msgspec
 import structlog
 from litestar import Controller, Request, Response, get
 
+from api.db.pools import Pools
 from api.http import metrics
 from api.http.auth.guards import PUBLIC
+from api.http.control import Control
+from api.http.control.rules import Mode
 from api.http.edge import edge_of
 
 _log = structlog.get_logger("api.http")
@@ -24,12 +27,16 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Readiness(msgspec.Struct, frozen=True, kw_only=True):
-    """What this process needs for work, each with whether it is there."""
+    """What this process needs for work, each with whether it is there; and the mode, in which it answers all the same.
+
+    A node under maintenance stays ready: it says so itself, where an empty balancer would say nothing.
+    """
 
     ready: bool
     database_read: bool
     database_write: bool
     store: bool
+    mode: Mode
 
 
 class HealthController(Controller):
@@ -52,19 +59,39 @@ class HealthController(Controller):
             _holds("database_write", lambda: pools.write.fetchval("SELECT NOT pg_is_in_recovery()")),
             _holds("store", probe_store),
         )
-        found = Readiness(ready=read and write and stored, database_read=read, database_write=write, store=stored)
+        control: Control = request.app.state.control
+        found = Readiness(
+            ready=read and write and stored,
+            database_read=read,
+            database_write=write,
+            store=stored,
+            mode=control.mode,
+        )
         return Response(found, status_code=200 if found.ready else 503, headers=None if found.ready else _SOON)
 
     @get("/metrics", opt=_OPEN, include_in_schema=False)
     async def metrics(self, request: Request[Any, Any, Any]) -> Response[bytes]:
         """Return what Prometheus reads."""
-        pools = edge_of(request).pools
-        for name, pool in (("read", pools.read), ("write", pools.write)):
-            metrics.pool_in_use.labels(name).set(pool.get_size() - pool.get_idle_size())
+        note_pools(edge_of(request).pools)
         return Response(metrics.page(), media_type=metrics.CONTENT_TYPE)
 
 
 _SOON: Final = {"Retry-After": "5"}
+
+
+def note_pools(pools: Pools) -> None:
+    """Set the gauges of both pools."""
+    for pool in pools.shared:
+        metrics.pool_in_use.labels(pool.name).set(pool.in_use)
+        metrics.pool_peak.labels(pool.name).set(pool.peak())
+        metrics.pool_size.labels(pool.name).set(pool.size)
+
+
+async def watch(pools: Pools) -> None:
+    """Measure for ever how late the event loop is and how full the pools are; cancel to stop."""
+    while True:
+        await metrics.tick()
+        note_pools(pools)
 
 
 async def _holds(what: str, ask: Callable[[], Awaitable[Any]]) -> bool:

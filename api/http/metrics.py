@@ -35,8 +35,18 @@ loop_lag = Gauge(
 pool_in_use = Gauge(
     "motcua_pool_in_use", "Database connections in use, by pool.", ["pool"], multiprocess_mode="livesum"
 )
+pool_peak = Gauge(
+    "motcua_pool_peak",
+    "Most database connections in use at once within the last minute or two, by pool.",
+    ["pool"],
+    multiprocess_mode="livemax",
+)
+pool_size = Gauge(
+    "motcua_pool_size", "Database connections a process may open, by pool.", ["pool"], multiprocess_mode="livemax"
+)
+callers_gone = Counter("motcua_callers_gone_total", "Requests ended because their caller had gone.", ["route"])
 
-_TICK_S: Final = 0.25
+TICK_S: Final = 0.25
 
 
 @cache
@@ -59,12 +69,11 @@ def observe(method: str, route: str, status: int, took_s: float) -> None:
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
-async def watch_loop() -> None:
-    """Measure for ever how late the event loop wakes up; cancel to stop."""
-    while True:
-        asked = time.perf_counter()
-        await asyncio.sleep(_TICK_S)
-        loop_lag.set(max(time.perf_counter() - asked - _TICK_S, 0.0))
+async def tick() -> None:
+    """Sleep for a tick and note how late the event loop woke up."""
+    asked = time.perf_counter()
+    await asyncio.sleep(TICK_S)
+    loop_lag.set(max(time.perf_counter() - asked - TICK_S, 0.0))
 
 
 def page() -> bytes:

@@ -30,7 +30,7 @@ class Street:
             await self.leave.wait()
             self.inside -= 1
 
-        scope = {"type": "http", "route_handler": SimpleNamespace(opt={"work": work})}
+        scope = {"type": "http", "method": "GET", "headers": [], "route_handler": SimpleNamespace(opt={"work": work})}
         try:
             await self.admission.handle(scope, None, None, app)
         except Busy as busy:

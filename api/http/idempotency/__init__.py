@@ -11,6 +11,7 @@ What the callable returns is the answer: a reference without personal data, kept
 """
 
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from hashlib import sha256
 from typing import Any, Final, TypeVar
 
@@ -90,19 +91,24 @@ async def run(
     _here.add(intent)
     try:
         edge = edge_of(request)
-        async with edge.pools.transaction() as tx:
-            if not await store.try_lock_intent(tx, intent):
-                raise _in_flight()
-            before = await store.find_intent(tx, intent)
-            if before is not None:
-                return _replay(before, digest)
-            result = await work(tx)
-            text = msgspec.json.encode(result)
-            kept = Answered(body_sha256=digest, status=code, answer=text.decode())
-            await store.insert_intent(tx, intent, kept, edge.clock())
+        answer = await edge.pools.run(lambda tx: _once(tx, intent, digest, code, work, edge.clock()))
     finally:
         _here.discard(intent)
-    _outcomes.labels("done").inc()
+    if REPLAYED not in answer.headers:
+        _outcomes.labels("done").inc()
+    return answer
+
+
+async def _once(
+    tx: Tx, intent: Intent, digest: bytes, code: int, work: Callable[[Tx], Awaitable[T]], at: datetime
+) -> Response[T]:
+    if not await store.try_lock_intent(tx, intent):
+        raise _in_flight()
+    before = await store.find_intent(tx, intent)
+    if before is not None:
+        return _replay(before, digest)
+    text = msgspec.json.encode(await work(tx))
+    await store.insert_intent(tx, intent, Answered(body_sha256=digest, status=code, answer=text.decode()), at)
     return _json(text, code)
 
 
