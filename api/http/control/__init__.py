@@ -40,7 +40,7 @@ class Control:
         except (MotcuaError, OSError) as error:
             _log.warning("control_not_read", kind=type(error).__name__)
             return
-        if mode != self.mode:
+        if mode.mode != self.mode.mode:
             _log.warning("mode", mode=mode.mode, reason=mode.reason)
         self.mode = mode
         if overrides != self._overrides:

@@ -91,25 +91,28 @@ async def run(
     _here.add(intent)
     try:
         edge = edge_of(request)
-        answer = await edge.pools.run(lambda tx: _once(tx, intent, digest, code, work, edge.clock()))
+        kept, is_new = await edge.pools.run(lambda tx: _once(tx, intent, digest, code, work, edge.clock()))
     finally:
         _here.discard(intent)
-    if REPLAYED not in answer.headers:
-        _outcomes.labels("done").inc()
-    return answer
+    if not is_new:
+        return _replay(kept, digest)
+    _outcomes.labels("done").inc()
+    return _json(kept.answer.encode(), code)
 
 
 async def _once(
     tx: Tx, intent: Intent, digest: bytes, code: int, work: Callable[[Tx], Awaitable[T]], at: datetime
-) -> Response[T]:
+) -> tuple[Answered, bool]:
+    """Return the answer kept for an intent, and whether it is new; only then was there any work."""
     if not await store.try_lock_intent(tx, intent):
         raise _in_flight()
     before = await store.find_intent(tx, intent)
     if before is not None:
-        return _replay(before, digest)
+        return before, False
     text = msgspec.json.encode(await work(tx))
-    await store.insert_intent(tx, intent, Answered(body_sha256=digest, status=code, answer=text.decode()), at)
-    return _json(text, code)
+    kept = Answered(body_sha256=digest, status=code, answer=text.decode())
+    await store.insert_intent(tx, intent, kept, at)
+    return kept, True
 
 
 def _digest(request: Request[Any, Any, Any], body_sha256: bytes) -> bytes:
