@@ -31,6 +31,7 @@ from api.http.auth.guards import check_guards
 from api.http.auth.passwords import PasswordPool
 from api.http.auth.rules import SessionRules
 from api.http.auth.tokens import TokenKeys
+from api.http.control import Control
 from api.http.edge import Edge, source_of
 from api.http.health import HealthController
 from api.http.outermost import Outermost
@@ -112,12 +113,14 @@ def create_app(
     Raises:
         RuntimeError: a route is neither guarded nor public.
     """
+    control = Control(clock, limits=settings.limits)
     app = Litestar(
         route_handlers=[*CONTROLLERS, *extra],
         dependencies={name: Provide(give, sync_to_thread=False) for name, give in _DEPENDENCIES.items()},
         exception_handlers={Exception: problems.answer},
-        lifespan=[_lifespan(settings, clock)],
-        middleware=[Admission()],
+        lifespan=[_lifespan(settings, clock, control)],
+        middleware=[Admission(control=control)],
+        before_request=control.count,
         request_class=EdgeRequest,
         request_max_body_size=MAX_BODY_BYTES,
         openapi_config=openapi.config(version("motcua")),
@@ -144,7 +147,9 @@ def refuse_key_holders() -> None:
         raise RuntimeError(f"the web process must not load {', '.join(found)}")
 
 
-def _lifespan(settings: Settings, clock: Clock) -> Callable[[Litestar], contextlib.AbstractAsyncContextManager[None]]:
+def _lifespan(
+    settings: Settings, clock: Clock, control: Control
+) -> Callable[[Litestar], contextlib.AbstractAsyncContextManager[None]]:
     @contextlib.asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncGenerator[None]:
         async with contextlib.AsyncExitStack() as stack:
@@ -160,14 +165,16 @@ def _lifespan(settings: Settings, clock: Clock) -> Callable[[Litestar], contextl
             stack.push_async_callback(blobs.close)
             edge = _edge(settings, pools, clock)
             stack.callback(edge.passwords.close)
-            registry = await stack.enter_async_context(Registry(pools).watching())
+            await control.reload(pools)
+            registry = await stack.enter_async_context(Registry(pools).watching(lambda: control.reload(pools)))
             dossiers = Dossiers(registry, edge.vault, after_step=(following.after_step,))
             tickets = Watch(pools)
             stack.callback(tickets.close)
-            stack.callback(asyncio.create_task(process.watch_loop(), name="loop-lag").cancel)
+            stack.callback(asyncio.create_task(process.watch_loop(pools.shared), name="loop-lag").cancel)
             stack.callback(asyncio.create_task(idempotency.forget(edge), name="forget-intents").cancel)
             app.state.update(
                 edge=edge,
+                control=control,
                 pools=pools,
                 vault=edge.vault,
                 settings=settings,

@@ -627,6 +627,16 @@ CREATE TABLE public.file_check (
 
 COMMENT ON TABLE public.file_check IS 'A file that somebody outside asks us to verify; kept for a day.';
 
+CREATE TABLE public.holder_state (
+    name text NOT NULL,
+    reachable boolean NOT NULL,
+    since timestamp with time zone NOT NULL,
+    checked_at timestamp with time zone NOT NULL,
+    code text
+);
+
+COMMENT ON TABLE public.holder_state IS 'Whether the signer reached each key holder when it last looked, and since when that is so; desks show it.';
+
 CREATE TABLE public.holder_transaction (
     id text NOT NULL,
     holder text NOT NULL,
@@ -1062,6 +1072,19 @@ CREATE TABLE public.procedure_version (
 
 COMMENT ON TABLE public.procedure_version IS 'A procedure as data: steps, roles, durations, parts, fees, chain of signatures; a dossier keeps the version it began with.';
 
+CREATE TABLE public.rate_limit (
+    agency_id uuid,
+    work text,
+    per_second real NOT NULL,
+    burst integer NOT NULL,
+    reason text NOT NULL,
+    set_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT rate_limit_burst_check CHECK ((burst >= 1)),
+    CONSTRAINT rate_limit_per_second_check CHECK ((per_second > (0)::double precision))
+);
+
+COMMENT ON TABLE public.rate_limit IS 'Where an agency, or every one, may ask more or less often than by default; without a class of work it holds for all of them.';
+
 CREATE TABLE public.registry_version (
     one boolean DEFAULT true NOT NULL,
     version bigint DEFAULT 1 NOT NULL,
@@ -1174,6 +1197,19 @@ CREATE TABLE public.second_factor (
 );
 
 COMMENT ON TABLE public.second_factor IS 'Secrets of second factors with the signer''s own guess counter: only the role signer reads or writes them.';
+
+CREATE TABLE public.service_mode (
+    one boolean DEFAULT true NOT NULL,
+    mode text DEFAULT 'normal'::text NOT NULL,
+    reason text,
+    until timestamp with time zone,
+    since timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT service_mode_check CHECK (((mode = 'normal'::text) = (reason IS NULL))),
+    CONSTRAINT service_mode_mode_check CHECK ((mode = ANY (ARRAY['normal'::text, 'read-only'::text, 'maintenance'::text]))),
+    CONSTRAINT service_mode_one_check CHECK (one)
+);
+
+COMMENT ON TABLE public.service_mode IS 'What the API answers just now: everything, reading alone, or that it is being maintained. One row, set by the owner alone.';
 
 CREATE TABLE public.session (
     id uuid DEFAULT uuidv7() NOT NULL,
@@ -1534,6 +1570,9 @@ ALTER TABLE ONLY public.draft_order
 ALTER TABLE ONLY public.file_check
     ADD CONSTRAINT file_check_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.holder_state
+    ADD CONSTRAINT holder_state_pkey PRIMARY KEY (name);
+
 ALTER TABLE ONLY public.holder_transaction
     ADD CONSTRAINT holder_transaction_pkey PRIMARY KEY (id);
 
@@ -1630,6 +1669,9 @@ ALTER TABLE ONLY public.procedure_version
 ALTER TABLE ONLY public.procedure_version
     ADD CONSTRAINT procedure_version_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.rate_limit
+    ADD CONSTRAINT rate_limit_agency_id_work_key UNIQUE NULLS NOT DISTINCT (agency_id, work);
+
 ALTER TABLE ONLY public.registry_version
     ADD CONSTRAINT registry_version_pkey PRIMARY KEY (one);
 
@@ -1665,6 +1707,9 @@ ALTER TABLE ONLY public.schema_migrations
 
 ALTER TABLE ONLY public.second_factor
     ADD CONSTRAINT second_factor_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.service_mode
+    ADD CONSTRAINT service_mode_pkey PRIMARY KEY (one);
 
 ALTER TABLE ONLY public.session
     ADD CONSTRAINT session_pkey PRIMARY KEY (id);
@@ -1890,6 +1935,8 @@ CREATE TRIGGER number_gap_append_only BEFORE DELETE OR UPDATE ON public.number_g
 
 CREATE TRIGGER procedure_version_changed AFTER INSERT OR DELETE OR UPDATE ON public.procedure_version FOR EACH STATEMENT EXECUTE FUNCTION public.registry_changed();
 
+CREATE TRIGGER rate_limit_changed AFTER INSERT OR DELETE OR UPDATE ON public.rate_limit FOR EACH STATEMENT EXECUTE FUNCTION public.registry_changed();
+
 CREATE TRIGGER result_effect_append_only BEFORE DELETE OR UPDATE ON public.result_effect FOR EACH STATEMENT EXECUTE FUNCTION public.append_only();
 
 CREATE TRIGGER result_link_append_only BEFORE DELETE OR UPDATE ON public.result_link FOR EACH STATEMENT EXECUTE FUNCTION public.append_only();
@@ -1897,6 +1944,8 @@ CREATE TRIGGER result_link_append_only BEFORE DELETE OR UPDATE ON public.result_
 CREATE TRIGGER revision_append_only BEFORE DELETE OR UPDATE ON public.revision FOR EACH STATEMENT EXECUTE FUNCTION public.append_only();
 
 CREATE TRIGGER revision_withdrawal_append_only BEFORE DELETE OR UPDATE ON public.revision_withdrawal FOR EACH STATEMENT EXECUTE FUNCTION public.append_only();
+
+CREATE TRIGGER service_mode_changed AFTER INSERT OR DELETE OR UPDATE ON public.service_mode FOR EACH STATEMENT EXECUTE FUNCTION public.registry_changed();
 
 CREATE TRIGGER signature_answer_append_only BEFORE DELETE OR UPDATE ON public.signature_answer FOR EACH STATEMENT EXECUTE FUNCTION public.append_only();
 
@@ -2092,6 +2141,9 @@ ALTER TABLE ONLY public.draft_order
 ALTER TABLE ONLY public.file_check
     ADD CONSTRAINT file_check_sha256_fkey FOREIGN KEY (sha256) REFERENCES public.blob(sha256);
 
+ALTER TABLE ONLY public.holder_state
+    ADD CONSTRAINT holder_state_name_fkey FOREIGN KEY (name) REFERENCES public.key_holder(name);
+
 ALTER TABLE ONLY public.holder_transaction
     ADD CONSTRAINT holder_transaction_batch_id_fkey FOREIGN KEY (batch_id) REFERENCES public.signature_batch(id);
 
@@ -2175,6 +2227,9 @@ ALTER TABLE ONLY public.print_order
 
 ALTER TABLE ONLY public.procedure_version
     ADD CONSTRAINT procedure_version_code_fkey FOREIGN KEY (code) REFERENCES public.procedure(code);
+
+ALTER TABLE ONLY public.rate_limit
+    ADD CONSTRAINT rate_limit_agency_id_fkey FOREIGN KEY (agency_id) REFERENCES public.agency(id);
 
 ALTER TABLE ONLY public.rendition
     ADD CONSTRAINT rendition_revision_id_fkey FOREIGN KEY (revision_id) REFERENCES public.revision(id);
@@ -2526,6 +2581,9 @@ GRANT UPDATE(report) ON TABLE public.file_check TO worker;
 
 GRANT UPDATE(done_at) ON TABLE public.file_check TO worker;
 
+GRANT SELECT ON TABLE public.holder_state TO app;
+GRANT SELECT,INSERT,UPDATE ON TABLE public.holder_state TO signer;
+
 GRANT SELECT ON TABLE public.holder_transaction TO app;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.holder_transaction TO signer;
 GRANT SELECT ON TABLE public.holder_transaction TO worker;
@@ -2687,6 +2745,8 @@ GRANT SELECT ON TABLE public.procedure_version TO worker;
 
 GRANT UPDATE(valid_to) ON TABLE public.procedure_version TO app;
 
+GRANT SELECT ON TABLE public.rate_limit TO app;
+
 GRANT SELECT ON TABLE public.registry_version TO app;
 GRANT SELECT ON TABLE public.registry_version TO signer;
 GRANT SELECT ON TABLE public.registry_version TO worker;
@@ -2746,6 +2806,8 @@ GRANT UPDATE(failures) ON TABLE public.second_factor TO signer;
 GRANT UPDATE(last_failure_at) ON TABLE public.second_factor TO signer;
 
 GRANT UPDATE(revoked_at) ON TABLE public.second_factor TO signer;
+
+GRANT SELECT ON TABLE public.service_mode TO app;
 
 GRANT SELECT,INSERT ON TABLE public.session TO app;
 GRANT SELECT ON TABLE public.session TO signer;

@@ -56,3 +56,10 @@ SELECT d.id, d.code, d.status, d.due_at, d.due_original_at, d.step, d.step_agenc
    AND (d.due_at, d.id) > ($4, $5)
  ORDER BY d.due_at, d.id
  LIMIT $6;
+
+-- name: holders
+-- Every key holder with what the signer last saw of it.
+SELECT h.name, s.reachable, s.since, s.checked_at
+  FROM key_holder h
+  LEFT JOIN holder_state s ON s.name = h.name
+ ORDER BY h.name;

@@ -35,6 +35,7 @@ from api.documents.contract import (
 from api.errors import TooLarge
 from api.http import idempotency
 from api.http.auth.guards import requires
+from api.http.bodies import in_time
 from api.http.text import clean, utf8
 from api.kernel import Actor
 from api.registry.service import Registry
@@ -55,6 +56,7 @@ class UploadController(Controller):
     @post(
         "/",
         guards=[requires("document.upload")],
+        opt={"work": "uploads"},
         status_code=202,
         request_max_body_size=None,
         summary="Tải tệp lên / Upload a file",
@@ -232,7 +234,7 @@ class PrintController(Controller):
 
 async def body_of(request: Request[Any, Any, Any]) -> AsyncIterator[bytes]:
     """Yield the request's body as it comes."""
-    async for chunk in request.stream():
+    async for chunk in in_time(aiter(request.stream())):
         yield chunk
 
 

@@ -26,6 +26,7 @@ from api.settings import Settings
 
 PUBLIC_ROUTES: Final = frozenset({("GET", "/verify/{code}"), ("POST", "/verify"), ("GET", "/verify/checks/{check_id}")})
 _CITIZENS: Final[Mapping[str, Any]] = MappingProxyType({PUBLIC: True, NO_KEY: True, "work": "citizens"})
+_FILES: Final[Mapping[str, Any]] = MappingProxyType({PUBLIC: True, NO_KEY: True, "work": "uploads"})
 _HEADERS: Final = {"Cache-Control": "no-store", "Vary": "Accept"}
 _HTML: Final = "text/html; charset=utf-8"
 _MARKS: Final = {"yes": "✓", "no": "✗", "unknown": "?"}
@@ -67,7 +68,7 @@ class VerifyController(Controller):
             return Response(page(facts), media_type=_HTML, headers=_PAGE_HEADERS)
         return Response(facts, headers=_HEADERS)
 
-    @post("/", opt=_CITIZENS, status_code=202, request_max_body_size=None, summary="Kiểm tra tệp / Verify a file")
+    @post("/", opt=_FILES, status_code=202, request_max_body_size=None, summary="Kiểm tra tệp / Verify a file")
     async def file(
         self, request: Request[Any, Any, Any], pools: Pools, blobs: BlobStore, settings: Settings, at: datetime
     ) -> Response[FileCheck]:

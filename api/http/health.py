@@ -10,6 +10,8 @@ from litestar import Controller, Request, Response, get
 
 from api.http import metrics
 from api.http.auth.guards import PUBLIC
+from api.http.control import Control
+from api.http.control.rules import Mode
 from api.http.edge import edge_of
 from api.telemetry.process import note_pools
 
@@ -25,12 +27,16 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Readiness(msgspec.Struct, frozen=True, kw_only=True):
-    """What this process needs for work, each with whether it is there."""
+    """What this process needs for work, each with whether it is there; and the mode, in which it answers all the same.
+
+    A node under maintenance stays ready: it says so itself, where an empty balancer would say nothing.
+    """
 
     ready: bool
     database_read: bool
     database_write: bool
     store: bool
+    mode: Mode
 
 
 class HealthController(Controller):
@@ -53,14 +59,20 @@ class HealthController(Controller):
             _holds("database_write", lambda: pools.write.fetchval("SELECT NOT pg_is_in_recovery()")),
             _holds("store", probe_store),
         )
-        found = Readiness(ready=read and write and stored, database_read=read, database_write=write, store=stored)
+        control: Control = request.app.state.control
+        found = Readiness(
+            ready=read and write and stored,
+            database_read=read,
+            database_write=write,
+            store=stored,
+            mode=control.mode,
+        )
         return Response(found, status_code=200 if found.ready else 503, headers=None if found.ready else _SOON)
 
     @get("/metrics", opt=_OPEN, include_in_schema=False)
     async def metrics(self, request: Request[Any, Any, Any]) -> Response[bytes]:
         """Return what Prometheus reads."""
-        pools = edge_of(request).pools
-        note_pools({"read": pools.read, "write": pools.write})
+        note_pools(edge_of(request).pools.shared)
         return Response(metrics.page(), media_type=metrics.CONTENT_TYPE)
 
 

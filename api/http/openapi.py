@@ -23,6 +23,7 @@ tiếng Việt đứng trước. Mọi lệnh ghi cần tiêu đề `Idempotency
 
 The engine of a province's one-stop-shop: dossiers, signatures, seals. Errors are RFC 9457 problems, Vietnamese first.
 Every write needs an `Idempotency-Key`: the same key gives the same effect once, and the same answer again.
+`Prefer: wait=10` (RFC 7240) says how many seconds the caller will wait: what cannot be done by then is not done.
 """
 
 
@@ -121,9 +122,9 @@ def _add_key(operation: dict[str, Any]) -> None:
 
 
 def _add_problems(operation: dict[str, Any], *, guarded: bool, writes: bool) -> None:
-    statuses = [400, 404, 422, 500, 503]
+    statuses = [400, 404, 422, 429, 500, 503]
     statuses += [401, 403] if guarded else []
-    statuses += [401, 403, 409, 413, 415, 429] if writes else []
+    statuses += [401, 403, 408, 409, 413, 415] if writes else []
     responses = operation.setdefault("responses", {})
     for status in sorted(set(statuses)):
         answer: dict[str, Any] = {

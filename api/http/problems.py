@@ -43,11 +43,13 @@ STATUS_OF_KIND: Final[dict[type[MotcuaError], int]] = {
 }
 STATUS_OF_CODE: Final = {
     "method-not-allowed": 405,
+    "body-too-slow": 408,
     "unsupported-media-type": 415,
     "range-not-satisfiable": 416,
     "invalid-field": 422,
     "idempotency-key-reused": 422,
     "locked-out": 429,
+    "rate-limited": 429,
 }
 """Where a code needs a sharper status than its kind has."""
 
@@ -57,6 +59,7 @@ TITLES: Final = {
     403: "Không có quyền",
     404: "Không tìm thấy",
     405: "Phương thức không được phép",
+    408: "Gửi quá chậm",
     409: "Không thực hiện được ở trạng thái hiện tại",
     413: "Dữ liệu quá lớn",
     415: "Kiểu nội dung không được nhận",
@@ -75,6 +78,7 @@ _NEXT: Final = {
     ),
     404: ("Kiểm tra lại mã hoặc địa chỉ.", "Check the code or the address."),
     405: ("Xem các phương thức cho phép ở tiêu đề Allow.", "See the Allow header for the methods that work."),
+    408: ("Kiểm tra đường truyền rồi gửi lại.", "Check the line, then send it again."),
     409: ("Tải lại để xem trạng thái mới nhất.", "Reload to see the present state."),
     413: ("Gửi dữ liệu nhỏ hơn.", "Send less data."),
     415: ("Gửi nội dung dạng application/json.", "Send the body as application/json."),

@@ -52,7 +52,7 @@ class CitizenFileController(Controller):
 
     @post(
         "/{code:str}/uploads",
-        opt=_CITIZENS,
+        opt={PUBLIC: True, "work": "uploads"},
         status_code=202,
         request_max_body_size=None,
         summary="Nộp tệp vào hồ sơ / Hand a file in",

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
+from contextvars import Context
 from typing import Final
 from uuid import UUID
 
@@ -82,15 +83,23 @@ def _item(line: ItemLine) -> TicketItem:
     )
 
 
+class _Waiter:
+    """One stream that waits for a version above the one it knows."""
+
+    __slots__ = ("known", "told")
+
+    def __init__(self, known: int, told: asyncio.Future[int]) -> None:
+        self.known = known
+        self.told = told
+
+
 class Watch:
     """One look at the database for all watched tickets of this process, however many streams are open."""
 
     def __init__(self, pools: Pools) -> None:
         """Look through the read pool."""
         self._pools = pools
-        self._watched: dict[UUID, int] = {}
-        self._seen: dict[UUID, int] = {}
-        self._changed = asyncio.Condition()
+        self._watched: dict[UUID, list[_Waiter]] = {}
         self._task: asyncio.Task[None] | None = None
 
     def close(self) -> None:
@@ -101,19 +110,20 @@ class Watch:
     async def wait(self, batch_id: UUID, known: int, timeout_s: float) -> int:
         """Return the version of a ticket once it is above `known`, or `known` when the time is over."""
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._look())
-        self._watched[batch_id] = self._watched.get(batch_id, 0) + 1
+            # In a context of its own: it outlives the request that happened to come first.
+            self._task = asyncio.create_task(self._look(), context=Context())
+        waiter = _Waiter(known, asyncio.get_running_loop().create_future())
+        waiters = self._watched.setdefault(batch_id, [])
+        waiters.append(waiter)
         try:
-            async with asyncio.timeout(timeout_s), self._changed:
-                await self._changed.wait_for(lambda: self._seen.get(batch_id, 0) > known)
-                return self._seen[batch_id]
+            async with asyncio.timeout(timeout_s):
+                return await waiter.told
         except TimeoutError:
             return known
         finally:
-            self._watched[batch_id] -= 1
-            if not self._watched[batch_id]:
+            waiters.remove(waiter)
+            if not waiters:
                 del self._watched[batch_id]
-                self._seen.pop(batch_id, None)
 
     async def _look(self) -> None:
         while True:
@@ -121,12 +131,17 @@ class Watch:
                 if self._watched:
                     async with self._pools.reading() as tx:
                         versions = await store.ticket_versions(tx, list(self._watched))
-                    async with self._changed:
-                        self._seen.update(versions)
-                        self._changed.notify_all()
+                    self._tell(versions)
             except Exception:  # noqa: BLE001 - streams go on when the database is back
                 _log.warning("watch_failed", exc_info=True)
             await asyncio.sleep(LOOK_EVERY_S)
+
+    def _tell(self, versions: Mapping[UUID, int]) -> None:
+        """Wake those whose ticket has moved, and nobody else: thousands may be waiting."""
+        for batch_id, version in versions.items():
+            for waiter in self._watched.get(batch_id, ()):
+                if version > waiter.known and not waiter.told.done():
+                    waiter.told.set_result(version)
 
 
 async def stream(

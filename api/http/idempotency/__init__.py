@@ -13,7 +13,7 @@ good. Refusals and 503 are not kept, so the same key may try again.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any, Final, TypeVar
 
@@ -101,21 +101,38 @@ async def run(
     _here.add(intent)
     try:
         edge = edge_of(request)
-        async with edge.pools.transaction() as tx:
-            if not await store.try_lock_intent(tx, intent):
-                raise _in_flight()
-            before = await store.find_intent(tx, intent)
-            if before is not None:
-                return _replay(before, digest)
-            result = await work(tx)
-            text = msgspec.json.encode(result)
-            kept = Answered(body_sha256=digest, status=code, answer=text.decode())
-            await store.insert_intent(tx, intent, kept, edge.clock(), lasting=lasting)
+        kept, is_new = await edge.pools.run(
+            lambda tx: _once(tx, intent, digest, code, work, edge.clock(), lasting=lasting)
+        )
     finally:
         _here.discard(intent)
+    if not is_new:
+        return _replay(kept, digest)
     await reach("committed", intent.key)
     _outcomes.labels("done").inc()
-    return _json(text, code)
+    return _json(kept.answer.encode(), code)
+
+
+async def _once(
+    tx: Tx,
+    intent: Intent,
+    digest: bytes,
+    code: int,
+    work: Callable[[Tx], Awaitable[T]],
+    at: datetime,
+    *,
+    lasting: bool,
+) -> tuple[Answered, bool]:
+    """Return the answer kept for an intent, and whether it is new; only then was there any work."""
+    if not await store.try_lock_intent(tx, intent):
+        raise _in_flight()
+    before = await store.find_intent(tx, intent)
+    if before is not None:
+        return before, False
+    text = msgspec.json.encode(await work(tx))
+    kept = Answered(body_sha256=digest, status=code, answer=text.decode())
+    await store.insert_intent(tx, intent, kept, at, lasting=lasting)
+    return kept, True
 
 
 async def forget(edge: Edge) -> None:

@@ -426,6 +426,14 @@ ON CONFLICT (name) DO UPDATE SET kind = excluded.kind, hashes_per_authorisation 
        certificate_class = excluded.certificate_class, asks_person = excluded.asks_person, development = excluded.development,
        declared_at = excluded.declared_at;
 
+-- name: save_holder_state
+-- Whether a holder was reached now, and since when that is so.
+INSERT INTO holder_state (name, reachable, since, checked_at, code)
+VALUES ($1, $2, $3, $3, $4)
+ON CONFLICT (name) DO UPDATE
+   SET since = CASE WHEN holder_state.reachable = excluded.reachable THEN holder_state.since ELSE excluded.since END,
+       reachable = excluded.reachable, checked_at = excluded.checked_at, code = excluded.code;
+
 -- name: answer
 -- One answer from outside with its judgement, if any.
 SELECT answer.id, answer.holder, answer.transaction_id, answer.body, answer.headers, answer_verdict.verdict
