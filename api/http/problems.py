@@ -173,6 +173,8 @@ def _headers(request: Request[Any, Any, Any], error: MotcuaError, status: int) -
         headers["Retry-After"] = str(wait)
     if status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="motcua"'
+    if status == 416:
+        headers["Content-Range"] = f"bytes */{error.facts.get('size', '*')}"
     if status == 405:
         headers["Allow"] = ", ".join(_methods_of(request))
     return headers

@@ -11,6 +11,7 @@ from api.http.auth.contract import ChangePassword, LogIn, Opened, SwitchPost, Wh
 from api.http.auth.guards import NO_KEY, PUBLIC, signed_in
 from api.http.auth.tokens import cookie_for
 from api.http.edge import edge_of, source_of
+from api.http.openapi.answers import REFUSES
 from api.kernel import Actor
 
 _KEYLESS: dict[str, Any] = {NO_KEY: True}
@@ -22,7 +23,11 @@ class SessionController(Controller):
     path = "/session"
     tags: Sequence[str] | None = ("session",)
 
-    @post("/", opt={PUBLIC: True, NO_KEY: True, "work": "login"}, summary="Đăng nhập / Log in")
+    @post(
+        "/",
+        opt={PUBLIC: True, NO_KEY: True, "work": "login", REFUSES: (401, 403, 409, 429)},
+        summary="Đăng nhập / Log in",
+    )
     async def log_in(self, request: Request[Any, Any, Any], data: LogIn, at: datetime) -> Response[Opened]:
         """Open a session: the token comes once, as `token` for `Authorization: Bearer` and as a cookie."""
         edge, agent = edge_of(request), request.headers.get("user-agent")
@@ -47,7 +52,7 @@ class SessionController(Controller):
     @put(
         "/password",
         guards=[signed_in],
-        opt={NO_KEY: True, "work": "login"},
+        opt={NO_KEY: True, "work": "login", REFUSES: (429,)},
         status_code=204,
         summary="Đổi mật khẩu / Change the password",
     )
