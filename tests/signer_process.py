@@ -44,12 +44,13 @@ class SignerProcess:
             "MOTCUA_PDF_PROCESSES": "1",
         }
         self.deaths = 0
+        self.port = free_port()
         self._process: asyncio.subprocess.Process | None = None
         self._task: asyncio.Task[None] | None = None
 
     async def start(self, failpoint: str = "") -> None:
         """Start it; with a failpoint it kills itself there once and is started again without."""
-        environment = {**self.environment, "MOTCUA_SIGNER_LISTEN": f"127.0.0.1:{free_port()}"}
+        environment = {**self.environment, "MOTCUA_SIGNER_LISTEN": f"127.0.0.1:{self.port}"}
         if failpoint:
             token = self.room / f"token-{failpoint}"
             token.touch()

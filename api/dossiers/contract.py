@@ -110,8 +110,8 @@ class StepIn(_In, frozen=True, kw_only=True):
     occurred_at: Instant | None = None
 
 
-def step_body(action: str, facts: type[msgspec.Struct]) -> type[StepIn]:
-    """Return the body of one action's step, as the API's description shows it; the facts may be left out if they can."""
+def step_body(action: str, facts: type[msgspec.Struct]) -> type[msgspec.Struct]:
+    """Return the body of one action's step, as the API's description shows it."""
     may_be_empty = all(not field.required for field in msgspec.structs.fields(facts))
     given = ("facts", facts, msgspec.field(default_factory=facts)) if may_be_empty else ("facts", facts)
     name = "Step" + action.title().replace("_", "")

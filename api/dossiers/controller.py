@@ -73,7 +73,7 @@ ELSEWHERE: dict[Action, str] = {
 }
 """Actions that are more than a line of the journal, and where each is asked for."""
 
-STEP_BODIES: dict[str, type[StepIn]] = {
+STEP_BODIES: dict[str, type[msgspec.Struct]] = {
     str(action): step_body(action, kind) for action, kind in f.FACTS.items() if action not in ELSEWHERE
 }
 """The body of each step that is asked for here."""

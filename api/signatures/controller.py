@@ -221,13 +221,19 @@ class AnswerController(Controller):
 
     @post(
         "/{holder:str}/answers",
-        opt={PUBLIC: True, NO_KEY: True, "work": "signing", BODY: ("application/json", "application/octet-stream")},
+        opt={
+            PUBLIC: True,
+            NO_KEY: True,
+            "work": "signing",
+            BODY: ("application/json", "application/octet-stream"),
+            ANSWERS: (Answer(status=202),),
+        },
         status_code=202,
         summary="Trả lời của nơi giữ khóa / A key holder's answer",
     )
-    async def answer(self, request: AnyRequest, holder: Holder) -> Response[None]:
+    async def answer(self, request: AnyRequest, holder: Holder) -> Response[bytes]:
         """Commit an answer before it is answered; the signer alone judges it."""
         body = await request.body()
         async with edge_of(request).pools.transaction() as tx:
             await answering.keep(tx, holder, dict(request.headers), body)
-        return Response(None, status_code=202)
+        return Response(b"", status_code=202, media_type="text/plain")

@@ -120,9 +120,9 @@ def test_every_text_and_list_that_is_taken_has_a_limit():
 
 def test_every_body_and_answer_is_shown_by_examples_that_fit():
     for what, kind, content in contents():
-        assert content["schema"], what
         if content["schema"].get("format") == "binary":
             continue
+        assert content["schema"] or "/holders/" in what, "only a key holder says by itself what it sends"
         examples = shown(content)
         assert examples, what
         if kind.endswith("json"):

@@ -127,7 +127,8 @@ def _describe(route: _Route, schemas: Iterator[dict[str, Any]], samples: Samples
     if route.bodies:
         operation["requestBody"] = _body({name: next(schemas) for name in route.bodies}, samples)
     elif taken := handler.opt.get(BODY):
-        operation["requestBody"] = {"required": True, "content": {kind: {"schema": BINARY} for kind in taken}}
+        content = {kind: {"schema": {}, "example": {}} if kind == _JSON else {"schema": BINARY} for kind in taken}
+        operation["requestBody"] = {"required": True, "content": content}
     answers: dict[str, Any] = {}
     for answer in route.answers:
         known = answers.setdefault(str(answer.status), {"description": PHRASES[answer.status]})
@@ -182,8 +183,8 @@ def _parameter(route: _Route, litestars: dict[str, Any]) -> dict[str, Any]:
     if "enum" in schema:
         schema["enum"] = [one for one in schema["enum"] if one is not None]
     if name == "action" and route.handler.opt.get(BODIES):
-        schema["enum"] = [str(action) for action in route.handler.opt[BODIES]]
-    if schema.get("type") == "string" and "format" not in schema and "enum" not in schema:
+        schema["enum"] = [str(action) for action in route.bodies]
+    if litestars["in"] == "path" and schema.get("type") == "string" and not {"format", "enum"} & schema.keys():
         schema.setdefault("minLength", 1)
     said, example = PARAMETERS[name]
     if "enum" in schema and example not in schema["enum"]:

@@ -163,12 +163,13 @@ class Samples:
         """Return an example of a schema; `name` is the field it stands in, `owner` the Struct around it."""
         if "$ref" in schema:
             return self.of(self._parts[schema["$ref"].rpartition("/")[2]], name, owner, depth)
+        if choices := schema.get("anyOf"):
+            return self.of(next(one for one in choices if one != {"type": "null"}), name, owner, depth)
         if "enum" in schema:
             return schema["enum"][0]
-        if "const" in schema:
-            return schema["const"]
-        if choices := schema.get("anyOf") or schema.get("oneOf"):
-            return self.of(next(one for one in choices if one != {"type": "null"}), name, owner, depth)
+        return self._plain(schema, name, owner, depth)
+
+    def _plain(self, schema: dict[str, Any], name: str, owner: str, depth: int) -> Any:
         match schema.get("type"):
             case "object":
                 return self._object(schema, depth)
@@ -178,8 +179,6 @@ class Samples:
                 return max(schema.get("minimum", 1), min(schema.get("maximum", 1), schema.get("default") or 1))
             case "boolean":
                 return bool(schema.get("default", True))
-            case "null":
-                return None
             case _:
                 return _text(schema, name, owner)
 
@@ -202,19 +201,9 @@ class Samples:
 
 
 def _text(schema: dict[str, Any], name: str, owner: str) -> Any:
-    if "type" not in schema:
-        return _SHORT
-    match schema.get("format"):
-        case "uuid":
-            return _ID
-        case "date-time":
-            return "2026-11-20T09:00:00+07:00"
-        case "date":
-            return "2026-11-20"
-        case _:
-            pass
-    if schema.get("contentEncoding") == "base64":
-        return "TW90Y3Vh"
+    told = _FORMATS.get(schema.get("format") or schema.get("contentEncoding", ""))
+    if told is not None:
+        return told
     if name == "code" and owner in _CODED:
         return _DOSSIER
     text = _OWN.get((owner, name)) or _TEXTS.get(name) or schema.get("default") or _SHORT
@@ -224,5 +213,11 @@ def _text(schema: dict[str, Any], name: str, owner: str) -> Any:
     return text[: schema.get("maxLength", len(text))]
 
 
+_FORMATS: Final = {
+    "uuid": _ID,
+    "date-time": "2026-11-20T09:00:00+07:00",
+    "date": "2026-11-20",
+    "base64": "TW90Y3Vh",
+}
 _FORMS: Final = ("123456", "1.004873", _SHA256, "TK", "0912345678")
 """Texts of which one fits any pattern that a field's usual text does not."""
