@@ -89,7 +89,8 @@ def exact(schema: dict[str, Any], app: Litestar, cookie: str) -> dict[str, Any]:
     schemas = iter(described[1:])
     for route in routes:
         _describe(route, schemas, samples)
-    schema["tags"] = [{"name": name} for name in sorted({tag for route in routes for tag in route.operation["tags"]})]
+    tags = {tag for route in routes for tag in route.operation.get("tags") or ()}
+    schema["tags"] = [{"name": name} for name in sorted(tags)]
     return schema
 
 
@@ -186,7 +187,7 @@ def _parameter(route: _Route, litestars: dict[str, Any]) -> dict[str, Any]:
         schema["enum"] = [str(action) for action in route.bodies]
     if litestars["in"] == "path" and schema.get("type") == "string" and not {"format", "enum"} & schema.keys():
         schema.setdefault("minLength", 1)
-    said, example = PARAMETERS[name]
+    said, example = PARAMETERS.get(name, ("", Samples({}).of(schema, name)))
     if "enum" in schema and example not in schema["enum"]:
         example = schema["enum"][0]
     if "pattern" in schema and name == "code":
