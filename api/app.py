@@ -123,7 +123,7 @@ def create_app(
         before_request=control.count,
         request_class=EdgeRequest,
         request_max_body_size=MAX_BODY_BYTES,
-        openapi_config=openapi.config(version("motcua")),
+        openapi_config=openapi.config(version("motcua"), _sessions(settings).cookie),
         logging_config=None,
         type_encoders=None,
     )
@@ -191,16 +191,21 @@ def _lifespan(
     return lifespan
 
 
+def _sessions(settings: Settings) -> SessionRules:
+    return SessionRules(
+        idle_s=settings.session_idle_s,
+        absolute_s=settings.session_absolute_s,
+        secure_cookie=settings.public_url.startswith("https://"),
+    )
+
+
 def _edge(settings: Settings, pools: Pools, clock: Clock) -> Edge:
-    over_tls = settings.public_url.startswith("https://")
     return Edge(
         pools=pools,
         vault=Vault(settings.data_keys, settings.data_key),
         clock=clock,
         authority=authority,
-        sessions=SessionRules(
-            idle_s=settings.session_idle_s, absolute_s=settings.session_absolute_s, secure_cookie=over_tls
-        ),
+        sessions=_sessions(settings),
         tokens=TokenKeys(settings.session_keys),
         passwords=PasswordPool(),
     )

@@ -40,12 +40,13 @@ class SignerProcess:
         }
         self.deaths = 0
         self.may_end = False
+        self.port = free_port()
         self._process: asyncio.subprocess.Process | None = None
         self._task: asyncio.Task[None] | None = None
 
     async def start(self, failpoints: Path | None = None) -> None:
         """Start it; with a directory of orders it dies or stands where these say."""
-        environment = {**self.environment, "MOTCUA_SIGNER_LISTEN": f"127.0.0.1:{free_port()}"}
+        environment = {**self.environment, "MOTCUA_SIGNER_LISTEN": f"127.0.0.1:{self.port}"}
         if failpoints:
             environment["MOTCUA_FAILPOINTS"] = str(failpoints)
         self._task = asyncio.create_task(self._supervise(environment))

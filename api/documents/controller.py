@@ -36,6 +36,7 @@ from api.errors import TooLarge
 from api.http import idempotency
 from api.http.auth.guards import requires
 from api.http.bodies import in_time
+from api.http.openapi.answers import ANSWERS, BODY, Answer
 from api.http.text import clean, utf8
 from api.kernel import Actor
 from api.registry.service import Registry
@@ -43,6 +44,8 @@ from api.settings import Settings
 
 FileName = Annotated[str | None, Parameter(header="X-File-Name", max_length=1000, required=False)]
 """The name of the file, percent-encoded UTF-8; it may name a person, so it stands in no address and is sealed."""
+ANY_FILE: Final = ("application/pdf", "application/octet-stream")
+"""What an upload may call itself; what it is, the worker finds out."""
 _READ: Final = [requires("document.read")]
 _DRAFT: Final = [requires("result.draft")]
 
@@ -56,7 +59,11 @@ class UploadController(Controller):
     @post(
         "/",
         guards=[requires("document.upload")],
-        opt={"work": "uploads"},
+        opt={
+            "work": "uploads",
+            BODY: ANY_FILE,
+            ANSWERS: tuple(Answer(status=status, kind=Received, headers=("Location",)) for status in (201, 202)),
+        },
         status_code=202,
         request_max_body_size=None,
         summary="Tải tệp lên / Upload a file",

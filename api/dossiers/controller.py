@@ -30,6 +30,7 @@ from api.dossiers.contract import (
     TaskAssign,
     TaskHandOver,
     TaskIn,
+    step_body,
 )
 from api.dossiers.forms import Form
 from api.dossiers.intake import Intake
@@ -42,6 +43,7 @@ from api.errors import Invalid
 from api.http import idempotency
 from api.http.auth.guards import requires, signed_in
 from api.http.edge import edge_of
+from api.http.openapi.answers import BODIES
 from api.http.validation import field_fault
 from api.kernel import Actor
 from api.settings import Settings
@@ -69,6 +71,11 @@ ELSEWHERE: dict[Action, str] = {
     Action.FAIL_SYNC: "the exchange",
 }
 """Actions that are more than a line of the journal, and where each is asked for."""
+
+STEP_BODIES: dict[str, type[msgspec.Struct]] = {
+    str(action): step_body(action, kind) for action, kind in f.FACTS.items() if action not in ELSEWHERE
+}
+"""The body of each step that is asked for here."""
 
 
 class DossierController(Controller):
@@ -125,7 +132,13 @@ class DossierController(Controller):
         async with edge_of(request).pools.transaction() as tx:
             return await Views(dossiers).form(tx, actor, code, form, settings.public_url, at=at)
 
-    @post("/{code:str}/steps/{action:str}", guards=[signed_in], opt=_OFFICERS, summary="Một bước / One step")
+    @post(
+        "/{code:str}/steps/{action:str}",
+        guards=[signed_in],
+        opt={**_OFFICERS, BODIES: STEP_BODIES},
+        status_code=200,
+        summary="Một bước / One step",
+    )
     async def take_step(
         self, request: AnyRequest, dossiers: Dossiers, code: Code, action: str, data: StepIn, actor: Actor, at: datetime
     ) -> Response[Stepped]:
@@ -138,7 +151,7 @@ class DossierController(Controller):
                 occurred_at=data.occurred_at,
             )  # fmt: skip
 
-        return await idempotency.run(request, actor, work, status=200)
+        return await idempotency.run(request, actor, work)
 
     @post(
         "/{code:str}/deliveries",
@@ -179,27 +192,29 @@ class TaskController(Controller):
     path = "/tasks/{task_id:uuid}"
     tags: Sequence[str] | None = ("dossiers",)
 
-    @post("/claim", guards=[requires("dossier.claim")], opt=_OFFICERS, summary="Nhận việc / Claim")
+    @post("/claim", guards=[requires("dossier.claim")], opt=_OFFICERS, status_code=200, summary="Nhận việc / Claim")
     async def claim(
         self, request: AnyRequest, dossiers: Dossiers, task_id: UUID, data: TaskIn, actor: Actor, at: datetime
     ) -> Response[Stepped]:
         """Take work that nobody has; the second of two gets 409 and learns who was first."""
         work = dossiers.claim
         return await idempotency.run(
-            request, actor, lambda tx: work(tx, actor, task_id, expected_version=data.version, at=at), status=200
+            request, actor, lambda tx: work(tx, actor, task_id, expected_version=data.version, at=at)
         )
 
-    @post("/release", guards=[requires("dossier.release")], opt=_OFFICERS, summary="Trả việc / Release")
+    @post(
+        "/release", guards=[requires("dossier.release")], opt=_OFFICERS, status_code=200, summary="Trả việc / Release"
+    )
     async def release(
         self, request: AnyRequest, dossiers: Dossiers, task_id: UUID, data: TaskIn, actor: Actor, at: datetime
     ) -> Response[Stepped]:
         """Put one's own work back on the list."""
         work = dossiers.release
         return await idempotency.run(
-            request, actor, lambda tx: work(tx, actor, task_id, expected_version=data.version, at=at), status=200
+            request, actor, lambda tx: work(tx, actor, task_id, expected_version=data.version, at=at)
         )
 
-    @post("/assign", guards=[requires("dossier.assign")], opt=_OFFICERS, summary="Phân công / Assign")
+    @post("/assign", guards=[requires("dossier.assign")], opt=_OFFICERS, status_code=200, summary="Phân công / Assign")
     async def assign(
         self, request: AnyRequest, dossiers: Dossiers, task_id: UUID, data: TaskAssign, actor: Actor, at: datetime
     ) -> Response[Stepped]:
@@ -208,10 +223,15 @@ class TaskController(Controller):
             request,
             actor,
             lambda tx: dossiers.assign(tx, actor, task_id, data.account_id, expected_version=data.version, at=at),
-            status=200,
         )
 
-    @post("/hand-over", guards=[requires("dossier.hand_over")], opt=_OFFICERS, summary="Chuyển hồ sơ / Hand over")
+    @post(
+        "/hand-over",
+        guards=[requires("dossier.hand_over")],
+        opt=_OFFICERS,
+        status_code=200,
+        summary="Chuyển hồ sơ / Hand over",
+    )
     async def hand_over(
         self, request: AnyRequest, dossiers: Dossiers, task_id: UUID, data: TaskHandOver, actor: Actor, at: datetime
     ) -> Response[Stepped]:
@@ -221,17 +241,22 @@ class TaskController(Controller):
             request,
             actor,
             lambda tx: dossiers.hand_over(tx, actor, task_id, facts, expected_version=data.version, at=at),
-            status=200,
         )
 
-    @post("/answer", guards=[requires("dossier.answer_opinion")], opt=_OFFICERS, summary="Cho ý kiến / Give an opinion")
+    @post(
+        "/answer",
+        guards=[requires("dossier.answer_opinion")],
+        opt=_OFFICERS,
+        status_code=200,
+        summary="Cho ý kiến / Give an opinion",
+    )
     async def answer(
         self, request: AnyRequest, dossiers: Dossiers, task_id: UUID, data: TaskAnswer, actor: Actor, at: datetime
     ) -> Response[Stepped]:
         """Give the opinion that was asked for; it gives no other right to the dossier."""
         facts = f.AnswerOpinion(task_id=task_id, opinion=data.opinion, verdict=data.verdict)
         return await idempotency.run(
-            request, actor, lambda tx: dossiers.answer_opinion(tx, actor, task_id, facts, at=at), status=200
+            request, actor, lambda tx: dossiers.answer_opinion(tx, actor, task_id, facts, at=at)
         )
 
 

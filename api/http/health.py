@@ -13,6 +13,7 @@ from api.http.auth.guards import PUBLIC
 from api.http.control import Control
 from api.http.control.rules import Mode
 from api.http.edge import edge_of
+from api.http.openapi.answers import ANSWERS, Answer
 from api.telemetry.process import note_pools
 
 _log = structlog.get_logger("api.http")
@@ -39,6 +40,12 @@ class Readiness(msgspec.Struct, frozen=True, kw_only=True):
     mode: Mode
 
 
+_READY: Final = (
+    Answer(status=200, kind=Readiness),
+    Answer(status=503, kind=Readiness, headers=("Retry-After",)),
+)
+
+
 class HealthController(Controller):
     """For load balancers, orchestrators and Prometheus. A dead key holder or timestamp authority never shows here."""
 
@@ -49,7 +56,7 @@ class HealthController(Controller):
         """Answer as long as the event loop turns."""
         return Health(status="ok")
 
-    @get("/readyz", opt=_OPEN, summary="Sẵn sàng phục vụ / Ready for work")
+    @get("/readyz", opt={**_OPEN, ANSWERS: _READY}, summary="Sẵn sàng phục vụ / Ready for work")
     async def readyz(self, request: Request[Any, Any, Any]) -> Response[Readiness]:
         """Try the database for reading and for writing, and the store; 503 where one is missing."""
         pools = edge_of(request).pools

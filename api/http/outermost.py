@@ -100,13 +100,20 @@ class Outermost:
         finally:
             watch.close()
 
-    async def _pass(self, scope: Scope, receive: Receive, answered: "_Answered") -> None:
+    async def _pass(self, scope: HTTPScope, receive: Receive, answered: "_Answered") -> None:
         try:
             _clean_target(scope)
         except MotcuaError as error:
             request: Request[Any, Any, Any] = Request(scope, receive)
             response = problems.answer(request, error).to_asgi_response(app=None, request=request)
             await response(scope, receive, answered)
+            return
+        if scope["method"] == "OPTIONS" and (methods := problems.methods_of(Request(scope, receive))):
+            # Litestar's own answer forgets the methods of handlers that were registered later.
+            await answered(
+                {"type": "http.response.start", "status": 204, "headers": [(b"allow", ", ".join(methods).encode())]}
+            )
+            await answered({"type": "http.response.body", "body": b"", "more_body": False})
             return
         await self._inner(scope, receive, answered)
 

@@ -177,13 +177,15 @@ def _headers(request: Request[Any, Any, Any], error: MotcuaError, status: int) -
         headers["Retry-After"] = str(wait)
     if status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="motcua"'
+    if status == 416:
+        headers["Content-Range"] = f"bytes */{error.facts.get('size', '*')}"
     if status == 405:
-        headers["Allow"] = ", ".join(_methods_of(request))
+        headers["Allow"] = ", ".join(methods_of(request))
     return headers
 
 
-def _methods_of(request: Request[Any, Any, Any]) -> list[str]:
-    """Ask the router which methods this path takes; only a 405 costs this."""
+def methods_of(request: Request[Any, Any, Any]) -> list[str]:
+    """Ask the router which methods this path takes; only a 405 and OPTIONS cost this."""
     found: list[str] = []
     for method in ("DELETE", "GET", "OPTIONS", "PATCH", "POST", "PUT"):
         with contextlib.suppress(HTTPException):

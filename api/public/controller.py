@@ -16,6 +16,7 @@ from api.dossiers.service import Dossiers
 from api.http import idempotency
 from api.http.auth.guards import PUBLIC
 from api.http.edge import edge_of
+from api.http.openapi.answers import ANSWERS, Answer
 from api.public import service
 from api.public.contract import Tracked, TrackedWithSecret
 
@@ -24,6 +25,7 @@ Secret = Annotated[str | None, HeaderParameter(name="X-Dossier-Secret", min_leng
 CACHED_S: Final = 15
 """Seconds for which anybody may keep the answer to a code alone."""
 _CITIZENS: Final[Mapping[str, Any]] = MappingProxyType({PUBLIC: True, "work": "citizens"})
+_TRACKED: Final = (Answer(status=200, kind=Tracked), Answer(status=200, kind=TrackedWithSecret))
 
 
 class TrackController(Controller):
@@ -32,7 +34,7 @@ class TrackController(Controller):
     path = "/track"
     tags: Sequence[str] | None = ("public",)
 
-    @get("/{code:str}", opt=_CITIZENS, summary="Tra cứu hồ sơ / Track a dossier")
+    @get("/{code:str}", opt={**_CITIZENS, ANSWERS: _TRACKED}, summary="Tra cứu hồ sơ / Track a dossier")
     async def track(
         self, request: Request[Any, Any, Any], code: Code, secret: Secret = None
     ) -> Response[Tracked | TrackedWithSecret]:

@@ -78,21 +78,20 @@ async def run(
     actor: Actor | str,
     work: Callable[[Tx], Awaitable[T]],
     *,
-    status: int | None = None,
     body_sha256: bytes | None = None,
     lasting: bool = False,
 ) -> Response[T]:
     """Do the work of a write once, in one transaction with its answer; a repeat gets the same answer, marked as such.
 
-    `actor` is the official, or a stable text for somebody without account (a citizen's dossier code). `status` is the
-    handler's own unless given. A streamed upload passes its digest as `body_sha256`; then the body is not read here.
-    `lasting` keeps the answer for good, for effects without a natural key.
+    `actor` is the official, or a stable text for somebody without account (a citizen's dossier code). A streamed upload
+    passes its digest as `body_sha256`; then the body is not read here. `lasting` keeps the answer for good, for effects
+    without a natural key.
 
     Raises:
         Conflict: a twin of this request is being worked on (409 with Retry-After).
         Invalid: the same key came with another body (422).
     """
-    code = status or request.route_handler.status_code
+    code = request.route_handler.status_code
     who = actor if isinstance(actor, str) else str(actor.account_id)
     intent = Intent(actor=who, route=f"{request.method} {request.scope['path_template']}", key=key_of(request))
     digest = _digest(request, body_sha256 or sha256(await request.body()).digest())
