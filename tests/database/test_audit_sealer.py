@@ -71,6 +71,19 @@ async def test_a_late_commit_with_a_low_id_is_neither_missed_nor_passed_over(db,
     assert len(await chain(db)) == 2
 
 
+async def test_nobody_waits_for_another_or_for_the_sealer(db, tmp_path):
+    """The fault this plants: a head row in the act's transaction, for which the second agency would wait."""
+    async with (await db.pools("app")).transaction() as slow:
+        await act(slow, "slow")
+        async with (await db.pools("worker")).transaction() as sealing:
+            await sealing.execute("SELECT pg_advisory_xact_lock(7463001)")
+            async with (await db.pools("signer")).transaction() as quick:
+                await quick.execute("SET LOCAL lock_timeout = '100ms'")
+                await act(quick, "quick")
+        assert await db.admin.fetchval("SELECT count(*) FROM audit") == 1
+    assert await (await sealer(db, tmp_path)).step() == 2
+
+
 async def test_many_sealers_make_one_chain(db, tmp_path):
     await acted(db, 3)
     sealers = [await sealer(db, tmp_path) for _ in range(6)]

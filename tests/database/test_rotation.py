@@ -246,7 +246,7 @@ async def test_killed_in_the_middle_it_goes_on(house, monkeypatch):
 async def test_what_changes_meanwhile_is_left_to_whoever_changed_it(house):
     place = next(place for place in PLACES if place.en == "notes")
     async with (await house.db.pools("worker")).transaction() as tx:
-        (row, *_) = await store.page(tx, place, place.before, 1)
+        (row, *_) = await store.page(tx, place.page, place.before, 1)
         newer = house.both.seal("dossier.note", '{"newer":"1"}')
         await tx.execute("UPDATE dossier_note SET text_sealed = $1 WHERE seq = 0", newer)
         await store.write(tx, place.renew(house.both, row))

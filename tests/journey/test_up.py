@@ -164,6 +164,21 @@ def test_demo_walks_on_the_running_server_and_on_its_own(place):
         assert twice.returncode == 1
         assert f"PID {running.process.pid}" in twice.stderr
 
+        def motcua(*words: str | Path) -> subprocess.CompletedProcess[str]:
+            return subprocess.run([MOTCUA, *words], env=told, capture_output=True, text=True, check=False, timeout=60)
+
+        file = place / "var" / "checkpoints" / "checkpoints.jsonl"
+        audited = motcua("audit", "verify", "--checkpoint", file)
+        assert (audited.returncode, "rows are as they were sealed" in audited.stdout) == (0, True), audited.stdout
+        exported = motcua("audit", "export", place / "bundle.jsonl")
+        assert exported.returncode == 0, exported.stderr
+        drawn = motcua("keys", "new", "sessions")
+        assert re.fullmatch(r"k\d{8}:[0-9a-f]{64}\n", drawn.stdout)
+        listed = motcua("keys", "list", "sessions")
+        assert "▶ demo1: " in listed.stdout, listed.stderr
+        refused = motcua("keys", "retire", "factors", "demo1")
+        assert (refused.returncode, "comes first" in refused.stderr) == (1, True)
+
         doctor = subprocess.run([MOTCUA, "doctor"], env=told, capture_output=True, text=True, check=False, timeout=120)
         assert doctor.returncode == 0, doctor.stdout
         assert f"answering at {address}" in doctor.stdout
