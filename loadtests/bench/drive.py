@@ -37,9 +37,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         return bool(self.errors) or self.generator_busy > SATURATED
 
 
-def request(
-    method: str, path: str, *, token: str | None = None, body: object = None, key: str | None = None
-) -> bytes:
+def request(method: str, path: str, *, token: str | None = None, body: object = None, key: str | None = None) -> bytes:
     """Return a request as it goes over the wire."""
     content = b"" if body is None else json.dumps(body, ensure_ascii=False).encode()
     lines = [f"{method} {path} HTTP/1.1", "Host: bench", "Accept: application/json"]
@@ -113,9 +111,7 @@ class _Tally:
             self.last = answer
 
 
-async def drive(
-    port: int, requests: Iterator[bytes], *, in_flight: int, seconds: float, expect: bytes = b"2"
-) -> Run:
+async def drive(port: int, requests: Iterator[bytes], *, in_flight: int, seconds: float, expect: bytes = b"2") -> Run:
     """Send these for so long, or until they are used up, over so many connections; `expect` begins every status.
 
     Raises:
@@ -124,7 +120,9 @@ async def drive(
     loop = asyncio.get_running_loop()
     tally = _Tally(expect)
     began, busy = time.perf_counter(), time.process_time()
-    pairs = [await loop.create_connection(lambda: _Client(requests, tally), "127.0.0.1", port) for _ in range(in_flight)]
+    pairs = [
+        await loop.create_connection(lambda: _Client(requests, tally), "127.0.0.1", port) for _ in range(in_flight)
+    ]
     stop = loop.call_later(seconds, setattr, tally, "over", True)
     await asyncio.gather(*(client.closed for _, client in pairs))
     stop.cancel()

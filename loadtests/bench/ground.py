@@ -145,7 +145,9 @@ async def _seed(cluster: Cluster, database: str, dossiers: int, say: Progress) -
             factors = Vault({_KEY_ID: _FACTOR_KEY}, _KEY_ID)
             await lay_province(owner, pki=pki, vault=vault(), factors=factors, at=now)
         model = await _model(cluster, database)
-        await owner.execute("SET session_replication_role = replica; SET synchronous_commit = off; SET work_mem = '64MB'")
+        await owner.execute(
+            "SET session_replication_role = replica; SET synchronous_commit = off; SET work_mem = '64MB'"
+        )
         for once in ("naming", "places", "signatories"):
             await owner.execute(q.statements[once])
         for first in range(1, dossiers + 1, _CHUNK):

@@ -37,7 +37,9 @@ async def authorisation(rival: Contender, earth: Ground, *, times: int = 200) ->
     guarded = request("GET", "/signature-requests?after=x", token=token)
     took: dict[bytes, float] = {}
     for message in (without, guarded):
-        runs = [await drive(rival.port, iter([message] * times), in_flight=1, seconds=30, expect=b"4") for _ in range(3)]
+        runs = [
+            await drive(rival.port, iter([message] * times), in_flight=1, seconds=30, expect=b"4") for _ in range(3)
+        ]
         took[message] = median(run.p50_ms for run in runs)
     before = await _calls(earth)
     await drive(rival.port, iter([guarded] * times), in_flight=1, seconds=30, expect=b"4")
@@ -47,4 +49,6 @@ async def authorisation(rival: Contender, earth: Ground, *, times: int = 200) ->
 async def _calls(earth: Ground) -> int:
     """Return how many transactions have ended in this database: a read outside of one is one by itself."""
     await earth.owner.execute("SELECT pg_stat_force_next_flush()")
-    return await earth.owner.fetchval("SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database()")
+    return await earth.owner.fetchval(
+        "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database()"
+    )

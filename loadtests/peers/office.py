@@ -57,8 +57,12 @@ class Office:
         connection = await asyncpg.connect(settings.database_url)
         try:
             await connection.set_type_codec("jsonb", encoder=str, decoder=msgspec.json.decode, schema="pg_catalog")
-            model = await connection.fetchrow("SELECT * FROM dossier WHERE code NOT LIKE '%-250701-%' ORDER BY id LIMIT 1")
-            agency = await connection.fetchrow("SELECT name, code FROM agency WHERE id = $1", model["receipt_agency_id"])
+            model = await connection.fetchrow(
+                "SELECT * FROM dossier WHERE code NOT LIKE '%-250701-%' ORDER BY id LIMIT 1"
+            )
+            agency = await connection.fetchrow(
+                "SELECT name, code FROM agency WHERE id = $1", model["receipt_agency_id"]
+            )
         finally:
             await connection.close()
         return cls(dict(model), agency["name"], agency["code"], Vault(settings.data_keys, settings.data_key))
@@ -139,7 +143,9 @@ class Office:
         }  # fmt: skip
 
 
-def audit(caller: Caller, action: str, subject: UUID, detail: dict[str, Any], at: datetime) -> tuple[str, dict[str, Any]]:
+def audit(
+    caller: Caller, action: str, subject: UUID, detail: dict[str, Any], at: datetime
+) -> tuple[str, dict[str, Any]]:
     """Return one audit row with its canonical bytes and their digest."""
     row = {
         "at": at, "actor_account_id": caller.account_id, "actor_post_id": caller.post_id,
@@ -150,7 +156,9 @@ def audit(caller: Caller, action: str, subject: UUID, detail: dict[str, Any], at
     return "audit", row | {"canonical": canonical, "digest": sha256(canonical).digest()}
 
 
-def answered(caller: Caller, route: str, key: str, body: bytes, status: int, answer: Any, at: datetime) -> dict[str, Any]:
+def answered(
+    caller: Caller, route: str, key: str, body: bytes, status: int, answer: Any, at: datetime
+) -> dict[str, Any]:
     """Return the row that keeps an answer for its idempotency key."""
     return {
         "actor": str(caller.account_id), "route": route, "key": key, "body_sha256": sha256(body).digest(),

@@ -21,7 +21,7 @@ import msgspec
 import uvicorn
 from fastapi import Depends, FastAPI, Header, HTTPException, Query, Request, Response
 from pydantic import BaseModel, TypeAdapter
-from sqlalchemy import Integer, insert, and_, exists, func, literal, literal_column, or_, select, update
+from sqlalchemy import Integer, and_, exists, func, insert, literal, literal_column, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.ext.declarative import DeferredReflection
@@ -58,7 +58,7 @@ def engine(size: int, **options: Any) -> AsyncEngine:
     """Return an engine over asyncpg with a pool of fixed size, whose statements stay prepared on each connection."""
     return create_async_engine(
         "postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(settings.database_url), pool_size=size,
-        max_overflow=0, pool_timeout=settings.pool_budget_s, json_serializer=lambda v: msgspec.json.encode(v).decode(),
+        max_overflow=0, json_serializer=lambda v: msgspec.json.encode(v).decode(),
         json_deserializer=msgspec.json.decode, **options,
     )  # fmt: skip
 
