@@ -40,7 +40,7 @@ FILING: Final = NewDossier(
     filer=PersonIn(name="Nguyễn Thị Hồng Nhung", id_number="024199001234", phone="0912345678"),
     parts=(PartIn(part_code="TK", name="Tờ khai", originals=1),),
 )
-"""What every dossier of a benchmark is: a request for a confirmation of marital status, handed in at a ward's counter."""
+"""What every dossier here is: a request for a confirmation of marital status, handed in at a ward's counter."""
 
 DATA_KEY: Final = sha256(b"bench: personal data").digest()
 _KEY_ID: Final = "bench"
@@ -50,6 +50,10 @@ _COPIED: Final = (
     "dossiers", "journals", "tasks", "results", "documents", "blobs", "revisions", "chains", "requests",
 )  # fmt: skip
 """In the order in which each stands on the one before."""
+_MADE_FROM: Final = sha256(
+    SCHEMA_FILE.read_bytes() + "\n".join(q.statements.values()).encode() + Path(__file__).read_bytes()
+).hexdigest()[:12]
+"""Tells one seeding from another: schema, statements, and this file."""
 TUNING: Final[Mapping[str, str]] = {"shared_buffers": "1GB", "max_wal_size": "8GB"}
 """Besides what the embedded cluster has; durability is left on."""
 
@@ -107,7 +111,7 @@ async def ground(root: Path, dossiers: int, say: Progress) -> AsyncIterator[Grou
     cluster = Cluster(root, tuning=TUNING)
     await cluster.start(say)
     try:
-        template = await _template(cluster, root, dossiers, say)
+        template = await _template(cluster, dossiers, say)
         database = f"run_{os.getpid()}"
         await _command(cluster, f"CREATE DATABASE {database} TEMPLATE {template} STRATEGY file_copy")
         owner = await asyncpg.connect(cluster.dsn("admin", database))
@@ -122,9 +126,8 @@ async def ground(root: Path, dossiers: int, say: Progress) -> AsyncIterator[Grou
         await cluster.stop()
 
 
-async def _template(cluster: Cluster, root: Path, dossiers: int, say: Progress) -> str:
-    made_from = SCHEMA_FILE.read_bytes() + "\n".join(q.statements.values()).encode() + Path(__file__).read_bytes()
-    name = f"seeded_{dossiers}_{sha256(made_from).hexdigest()[:12]}"
+async def _template(cluster: Cluster, dossiers: int, say: Progress) -> str:
+    name = f"seeded_{dossiers}_{_MADE_FROM}"
     if await _command(cluster, f"SELECT FROM pg_database WHERE datname = '{name}'") == "SELECT 1":
         return name
     await _command(cluster, f"DROP DATABASE IF EXISTS {name}_half WITH (FORCE)")
@@ -145,9 +148,7 @@ async def _seed(cluster: Cluster, database: str, dossiers: int, say: Progress) -
             factors = Vault({_KEY_ID: _FACTOR_KEY}, _KEY_ID)
             await lay_province(owner, pki=pki, vault=vault(), factors=factors, at=now)
         model = await _model(cluster, database)
-        await owner.execute(
-            "SET session_replication_role = replica; SET synchronous_commit = off; SET work_mem = '64MB'"
-        )
+        await owner.execute("SET session_replication_role = replica; SET synchronous_commit = off")
         for once in ("naming", "places", "signatories"):
             await owner.execute(q.statements[once])
         for first in range(1, dossiers + 1, _CHUNK):

@@ -91,8 +91,8 @@ def text(report: Report) -> str:
     """Return the report as a person reads it."""
     kept = ", ".join(f"{name}={value}" for name, value in report.durability.items())
     lines = [
-        f"{report.dossiers:,} dossiers; {report.rounds} interleaved rounds of {report.seconds} s; medians, in brackets the "
-        "least and the most",
+        f"{report.dossiers:,} dossiers; {report.rounds} interleaved rounds of {report.seconds} s; medians, and in "
+        "brackets the least and the most",
         f"PostgreSQL: {kept}; pools of {report.pool} connections; load of the machine {report.load:.1f}",
         "/s: requests per second of the clock; /core: per second of the server's own processor time",
     ]

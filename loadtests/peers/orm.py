@@ -216,7 +216,7 @@ async def track(code: str, session: Reading) -> Response:
     if row is None:
         raise HTTPException(404)
     told = {"status_vi": STATUS_VI[row.status], "national_status": NATIONAL[row.status]}
-    return encoded(Tracked.model_construct(**row._mapping, **told))
+    return encoded(Tracked.model_construct(**row._mapping, **told))  # noqa: SLF001 - SQLAlchemy's public name
 
 
 @app.get("/signature-requests")
@@ -224,7 +224,7 @@ async def waiting(
     session: Reading, caller: Annotated[Caller, Depends(reader)], limit: Annotated[int, Query(ge=1, le=200)] = 50
 ) -> Response:
     found = await session.execute(statements["waiting"], {"person": caller.person_id, "limit": limit + 1})
-    items = [Line.model_construct(**row._mapping) for row in found.all()[:limit]]
+    items = [Line.model_construct(**row._mapping) for row in found.all()[:limit]]  # noqa: SLF001
     return encoded(Page.model_construct(items=items, next=None))
 
 
@@ -261,7 +261,7 @@ async def hand_over(
     taken = (await session.execute(statements["tasks"], {"dossier": before.id})).all()
     if any(task.assignee_account_id not in {None, caller.account_id} for task in taken):
         raise HTTPException(409)
-    dossier = dict(before._mapping)
+    dossier = dict(before._mapping)  # noqa: SLF001
     task_id, rows = office.hand_over(dossier, step.facts.agency_id, caller, at)
     moved = {"dossier": before.id, "seen": before.seq, "seq": before.seq + 1, "agency": step.facts.agency_id}
     await session.execute(statements["move"], moved, execution_options={"synchronize_session": False})
@@ -346,8 +346,8 @@ def _waiting_statement(p: Any) -> Any:
     return (
         select(
             r.id, r.document_id, r.dossier_id, d.code.label("dossier_code"), document.title, r.role, r.act, r.capacity,
-            r.title_lines, r.lane, r.due_at, func.encode(document.head_sha256, "hex").label("sha256"), r.holder, d.procedure_code,
-            chain.submitted_at,
+            r.title_lines, r.lane, r.due_at, func.encode(document.head_sha256, "hex").label("sha256"), r.holder,
+            d.procedure_code, chain.submitted_at,
         )
         .join(chain, and_(chain.id == r.chain_id, chain.state == "open"))
         .join(document, document.id == r.document_id)
