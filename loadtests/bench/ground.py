@@ -139,7 +139,6 @@ async def _template(cluster: Cluster, dossiers: int, say: Progress) -> str:
 
 
 async def _seed(cluster: Cluster, database: str, dossiers: int, say: Progress) -> None:
-    began = time.monotonic()
     owner = await asyncpg.connect(cluster.dsn("admin", database))
     try:
         with tempfile.TemporaryDirectory(prefix="motcua-bench-") as room:
@@ -147,26 +146,32 @@ async def _seed(cluster: Cluster, database: str, dossiers: int, say: Progress) -
             lay_pki(pki, certificates_wanted(), at=now - timedelta(days=1), demo=True)
             factors = Vault({_KEY_ID: _FACTOR_KEY}, _KEY_ID)
             await lay_province(owner, pki=pki, vault=vault(), factors=factors, at=now)
-        model = await _model(cluster, database)
-        await owner.execute("SET session_replication_role = replica; SET synchronous_commit = off")
-        for once in ("naming", "places", "signatories"):
-            await owner.execute(q.statements[once])
-        for first in range(1, dossiers + 1, _CHUNK):
-            last = min(first + _CHUNK - 1, dossiers)
-            for name in _COPIED:
-                await owner.execute(q.statements[name], model, first, last)
-            say(*_bar(last, dossiers, time.monotonic() - began))
+        await fill(owner, cluster.dsn("app", database), vault(), dossiers, say)
         await owner.execute(q.settle)
     finally:
         await owner.close()
 
 
-async def _model(cluster: Cluster, database: str) -> UUID:
+async def fill(owner: asyncpg.Connection, app: str, keys: Vault, dossiers: int, say: Progress) -> None:
+    """Copy dossiers into a province, for the owner's session; `app` is the DSN by which the model is handed in."""
+    began = time.monotonic()
+    model = await _model(app, keys)
+    await owner.execute("SET session_replication_role = replica; SET synchronous_commit = off")
+    for once in ("naming", "places", "signatories"):
+        await owner.execute(q.statements[once])
+    for first in range(1, dossiers + 1, _CHUNK):
+        last = min(first + _CHUNK - 1, dossiers)
+        for name in _COPIED:
+            await owner.execute(q.statements[name], model, first, last)
+        say(*_bar(last, dossiers, time.monotonic() - began))
+
+
+async def _model(app: str, keys: Vault) -> UUID:
     """Hand one dossier in by the product's own use case: what the others are copied from."""
-    pools = await open_pools(cluster.dsn("app", database), read_size=2, write_size=1)
+    pools = await open_pools(app, read_size=2, write_size=1)
     try:
         at = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=1)
-        intake = Intake(Dossiers(Registry(pools), vault()))
+        intake = Intake(Dossiers(Registry(pools), keys))
         async with pools.transaction() as tx:
             return (await intake.submit(tx, actor(f"tiepnhan.{WARD}"), FILING, at=at)).id
     finally:

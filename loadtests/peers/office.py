@@ -128,7 +128,8 @@ class Office:
     ) -> dict[str, Any]:
         return {
             "id": new_id(at), "dossier_id": dossier["id"], "kind": kind, "step": dossier["step"],
-            "agency_id": agency_id, "role": role, "state": "open", "due_original_at": due, "due_at": due, "started_at": at, "version": 1,
+            "agency_id": agency_id, "role": role, "state": "open", "due_original_at": due,
+            "due_at": due, "started_at": at, "version": 1,
             "asked_by_account_id": asker.account_id if asker else None,
             "asked_by_agency_id": asker.agency_id if asker else None,
         }  # fmt: skip
