@@ -23,7 +23,13 @@ SCRIPTS = Path(sysconfig.get_path("scripts"))
 README = REPOSITORY / "README.md"
 TEXT = README.read_text(encoding="utf-8")
 SECURITY = REPOSITORY / "deploy" / "SECURITY.md"
-PAGES = (README, SECURITY, REPOSITORY / "deploy" / "RUNBOOK.md", REPOSITORY / "CONTRIBUTING.md", REPOSITORY / "CHANGELOG.md")
+PAGES = (
+    README,
+    SECURITY,
+    REPOSITORY / "deploy" / "RUNBOOK.md",
+    REPOSITORY / "CONTRIBUTING.md",
+    REPOSITORY / "CHANGELOG.md",
+)
 LISTED_WHOLE = (".", "api", "signing")
 """Directories of which the tree names every file; of the others, every directory."""
 

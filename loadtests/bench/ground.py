@@ -28,6 +28,7 @@ from api.dossiers.service import Dossiers
 from api.embedded.pki import lay_pki
 from api.embedded.postgres import Cluster, Progress
 from api.embedded.province import certificates_wanted, data, lay_province, rows
+from api.http.auth.tokens import TokenKeys
 from api.kernel import Actor
 from api.registry.service import Registry
 
@@ -45,6 +46,8 @@ FILING: Final = NewDossier(
 DATA_KEY: Final = sha256(b"bench: personal data").digest()
 _KEY_ID: Final = "bench"
 _FACTOR_KEY: Final = sha256(b"bench: second factors").digest()
+_SESSION_KEY: Final = sha256(b"bench: sessions").digest()
+_TOKENS: Final = TokenKeys({_KEY_ID: _SESSION_KEY})
 _CHUNK: Final = 50_000
 _COPIED: Final = (
     "dossiers", "journals", "tasks", "results", "documents", "blobs", "revisions", "chains", "requests",
@@ -68,6 +71,7 @@ class Ground:
 
     def __init__(self, cluster: Cluster, database: str, owner: asyncpg.Connection, model: UUID) -> None:
         self.cluster, self.database, self.owner, self.model = cluster, database, owner, model
+        self._tokens: dict[str, str] = {}
 
     def dsn(self, role: str = "app") -> str:
         return self.cluster.dsn(role, self.database)
@@ -79,7 +83,7 @@ class Ground:
             "DATABASE_URL_APP": self.dsn(),
             "MOTCUA_DEMO": "1",
             "MOTCUA_DATA_KEYS": f"{_KEY_ID}:{DATA_KEY.hex()}",
-            "MOTCUA_SESSION_KEY": "00" * 32,
+            "MOTCUA_SESSION_KEYS": f"{_KEY_ID}:{_SESSION_KEY.hex()}",
             "MOTCUA_BLOB_DIR": str(room),
             "MOTCUA_TRUST_DIR": str(room),
             "MOTCUA_LISTEN": f"127.0.0.1:{port}",
@@ -87,10 +91,11 @@ class Ground:
         }
 
     async def log_in(self, who: str) -> str:
-        """Open a session of somebody of the demo ("chutich.kinhbac"); return its token."""
-        token = f"bench-{self.database}-{who}"
-        await self.owner.fetchval(q.session, sha256(token.encode()).digest(), who)
-        return token
+        """Return the token of somebody of the demo ("chutich.kinhbac"), whose session is opened at the first call."""
+        if who not in self._tokens:
+            self._tokens[who] = token = _TOKENS.new()
+            await self.owner.execute(q.session, _TOKENS.digest(token), _TOKENS.current, who)
+        return self._tokens[who]
 
     async def received(self, count: int) -> list[str]:
         """Return codes of dossiers that wait at the ward's counter."""

@@ -33,7 +33,7 @@ async def authorisation(rival: Contender, earth: Ground, *, times: int = 200) ->
     Without a token the guard refuses at once, with one the cursor is refused; neither reads anything else, so what lies
     between them is the guard's: its statements, and its time. The quietest of three runs of each counts.
     """
-    token = f"bench-{earth.database}-{SIGNATORY}"
+    token = await earth.log_in(SIGNATORY)
     without = request("GET", "/signature-requests?after=x")
     guarded = request("GET", "/signature-requests?after=x", token=token)
     (ms, queries), (ms_guarded, queries_guarded) = [await _cost(rival, earth, one, times) for one in (without, guarded)]

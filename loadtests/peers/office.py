@@ -15,8 +15,9 @@ import msgspec
 
 from api.db.privacy import Vault
 from api.dossiers import access
+from api.http.auth.tokens import TokenKeys
 from api.kernel import VIETNAM, new_id
-from api.settings import read
+from api.settings import Settings, read
 
 OFFERED: Final = (
     "confirm_hand_over", "decline_hand_over", "claim", "release", "assign", "draft_result", "record_outside_result",
@@ -49,8 +50,10 @@ class Caller(msgspec.Struct, frozen=True):
 class Office:
     """One dossier as the pattern of every other, with the names that go beside it."""
 
-    def __init__(self, model: dict[str, Any], agency: str, agency_code: str, vault: Vault) -> None:
-        self._model, self._agency, self._agency_code, self._vault = model, agency, agency_code, vault
+    def __init__(self, model: dict[str, Any], agency: str, agency_code: str, settings: Settings) -> None:
+        self._model, self._agency, self._agency_code = model, agency, agency_code
+        self._vault = Vault(settings.data_keys, settings.data_key)
+        self.tokens = TokenKeys(settings.session_keys)
         self._answer_in: timedelta = model["due_at"] - model["submitted_at"]
 
     @classmethod
@@ -64,7 +67,7 @@ class Office:
             agency = await connection.fetchrow(_AGENCY, model["receipt_agency_id"])
         finally:
             await connection.close()
-        return cls(dict(model), agency["name"], agency["code"], Vault(settings.data_keys, settings.data_key))
+        return cls(dict(model), agency["name"], agency["code"], settings)
 
     def submission(self, order: Any, caller: Caller, at: datetime) -> tuple[dict[str, Any], str, Rows]:
         """Return dossier, secret and every row of a submission but counter, answer and the dossier's own code."""

@@ -10,7 +10,6 @@ a second validation. No access log, no middleware. Authentication, fields, rows 
 import contextlib
 from collections.abc import AsyncGenerator, Iterable
 from datetime import datetime
-from hashlib import sha256
 from itertools import groupby
 from operator import itemgetter
 from typing import Annotated, Any
@@ -98,7 +97,7 @@ Writing = Annotated[AsyncSession, Depends(write_session)]
 
 async def authenticate(session: AsyncSession, authorization: str) -> Caller:
     at = now()
-    digest = sha256(authorization.removeprefix("Bearer ").encode()).digest()
+    digest = office.tokens.digest(authorization.removeprefix("Bearer "))
     row = (await session.execute(statements["session"], {"digest": digest, "at": at, "day": today(at)})).one_or_none()
     if row is None or row.ended_at is not None or row.expires_at <= at or not row.entitled:
         raise HTTPException(401)

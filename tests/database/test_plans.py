@@ -33,7 +33,8 @@ SELECT a.id, r.person_id, r.post_id, r.agency_id, 'normal', 1, now()
 INSERT INTO batch_item (batch_id, ordinal, request_id, shown_sha256)
 SELECT b.id, 1, r.id, sha256('x')
   FROM (SELECT id, person_id, row_number() OVER (PARTITION BY person_id ORDER BY id) AS n FROM signature_batch) b
-  JOIN LATERAL (SELECT id FROM signature_request WHERE person_id = b.person_id ORDER BY id OFFSET b.n % 50 LIMIT 1) r ON true;
+  JOIN LATERAL (SELECT id FROM signature_request WHERE person_id = b.person_id ORDER BY id OFFSET b.n % 50 LIMIT 1) r
+    ON true;
 """
 SMALL = {
     "procedure", "account", "post", "post_holding", "step_up", "step_up_verdict", "number", "account_block", "agency",
