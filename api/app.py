@@ -34,6 +34,7 @@ from api.http.auth.tokens import TokenKeys
 from api.http.control import Control
 from api.http.edge import Edge, source_of
 from api.http.health import HealthController
+from api.http.lighter import Answer, lighten
 from api.http.outermost import Outermost
 from api.http.request import EdgeRequest
 from api.kernel import Actor, Clock, system_clock
@@ -122,12 +123,14 @@ def create_app(
         middleware=[Admission(control=control)],
         before_request=control.count,
         request_class=EdgeRequest,
+        response_class=Answer,
         request_max_body_size=MAX_BODY_BYTES,
         openapi_config=openapi.config(version("motcua"), _sessions(settings).cookie),
         logging_config=None,
         type_encoders=None,
     )
     check_guards(app, PUBLIC, authority.ACTIONS)
+    lighten(app)
     app.asgi_handler = Outermost(
         app.asgi_handler,
         tls=settings.public_url.startswith("https://"),

@@ -270,4 +270,4 @@ def as_struct(row: asyncpg.Record | None, kind: type[T]) -> T | None:
 
 def as_structs(rows: Sequence[asyncpg.Record], kind: type[T]) -> list[T]:
     """Turn rows straight into Structs."""
-    return [msgspec.convert(dict(row), kind, strict=False) for row in rows]
+    return msgspec.convert([dict(row) for row in rows], list[kind], strict=False)

@@ -1883,11 +1883,11 @@ CREATE INDEX signature_request_open ON public.signature_request USING btree (sta
 
 CREATE INDEX signature_request_recent ON public.signature_request USING btree (recorded_at) WHERE (recorded_at IS NOT NULL);
 
-CREATE INDEX signature_request_to_sign_agency ON public.signature_request USING btree (agency_id, role, lane, due_at, id) WHERE (state = 'to_sign'::text);
-
-CREATE INDEX signature_request_to_sign_person ON public.signature_request USING btree (person_id, lane, due_at, id) WHERE (state = 'to_sign'::text);
-
 CREATE INDEX signature_request_transaction ON public.signature_request USING btree (transaction_id) WHERE (transaction_id IS NOT NULL);
+
+CREATE INDEX signature_request_waits_agency ON public.signature_request USING btree (agency_id, role, lane, COALESCE(due_at, 'infinity'::timestamp with time zone), id) WHERE (state = 'to_sign'::text);
+
+CREATE INDEX signature_request_waits_person ON public.signature_request USING btree (person_id, lane, COALESCE(due_at, 'infinity'::timestamp with time zone), id) WHERE (state = 'to_sign'::text);
 
 CREATE UNIQUE INDEX signature_request_writer ON public.signature_request USING btree (document_id) WHERE (state = ANY (ARRAY['asked'::text, 'prepared'::text, 'sent'::text, 'value_received'::text]));
 

@@ -9,10 +9,10 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Any, Final
 
-import structlog
 from litestar import Request
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
@@ -21,8 +21,6 @@ from api.errors import Invalid, MotcuaError, TooLarge
 from api.http import metrics, problems
 from api.http.text import clean, clean_query
 from api.telemetry import spans
-
-_log = structlog.get_logger("api.http")
 
 LONGEST_QUERY: Final = 8192
 LONGEST_PATH: Final = 2048
@@ -135,14 +133,18 @@ class Outermost:
         route = str(scope.get("path_template") or "unknown")
         metrics.observe(scope["method"], route, status, seconds)
         if route not in _QUIET:
-            actor = scope["state"].get("actor")
-            _log.info(
-                "request",
-                method=scope["method"],
-                route=route,
-                status=status,
-                ms=round(seconds * 1000, 1),
-                account_id=actor.account_id if actor else None,
+            state = scope["state"]
+            actor = state.get("actor")
+            logs.write_request(
+                logs.RequestLine(
+                    method=scope["method"],
+                    route=route,
+                    status=status,
+                    ms=round(seconds * 1000, 1),
+                    account_id=actor.account_id if actor else None,
+                    trace_id=state["trace_id"],
+                    source=state["source"],
+                )
             )
 
 
@@ -293,6 +295,7 @@ def _clean_target(scope: Scope) -> None:
     scope["query_string"] = clean_query(query)
 
 
+@lru_cache(4096)
 def _address(text: str) -> str | None:
     try:
         return str(ip_address(text.strip().strip("[]")))

@@ -7,7 +7,6 @@ from contextvars import Context
 from typing import Final
 from uuid import UUID
 
-import msgspec
 import structlog
 
 from api.db.pools import Pools, Tx
@@ -15,8 +14,8 @@ from api.errors import NotFound
 from api.kernel import Actor
 from api.registry import authority
 from api.signatures import cursor, cutting, store
-from api.signatures.contract import Place, Ticket, TicketItem, ToSign, ToSignPage
-from api.signatures.rows import ItemLine, TicketHead, ToSignRow
+from api.signatures.contract import Place, Ticket, TicketItem, ToSignPage
+from api.signatures.rows import ItemLine, TicketHead
 
 _log: Final = structlog.get_logger("tickets")
 
@@ -177,8 +176,4 @@ async def to_sign(tx: Tx, actor: Actor, after: str | None, limit: int) -> ToSign
     shown = rows[:limit]
     last = shown[-1] if more else None
     following = cursor.encode(last.lane, last.due_at, last.id) if last else None
-    return ToSignPage(items=[_line(row) for row in shown], next=following)
-
-
-def _line(row: ToSignRow) -> ToSign:
-    return msgspec.convert({**msgspec.structs.asdict(row), "sha256": row.sha256.hex()}, ToSign)
+    return ToSignPage(items=shown, next=following)
