@@ -34,7 +34,7 @@ from api.http.auth.tokens import TokenKeys
 from api.http.control import Control
 from api.http.edge import Edge, source_of
 from api.http.health import HealthController
-from api.http.lighter import Answer, lighten
+from api.http.lighter import Json, lighten
 from api.http.outermost import Outermost
 from api.http.request import EdgeRequest
 from api.kernel import Actor, Clock, system_clock
@@ -123,7 +123,7 @@ def create_app(
         middleware=[Admission(control=control)],
         before_request=control.count,
         request_class=EdgeRequest,
-        response_class=Answer,
+        response_class=Json,
         request_max_body_size=MAX_BODY_BYTES,
         openapi_config=openapi.config(version("motcua"), _sessions(settings).cookie),
         logging_config=None,

@@ -43,11 +43,8 @@ from api.errors import Invalid
 from api.http import idempotency
 from api.http.auth.guards import requires, signed_in
 from api.http.edge import edge_of
-<<<<<<< HEAD
+from api.http.lighter import Json
 from api.http.openapi.answers import BODIES
-=======
-from api.http.lighter import Answer
->>>>>>> w/bench
 from api.http.validation import field_fault
 from api.kernel import Actor
 from api.settings import Settings
@@ -305,4 +302,4 @@ async def with_secret(answer: Response[Filed], vault: Vault, pools: Pools) -> Re
         async with pools.reading() as tx:
             stored = await store.access_digest(tx, filed.id)
     told = FiledWithSecret(**msgspec.structs.asdict(filed), secret=access.secret_of(vault, filed.id, stored))
-    return Answer(told, status_code=answer.status_code, headers=answer.headers)
+    return Json(told, status_code=answer.status_code, headers=answer.headers)

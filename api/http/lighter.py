@@ -21,7 +21,7 @@ _encode: Final[Callable[[Any], bytes]] = msgspec.json.Encoder(enc_hook=default_s
 _JSON: Final = (b"content-type", b"application/json")
 
 
-class Answer(Response[T]):
+class Json(Response[T]):
     """JSON that goes out as it is: encoded once, its headers written as bytes. Anything else goes the usual way."""
 
     def to_asgi_response(

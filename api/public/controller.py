@@ -16,11 +16,8 @@ from api.dossiers.service import Dossiers
 from api.http import idempotency
 from api.http.auth.guards import PUBLIC
 from api.http.edge import edge_of
-<<<<<<< HEAD
+from api.http.lighter import Json
 from api.http.openapi.answers import ANSWERS, Answer
-=======
-from api.http.lighter import Answer
->>>>>>> w/bench
 from api.public import service
 from api.public.contract import Tracked, TrackedWithSecret
 
@@ -45,8 +42,8 @@ class TrackController(Controller):
         """Tell stage and dates by the code; with the secret in `X-Dossier-Secret`, the rest."""
         async with edge_of(request).pools.reading() as tx:
             if secret is not None:
-                return Answer(await service.track_with_secret(tx, code, secret), headers=_OWN)
-            return Answer(await service.track(tx, code), headers=_SHARED)
+                return Json(await service.track_with_secret(tx, code, secret), headers=_OWN)
+            return Json(await service.track(tx, code), headers=_SHARED)
 
 
 class OnlineController(Controller):

@@ -29,7 +29,7 @@ from api.failpoints import reach
 from api.http.edge import Edge, edge_of
 from api.http.idempotency import store
 from api.http.idempotency.store import Answered, Intent
-from api.http.lighter import Answer
+from api.http.lighter import Json
 from api.http.text import clean
 from api.kernel import Actor
 
@@ -169,7 +169,7 @@ def _replay(before: Answered, digest: bytes) -> Response[Any]:
 
 def _json(text: bytes, status: int, headers: dict[str, str] | None = None) -> Response[Any]:
     empty = status == 204
-    return Answer(
+    return Json(
         b"" if empty else text, status_code=status, media_type=None if empty else "application/json", headers=headers
     )
 
