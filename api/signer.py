@@ -28,8 +28,20 @@ from api.kernel import Clock, system_clock
 from api.registry.service import Registry
 from api.settings import Settings
 from api.signatures import following
-from api.signatures.engine import context, finishing, judging, parking, polling, preparing, sending, store, sweeping
+from api.signatures.engine import (
+    context,
+    finishing,
+    judging,
+    parking,
+    polling,
+    preparing,
+    sending,
+    stopping,
+    store,
+    sweeping,
+)
 from api.signatures.engine.context import Engine
+from api.signatures.engine.passkeys import RelyingParty
 from signing import holders as keys
 from signing.contract import KeyHolder, Trust
 from signing.errors import SigningError
@@ -45,6 +57,7 @@ STEPS: Final[dict[str, _Step]] = {
     context.ANSWER: polling.answer,
     context.FINISH: finishing.finish,
     context.RELEASE: sweeping.release,
+    context.STOP: stopping.stop,
 }
 """Every kind of job that this process does."""
 
@@ -103,6 +116,7 @@ async def running(settings: Settings, clock: Clock = system_clock) -> AsyncGener
             dossiers=Dossiers(registry, personal, process="signer", after_step=(following.after_step,)),
             trust=trust_of(settings),
             clock=clock,
+            relying_party=RelyingParty.of(settings.public_url),
         )
 
 

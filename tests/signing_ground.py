@@ -203,13 +203,21 @@ class Ground:
         """A code that was not used yet: the counter of the factor is set back."""
         actor = self.actor(who)
         await self.db.admin.execute("UPDATE second_factor SET last_counter = 0 WHERE account_id = $1", actor.account_id)
-        return TOTP(self.province.accounts.of(f"{who}.{WARD}").totp_secret).now()
+        return TOTP(self.province.accounts.of(f"{who}.{WARD}").totp_secret).at(self.clock())
 
     async def ask(self, who: str, *request_ids: UUID, lane: str = "normal", code: str | None = None) -> Accepted:
         items = [AskItem(request_id=r, sha256=await self.shown(r)) for r in request_ids]
         order = Ask(items=items, code=code or await self.fresh_code(who), lane=lane)
         async with self.app.transaction() as tx:
-            return await asking.ask(tx, self.actor(who), order, at=self.clock())
+            accepted = await asking.ask(tx, self.actor(who), order, at=self.clock())
+        if self.clock.fixed is not None:  # the database's clock cannot be moved: what it wrote is
+            await self.db.admin.execute(
+                "UPDATE signature_batch SET asked_at = $2 WHERE id = $1", accepted.ticket, self.clock()
+            )
+            await self.db.admin.execute(
+                "UPDATE step_up SET offered_at = $2 WHERE batch_id = $1", accepted.ticket, self.clock()
+            )
+        return accepted
 
     async def work(self) -> None:
         """Let the signer work until nothing moves."""
