@@ -25,6 +25,7 @@ from api.documents.blobs import open_store
 from api.dossiers.service import Dossiers
 from api.jobs.runner import JobContext, RetryPolicy, Runner
 from api.kernel import Clock, system_clock
+from api.people.engine import steps as people
 from api.registry.service import Registry
 from api.settings import Settings
 from api.signatures import following
@@ -58,6 +59,7 @@ STEPS: Final[dict[str, _Step]] = {
     context.FINISH: finishing.finish,
     context.RELEASE: sweeping.release,
     context.STOP: stopping.stop,
+    **people.STEPS,
 }
 """Every kind of job that this process does."""
 
@@ -148,7 +150,7 @@ async def serve(settings: Settings) -> None:
             _log.info("ready", holders=sorted(engine.holders))
             tasks = [
                 asyncio.create_task(runner.run(), name="jobs"),
-                asyncio.create_task(sweeping.run(engine, stopping), name="sweep"),
+                asyncio.create_task(sweeping.run(engine, stopping, also=people.SWEEPS), name="sweep"),
                 *(
                     asyncio.create_task(polling.run(engine, name, stopping), name=f"poll-{name}")
                     for name in engine.holders

@@ -172,12 +172,13 @@ async def challenge_for(tx: Tx, actor: Actor, purpose: stepup.Purpose, digest: b
         nonce=nonce,
         purpose=purpose,
         digest=digest.hex(),
-        challenge=_base64url(stepup.challenge(purpose, actor.account_id, nonce, digest)),
-        credential_ids=tuple(_base64url(one) for one in await store.passkeys_of(tx, actor.account_id)),
+        challenge=base64url(stepup.challenge(purpose, actor.account_id, nonce, digest)),
+        credential_ids=tuple(base64url(one) for one in await store.passkeys_of(tx, actor.account_id)),
     )
 
 
-def _base64url(raw: bytes) -> str:
+def base64url(raw: bytes) -> str:
+    """Return base64url without padding, as WebAuthn writes bytes."""
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 

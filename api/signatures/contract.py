@@ -197,7 +197,6 @@ class SignedLine(msgspec.Struct, frozen=True, kw_only=True):
     id: UUID
     document_id: UUID
     dossier_code: str
-    title: str
     role: str
     recorded_at: datetime
     sha256: str

@@ -206,11 +206,10 @@ SELECT DISTINCT request.id
 
 -- name: signed_since
 -- What one account has signed since an instant, latest first: what a person looks through after a loss.
-SELECT request.id, request.document_id, dossier.code AS dossier_code, document.title, request.role, request.recorded_at,
+SELECT request.id, request.document_id, dossier.code AS dossier_code, request.role, request.recorded_at,
        encode(request.recorded_sha256, 'hex') AS sha256
   FROM signature_batch batch
   JOIN signature_request request ON request.batch_id = batch.id
-  JOIN document ON document.id = request.document_id
   JOIN dossier ON dossier.id = request.dossier_id
  WHERE batch.account_id = $1 AND request.recorded_at >= $2 AND request.state = 'recorded'
  ORDER BY request.recorded_at DESC, request.id

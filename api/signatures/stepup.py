@@ -1,7 +1,7 @@
 """The second factor as the signer judges it: TOTP (RFC 6238), and the challenge that a passkey signs.
 
-Pure: secrets and counters are arguments. A TOTP code proves a person, a time and one use. A passkey signs a challenge, and the challenge is made of the
-digests that are authorised: what was signed for one set of documents says nothing about another.
+Pure: secrets and counters are arguments. A TOTP code proves a person, a time and one use. A passkey signs a challenge
+that is made of the digests which are authorised: what was signed for one set of documents says nothing about another.
 """
 
 import hashlib
