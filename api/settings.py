@@ -209,6 +209,21 @@ def all_faults(environment: Mapping[str, str] = os.environ) -> list[tuple[str, s
     return list(found.values())
 
 
+def owner_keys(environment: Mapping[str, str] = os.environ) -> tuple[str, dict[str, bytes], dict[str, bytes]]:
+    """Return the owner's DSN, the keys of personal data and those of second factors: for commands of the operator.
+
+    Raises:
+        BadSettings: with every one that is missing or wrong.
+    """
+    reader = _Reader(environment)
+    dsn = reader.need("DATABASE_URL", _dsn, "")
+    data_keys = reader.need("MOTCUA_DATA_KEYS", _keys, {})
+    factor_keys = reader.need("MOTCUA_FACTOR_KEYS", _keys, {})
+    if reader.faults:
+        raise BadSettings(reader.faults)
+    return dsn, data_keys, factor_keys
+
+
 def _s3(reader: _Reader) -> S3 | None:
     names = ("MOTCUA_S3_BUCKET", "MOTCUA_S3_ENDPOINT", "MOTCUA_S3_ACCESS_KEY", "MOTCUA_S3_SECRET_KEY")
     if not any(reader.has(name) for name in names):

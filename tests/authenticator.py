@@ -1,4 +1,4 @@
-"""A software authenticator (WebAuthn Level 3, ES256, attestation none): real keys, real CBOR, and knobs for its faults."""
+"""A software authenticator (WebAuthn Level 3, ES256, no attestation): real keys, real CBOR, and knobs for faults."""
 
 import base64
 import hashlib
