@@ -97,4 +97,4 @@ async def lay(
         detail={},
         at=at,
     )
-    return Made(login=login, password=password, totp_uri=TOTP(secret).provisioning_uri(login, issuer_name="Motcua"))
+    return Made(login=login, password=password, totp_uri=TOTP(secret, name=login, issuer="Motcua").provisioning_uri())

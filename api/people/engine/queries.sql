@@ -120,7 +120,7 @@ SELECT answer.id, answer.kind AS factor, answer.response, answer.digest, answer.
 
 -- name: count_try
 -- A wrong first answer; the last one ends the enrolment.
-UPDATE enrolment_offer SET tries = tries + 1, outcome = $2, ended_at = $3, handed = CASE WHEN $2 IS NULL THEN handed END WHERE enrolment_id = $1;
+UPDATE enrolment_offer SET tries = tries + 1, outcome = $2::text, ended_at = $3, handed = CASE WHEN $2::text IS NULL THEN handed END WHERE enrolment_id = $1;
 
 -- name: end_offer
 -- The factor counts from now on.
