@@ -526,7 +526,8 @@ async def test_what_was_asked_before_a_loss_leaves_no_hash_after_it(site):
     # The initials before it are not this test's matter.
     await ground.db.admin.execute("SET session_replication_role = replica")
     await ground.db.admin.execute(
-        "UPDATE signature_request SET state = 'recorded', recorded_at = now() WHERE role = 'initials' AND state = 'to_sign'"
+        "UPDATE signature_request SET state = 'recorded', recorded_at = now(), batch_id = gen_random_uuid()"
+        " WHERE role = 'initials' AND state = 'to_sign'"
     )
     await ground.db.admin.execute("SET session_replication_role = origin")
     accepted = await ground.ask("chutich", signatory)
