@@ -146,6 +146,10 @@ RUN_BY: dict[str, tuple[str, str]] = {
     "motcua signer": ("api/embedded/up.py", '"signer"'),
     "motcua worker": ("api/embedded/up.py", '"worker"'),
     "motcua signer --check": ("api/embedded/doctor.py", '"signer", "--check"'),
+    "motcua people first-administrator": (
+        "tests/database/test_first_administrator.py",
+        '[MOTCUA, "people", "first-administrator", ',
+    ),
     "motcua migrate": ("tests/test_readme.py", 'SCRIPTS / "motcua", "migrate"]'),
     "motcua migrate --dump": ("tests/test_readme.py", '"-m", "api", "migrate", "--dump"]'),
 }

@@ -28,7 +28,8 @@ async def test_two_are_made_each_with_a_one_time_password_and_a_factor_and_no_th
     empty = await run(environment, "mot.tinh")
     assert (empty.returncode, "no province" in empty.stderr) == (1, True)
     await db.admin.execute(
-        "INSERT INTO agency (code, kind, name, sort_key, valid_from) VALUES ('H05', 'province', 'UBND', 'x', '2025-07-01')"
+        "INSERT INTO agency (code, kind, name, sort_key, valid_from)"
+        " VALUES ('H05', 'province', 'UBND', 'x', '2025-07-01')"
     )
     made = [await run(environment, login) for login in ("mot.tinh", "hai.tinh", "ba.tinh")]
     assert [one.returncode for one in made] == [0, 0, 1], made[0].stderr

@@ -1,4 +1,4 @@
-"""Who may propose and who may be the second person, which passwords are refused, what a challenge and a spoken code bind."""
+"""Who may propose, who may be the second person; which passwords are refused; what challenge and spoken code bind."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
