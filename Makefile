@@ -33,10 +33,12 @@ test: test-tools venv-dev bundle
 	@echo "… basedpyright"; $(BIN)/basedpyright --level error
 	@echo "… import-linter"; $(BIN)/lint-imports --no-cache >.import-linter.txt || { cat .import-linter.txt; exit 1; }; rm -f .import-linter.txt
 	@echo "… deptry"; $(BIN)/deptry --no-ansi . 2>.deptry.txt || { cat .deptry.txt; exit 1; }; rm -f .deptry.txt
-	@echo "… pytest"; exec $(BIN)/python -m pytest $(PYTEST_OPTIONS)
+	@echo "… pytest, alone"; $(BIN)/python -m pytest -m alone $(PYTEST_OPTIONS)
+	@echo "… pytest, two at a time"; exec $(BIN)/python -m pytest -m "not alone" --numprocesses 2 --dist loadfile $(PYTEST_OPTIONS)
 
 ## test-tools: the programs that judge signed PDFs from outside; installs them when run as root
 test-tools:
+	@$(promtool)
 	@missing=""; for program in $(PROGRAMS); do command -v $$program >/dev/null 2>&1 || missing="$$missing $$program"; done; \
 	if [ -z "$$missing" ]; then exit 0; fi; \
 	line="apt-get install -y --no-install-recommends $(TOOLS)"; \
@@ -46,6 +48,16 @@ test-tools:
 	else \
 	  echo "Chạy lệnh này bằng root rồi thử lại. / Run this as root, then try again:"; echo "  $$line"; exit 2; \
 	fi
+
+# promtool is taken out of Debian's package, which is not installed: that would make a user and start a server. No root.
+define promtool
+command -v promtool >/dev/null 2>&1 || [ -x var/tools/promtool ] || { \
+  echo "… promtool, từ gói prometheus / promtool, out of the package prometheus"; room="$$(mktemp -d)" && trap 'rm -rf "$$room"' EXIT; \
+  get() { (cd "$$room" && apt-get -qq -o APT::Sandbox::User=root download prometheus >/dev/null 2>&1); }; \
+  { get || { [ "$$(id -u)" = 0 ] && apt-get update -qq && get; }; } \
+    && dpkg -x "$$room"/prometheus_*.deb "$$room" && install -D -m 755 "$$room/usr/bin/promtool" var/tools/promtool \
+    || { echo "Không lấy được promtool; trên Debian: apt install prometheus. / Could not fetch promtool; apt install prometheus."; exit 2; }; }
+endef
 
 # The environment is built anew only when a lock, the project file or the place has changed; the tests' one holds both.
 venv:

@@ -24,12 +24,13 @@ from api.documents.file_controller import FileController
 from api.documents.verify_controller import VerifyController
 from api.dossiers.controller import DossierController, TaskController
 from api.dossiers.service import Dossiers
-from api.http import metrics, openapi, problems
+from api.http import openapi, problems
 from api.http.admission import Admission
 from api.http.auth.controller import SessionController
 from api.http.auth.guards import check_guards
 from api.http.auth.passwords import PasswordPool
 from api.http.auth.rules import SessionRules
+from api.http.auth.tokens import TokenKeys
 from api.http.edge import Edge, source_of
 from api.http.health import HealthController
 from api.http.outermost import Outermost
@@ -45,6 +46,7 @@ from api.settings import Settings, read
 from api.signatures import following
 from api.signatures.controller import AnswerController, BatchController, ChainController, RequestController
 from api.signatures.tickets import Watch
+from api.telemetry import process
 
 _log = structlog.get_logger("api.app")
 
@@ -150,6 +152,7 @@ def _lifespan(settings: Settings, clock: Clock) -> Callable[[Litestar], contextl
     @contextlib.asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncGenerator[None]:
         async with contextlib.AsyncExitStack() as stack:
+            stack.enter_context(process.sending_spans("api", settings.otlp_url))
             pools = await open_pools(
                 settings.database_url,
                 read_size=settings.pool_read,
@@ -165,7 +168,7 @@ def _lifespan(settings: Settings, clock: Clock) -> Callable[[Litestar], contextl
             dossiers = Dossiers(registry, edge.vault, after_step=(following.after_step,))
             tickets = Watch(pools)
             stack.callback(tickets.close)
-            stack.callback(asyncio.create_task(metrics.watch_loop(), name="loop-lag").cancel)
+            stack.callback(asyncio.create_task(process.watch_loop(), name="loop-lag").cancel)
             app.state.update(
                 edge=edge,
                 pools=pools,
@@ -194,6 +197,7 @@ def _edge(settings: Settings, pools: Pools, clock: Clock) -> Edge:
         sessions=SessionRules(
             idle_s=settings.session_idle_s, absolute_s=settings.session_absolute_s, secure_cookie=over_tls
         ),
+        tokens=TokenKeys(settings.session_keys),
         passwords=PasswordPool(),
     )
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, NoReturn
 
+from api.embedded import operators
 from api.errors import MotcuaError
 
 _PROGRAMS: Final = {"api": "api.http.server", "signer": "api.signer", "worker": "api.worker"}
@@ -49,7 +50,7 @@ class _Parser(argparse.ArgumentParser):
         if near and near[0] != words[0]:
             sys.stderr.write(f"Có phải: motcua {near[0]}? / Did you mean: motcua {near[0]}?\n")
         sys.stderr.write("Các lệnh / Commands:\n")
-        sys.stderr.writelines(f"  motcua {name:<8} {text}\n" for name, (text, *_) in _COMMANDS.items())
+        sys.stderr.writelines(f"  motcua {name:<12} {text}\n" for name, (text, *_) in _COMMANDS.items())
         raise SystemExit(2)
 
 
@@ -104,6 +105,27 @@ def _process(options: argparse.Namespace) -> int:
     return int(program.main(told))
 
 
+def _backup(options: argparse.Namespace) -> int:
+    from api.backup.commands import backup  # noqa: PLC0415
+
+    return backup(options.directory, keep=options.keep, following=options.follow, checking=options.check, say=say)
+
+
+def _restore(options: argparse.Namespace) -> int:
+    from api.backup.commands import bring_back  # noqa: PLC0415
+
+    return bring_back(
+        options.directory,
+        to=options.to,
+        into=options.into,
+        base=options.base,
+        margin=options.number_margin,
+        floors=options.number_floor,
+        look_ahead=not options.no_look_ahead,
+        say=say,
+    )
+
+
 def _migrate(options: argparse.Namespace) -> int:
     from api.db import migrate  # noqa: PLC0415
     from api.settings import BadSettings  # noqa: PLC0415
@@ -117,8 +139,16 @@ def _migrate(options: argparse.Namespace) -> int:
     owner = os.environ.get("DATABASE_URL")
     if not owner:
         raise BadSettings([("DATABASE_URL: chưa có", "DATABASE_URL: is missing")])
-    applied = asyncio.run(migrate.migrate(owner))
+    applied = asyncio.run(migrate.migrate(owner, post=options.post))
     say(f"Đã áp dụng: {', '.join(applied) or 'không có gì mới'}", f"Applied: {', '.join(applied) or 'nothing new'}")
+    if options.backfill:
+        _backfill(owner)
+    if waiting := asyncio.run(migrate.pending(owner, post=True)):
+        named = ", ".join(waiting)
+        say(
+            f"Còn {named}: chạy `motcua migrate --post` khi không còn tiến trình của phiên bản cũ.",
+            f"{named} waits: run `motcua migrate --post` once no process of the old version is left.",
+        )
     return 0
 
 
@@ -133,6 +163,16 @@ def _people(options: argparse.Namespace) -> int:
     return 0
 
 
+def _backfill(owner: str) -> None:
+    from api.db import backfill  # noqa: PLC0415
+
+    for each in backfill.ALL:
+        done = asyncio.run(
+            backfill.run(owner, each, lambda moved, name=each.name: say(f"{name}: {moved.rows}", "rows"))
+        )
+        say(f"{each.name}: xong {done.rows} dòng", f"{each.name}: {done.rows} rows done")
+
+
 def _doctor(_: argparse.Namespace) -> int:
     from api.embedded.doctor import examine  # noqa: PLC0415
 
@@ -143,6 +183,33 @@ def _verify(options: argparse.Namespace) -> int:
     from api.embedded.verifying import verify_file  # noqa: PLC0415
 
     return verify_file(Path(options.file), as_json=options.json, write=sys.stdout.write)
+
+
+def _audit(options: argparse.Namespace) -> int:
+    from api.embedded import auditing  # noqa: PLC0415
+
+    if options.act == "export":
+        return auditing.export(Path(options.file), options.since, write=sys.stdout.write, tell=sys.stderr.write)
+    return auditing.verify(
+        checkpoint=Path(options.checkpoint) if options.checkpoint else None,
+        bundle=Path(options.bundle) if options.bundle else None,
+        keys=options.key,
+        as_json=options.json,
+        write=sys.stdout.write,
+        tell=sys.stderr.write,
+    )
+
+
+def _keys(options: argparse.Namespace) -> int:
+    from api.embedded import rotating  # noqa: PLC0415
+
+    if options.act == "new":
+        return rotating.new(options.kind, options.id, write=sys.stdout.write, tell=sys.stderr.write)
+    if options.act == "list":
+        return rotating.show(options.kind, as_json=options.json, write=sys.stdout.write)
+    if options.act == "rotate":
+        return rotating.rotate(options.kind, write=sys.stdout.write)
+    return rotating.retire(options.kind, options.id, write=sys.stdout.write)
 
 
 def _bench(options: argparse.Namespace) -> int:
@@ -167,6 +234,36 @@ def _signer_options(command: argparse.ArgumentParser) -> None:
 
 def _migrate_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--dump", action="store_true", help="ghi lại schema.sql / write schema.sql anew")
+    command.add_argument("--backfill", action="store_true", help="viết lại dòng cũ dần dần / rewrite old rows")
+    command.add_argument("--post", action="store_true", help="bản cũ đã dừng hết / the old version is gone")
+
+
+def _backup_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("directory", metavar="DIR", nargs="?", help="ở đâu; hoặc MOTCUA_BACKUP_DIR / where")
+    command.add_argument("--keep", type=int, default=0, metavar="N", help="giữ N bản mới nhất / keep the newest N")
+    how = command.add_mutually_exclusive_group()
+    how.add_argument("--follow", action="store_true", help="nhận nhật ký và tài liệu liên tục / follow the server")
+    how.add_argument("--check", action="store_true", help="chỉ kiểm tra bản đã có / only check what is there")
+
+
+def _restore_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("directory", metavar="DIR", nargs="?", help="bản sao lưu; hoặc MOTCUA_BACKUP_DIR / the backup")
+    command.add_argument("--to", metavar="TIME", help="thời điểm, như 2026-11-24T10:00:00+07:00 / the moment")
+    command.add_argument("--into", metavar="PATH", help="nơi trống, mặc định var / an empty place, by default var")
+    command.add_argument("--base", metavar="NAME", help="bản gốc nào / which base")
+    command.add_argument(
+        "--number-margin",
+        type=int,
+        default=10,
+        metavar="N",
+        help="bỏ qua N số mỗi sổ / numbers to pass over per series",
+    )
+    command.add_argument(
+        "--number-floor", action="append", default=[], metavar="SERIES=N", help="số cuối thấy trên giấy / last on paper"
+    )
+    command.add_argument(
+        "--no-look-ahead", action="store_true", help="không xem sau đó / do not look at what came after"
+    )
 
 
 def _people_options(command: argparse.ArgumentParser) -> None:
@@ -178,6 +275,32 @@ def _people_options(command: argparse.ArgumentParser) -> None:
 def _verify_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("file", metavar="FILE", help="tệp PDF / the PDF file")
     command.add_argument("--json", action="store_true", help="in JSON / print JSON")
+
+
+def _audit_options(command: argparse.ArgumentParser) -> None:
+    acts = command.add_subparsers(dest="act", required=True, metavar="verify | export")
+    verify = acts.add_parser("verify", help="nhật ký còn nguyên vẹn không / is the audit as it was sealed")
+    verify.add_argument("--checkpoint", metavar="FILE", help="tệp điểm kiểm tra ở ngoài / checkpoints kept outside")
+    verify.add_argument("--bundle", metavar="FILE", help="gói đã xuất; không cần cơ sở dữ liệu / a bundle; no database")
+    verify.add_argument("--key", metavar="ID:HEX", action="append", default=[], help="khóa công khai / a public key")
+    verify.add_argument("--json", action="store_true", help="in JSON / print JSON")
+    export = acts.add_parser("export", help="xuất bằng chứng ra một tệp / write evidence to a file")
+    export.add_argument("file", metavar="FILE", help="tệp mới / a new file")
+    export.add_argument("--since", metavar="TIME", help="chỉ từ thời điểm này (UTC) / only from this instant on")
+
+
+def _keys_options(command: argparse.ArgumentParser) -> None:
+    acts = command.add_subparsers(dest="act", required=True, metavar="new | list | rotate | retire")
+    kinds = ("data", "factors", "sessions", "checkpoints")
+    new = acts.add_parser("new", help="tạo một khóa mới / draw a new key")
+    new.add_argument("--id", help="tên khóa / the key's id")
+    shown = acts.add_parser("list", help="khóa nào đang dùng cho gì / which key holds what up")
+    shown.add_argument("--json", action="store_true", help="in JSON / print JSON")
+    rotate = acts.add_parser("rotate", help="mã hóa lại bằng khóa đứng đầu / seal again under the first key")
+    retire = acts.add_parser("retire", help="hỏi xem bỏ khóa này được chưa / ask whether a key may be dropped")
+    for act in (new, shown, rotate, retire):
+        act.add_argument("kind", choices=kinds, help="loại khóa / kind of key")
+    retire.add_argument("id", help="tên khóa / the key's id")
 
 
 def _bench_options(command: argparse.ArgumentParser) -> None:
@@ -199,7 +322,12 @@ _COMMANDS: Final[dict[str, _Command]] = {
         _people,
         _people_options,
     ),
+    "backup": ("sao lưu cơ sở dữ liệu và tài liệu / back up database and documents", _backup, _backup_options),
+    "restore": ("khôi phục về một thời điểm / restore to a moment", _restore, _restore_options),
     "verify": ("kiểm tra một tệp PDF đã ký / verify a signed PDF", _verify, _verify_options),
+    **operators.COMMANDS,
     "bench": ("đo tốc độ / measure speed", _bench, _bench_options),
+    "audit": ("kiểm tra, xuất nhật ký kiểm toán / verify or export the audit", _audit, _audit_options),
+    "keys": ("tạo, đổi, bỏ khóa / draw, rotate and drop keys", _keys, _keys_options),
     "doctor": ("tìm xem thiếu gì, hỏng gì / say what is missing or wrong", _doctor, _no_options),
 }

@@ -23,10 +23,16 @@ POINTS: Final = (
 )
 """The boundaries between two phases of a signature, in order; each stands once in `api.signatures.engine`."""
 
+AUDIT_POINTS: Final = ("audit-chained", "audit-sealed", "audit-copied")
+"""The boundaries of the audit's sealer: links written, checkpoint committed, its copy on disk."""
+
+ROTATION_POINTS: Final = ("keys-page",)
+"""Between two pages of sealed rows that are put under another key."""
+
 
 def _armed() -> tuple[str, Path] | None:
     name, _, token = os.environ.get("MOTCUA_FAILPOINTS", "").partition("=")
-    return (name, Path(token)) if name in POINTS and token else None
+    return (name, Path(token)) if name in (*POINTS, *AUDIT_POINTS, *ROTATION_POINTS) and token else None
 
 
 _point: Final = _armed()

@@ -5,6 +5,7 @@ Secrets have no default. `motcua up --demo` writes its own into `var/settings/`;
 """
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from ipaddress import ip_network
 from pathlib import Path
@@ -47,6 +48,13 @@ class S3(msgspec.Struct, frozen=True, kw_only=True):
         return f"S3(bucket={self.bucket!r}, endpoint={self.endpoint!r})"
 
 
+class StorePlace(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the documents are, for a command that needs nothing else."""
+
+    blob_dir: Path | None
+    s3: S3 | None
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything one process is told."""
 
@@ -60,8 +68,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     factor_keys: dict[str, bytes] = {}
     """Signer only: keys that seal second factors; the first named one seals from now on."""
     factor_key: str = ""
-    session_key: bytes = b""
-    """API only: 32 bytes that authenticate session tokens and citizens' secrets."""
+    session_keys: dict[str, bytes] = {}
+    """API only: keys under which session tokens are hashed; the first named one from now on."""
+    checkpoint_keys: dict[str, bytes] = {}
+    """Worker only: Ed25519 keys that sign the audit's checkpoints; the first named one from now on."""
+    checkpoint_dir: Path | None = None
+    """Worker only: where the checkpoints are copied, out of reach of the database's administrators."""
     blob_dir: Path | None = None
     s3: S3 | None = None
     holders: tuple[dict[str, Any], ...] = ()
@@ -85,6 +97,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Networks whose `X-Forwarded-For` is believed, such as `127.0.0.1/32`."""
     failpoints: str = ""
     """Names of places at which to fail, for fault tests; refused in production."""
+    otlp_url: str = ""
+    """Base address of a collector that takes spans by OTLP over HTTP; without one nothing is sent or loaded for it."""
+    data_dir: Path | None = None
+    """Where database and documents of a one-machine installation lie, to watch how full that disk is."""
 
     def __repr__(self) -> str:
         """Name the process only, so that a log or a traceback never shows a secret."""
@@ -157,7 +173,9 @@ def read(process: Process, environment: Mapping[str, str] = os.environ) -> Setti
         data_key=next(iter(data_keys), ""),
         factor_keys=factor_keys,
         factor_key=next(iter(factor_keys), ""),
-        session_key=reader.need("MOTCUA_SESSION_KEY", _key, b"") if process == "api" else b"",
+        session_keys=_session_keys(reader) if process == "api" else {},
+        checkpoint_keys=reader.need("MOTCUA_CHECKPOINT_KEYS", _keys, {}) if process == "worker" else {},
+        checkpoint_dir=reader.need("MOTCUA_CHECKPOINT_DIR", _directory, None) if process == "worker" else None,
         blob_dir=blob_dir,
         s3=_s3(reader) if blob_dir is None else None,
         holders=_holders(reader, demo=demo) if process == "signer" else (),
@@ -176,23 +194,44 @@ def read(process: Process, environment: Mapping[str, str] = os.environ) -> Setti
         session_absolute_s=reader.may("MOTCUA_SESSION_ABSOLUTE_S", _whole, 16 * 3600),
         trusted_proxies=reader.may("MOTCUA_TRUSTED_PROXIES", _networks, ()),
         failpoints=_failpoints(reader, demo=demo),
+        otlp_url=reader.may("MOTCUA_OTLP_URL", _url, ""),
+        data_dir=reader.may("MOTCUA_VAR", Path, None),
     )
     if reader.faults:
         raise BadSettings(reader.faults)
     return settings
 
 
+def store_place(environment: Mapping[str, str] = os.environ) -> StorePlace:
+    """Read where the documents are, and nothing else.
+
+    Raises:
+        BadSettings: neither a directory nor a bucket is named, or the bucket by half.
+    """
+    reader = _Reader(environment)
+    blob_dir = reader.may("MOTCUA_BLOB_DIR", Path, None)
+    place = StorePlace(blob_dir=blob_dir, s3=_s3(reader) if blob_dir is None else None)
+    if reader.faults:
+        raise BadSettings(reader.faults)
+    return place
+
+
+_KEY_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
 _OF_ONE_PROCESS: Final[Mapping[str, Process | Literal["owner"]]] = {
     "DATABASE_URL": "owner",
     **{variable: process for process, variable in ROLE_VARIABLE.items()},
     "MOTCUA_SESSION_KEY": "api",
+    "MOTCUA_SESSION_KEYS": "api",
+    "MOTCUA_CHECKPOINT_KEYS": "worker",
+    "MOTCUA_CHECKPOINT_DIR": "worker",
     "MOTCUA_FACTOR_KEYS": "signer",
     "MOTCUA_HOLDERS_FILE": "signer",
 }
 
 
-def own_environment(process: Process, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Return the environment for one process: everything but what belongs to the others."""
+def own_environment(process: Process | Literal["owner"], environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the environment for one process, or for the owner's commands: all but what belongs to the others."""
     return {name: value for name, value in environment.items() if _OF_ONE_PROCESS.get(name, process) == process}
 
 
@@ -222,6 +261,14 @@ def owner_keys(environment: Mapping[str, str] = os.environ) -> tuple[str, dict[s
     if reader.faults:
         raise BadSettings(reader.faults)
     return dsn, data_keys, factor_keys
+
+
+def _session_keys(reader: _Reader) -> dict[str, bytes]:
+    """Read the session keys; MOTCUA_SESSION_KEY, one key without an id, still counts as the key `first`."""
+    alone = reader.may("MOTCUA_SESSION_KEY", _key, None)
+    if alone is not None and not reader.has("MOTCUA_SESSION_KEYS"):
+        return {"first": alone}
+    return reader.need("MOTCUA_SESSION_KEYS", _keys, {})
 
 
 def _s3(reader: _Reader) -> S3 | None:
@@ -276,7 +323,7 @@ def _keys(text: str) -> dict[str, bytes]:
     keys: dict[str, bytes] = {}
     for part in text.split(","):
         key_id, colon, value = part.strip().partition(":")
-        if not key_id or not colon or key_id in keys:
+        if not _KEY_ID.fullmatch(key_id) or not colon or key_id in keys:
             raise ValueError("id:hex,id:hex")
         keys[key_id] = _key(value)
     return keys

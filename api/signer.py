@@ -30,6 +30,7 @@ from api.registry.service import Registry
 from api.settings import Settings
 from api.signatures import following
 from api.signatures.engine import (
+    calls,
     context,
     finishing,
     judging,
@@ -43,6 +44,7 @@ from api.signatures.engine import (
 )
 from api.signatures.engine.context import Engine
 from api.signatures.engine.passkeys import RelyingParty
+from api.telemetry import process
 from signing import holders as keys
 from signing.contract import KeyHolder, Trust
 from signing.errors import SigningError
@@ -156,12 +158,26 @@ async def serve(settings: Settings) -> None:
                     for name in engine.holders
                 ),
             ]
-            waiting = asyncio.create_task(stopping.wait())
-            await asyncio.wait([waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)
+            aside = [
+                asyncio.create_task(stopping.wait()),
+                asyncio.create_task(process.watch_loop(), name="loop-lag"),
+                asyncio.create_task(
+                    process.sampling(partial(_sample, engine), partial(calls.knock, engine)), name="samples"
+                ),
+            ]
+            await asyncio.wait([*aside, *tasks], return_when=asyncio.FIRST_COMPLETED)
             runner.stop()
             stopping.set()
             await asyncio.gather(*tasks)
-            waiting.cancel()
+            for task in aside:
+                task.cancel()
+
+
+async def _sample(engine: Engine) -> None:
+    """Tell what this process uses."""
+    process.note_pools({"read": engine.pools.read, "write": engine.pools.write})
+    if isinstance(engine.workshop, BoundedPool):
+        process.note_processes(engine.workshop)
 
 
 @asynccontextmanager
@@ -194,7 +210,8 @@ async def _listener(settings: Settings, engine: Engine) -> AsyncGenerator[None]:
 def main(settings: Settings) -> int:
     """Run the signer; return its exit status."""
     logs.set_up("signer")
-    asyncio.run(serve(settings))
+    with process.sending_spans("signer", settings.otlp_url):
+        asyncio.run(serve(settings))
     return 0
 
 

@@ -8,15 +8,19 @@ import asyncio
 import signal
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Final
 from uuid import UUID
 
 import structlog
 from aiohttp import web
-from prometheus_client import Gauge, generate_latest
+from prometheus_client import generate_latest
 
 import signing
 from api import audit, logs
+from api.audit.chain import Notary
+from api.audit.outside import CheckpointFile
+from api.audit.sealer import Sealer
 from api.db.pools import Tx, open_pools
 from api.db.privacy import Vault
 from api.documents import drafts, printing, sweep, typesetting, uploads, verification
@@ -27,19 +31,18 @@ from api.documents.rendering import Drafter
 from api.documents.sweep import Sweeper
 from api.documents.verification import FileVerifier
 from api.documents.workshop import Workshop
-from api.jobs import Handler, OnParked, ParkedJob, Runner, depths, enqueue
+from api.jobs import Handler, OnParked, ParkedJob, Runner, enqueue
 from api.kernel import Clock, system_clock
+from api.operating import sampling
 from api.settings import Settings
 from api.signatures import laying
+from api.telemetry import process
 from signing.contract import LintLimits
 from signing.pdf.bounded import BoundedPool
 
 _log: Final = structlog.get_logger("worker")
-_waiting: Final = Gauge("motcua_jobs_waiting", "Jobs waiting by kind.", ["kind"])
-_oldest: Final = Gauge("motcua_jobs_oldest_seconds", "Seconds the oldest due job of a kind has waited.", ["kind"])
 SWEEP_EVERY_S: Final = 6 * 3600.0
 FIRST_SWEEP_S: Final = 60.0
-DEPTHS_EVERY_S: Final = 15.0
 
 
 @asynccontextmanager
@@ -125,7 +128,9 @@ async def serve(settings: Settings) -> None:
         tasks = [
             asyncio.create_task(runner.run(), name="jobs"),
             asyncio.create_task(_order_sweeps(workshop), name="sweeps"),
-            asyncio.create_task(_watch_depths(workshop), name="depths"),
+            asyncio.create_task(_sealer(settings, workshop).run(), name="sealer"),
+            asyncio.create_task(process.sampling(partial(_sample, settings, workshop)), name="samples"),
+            asyncio.create_task(process.watch_loop(), name="loop-lag"),
         ]
         waiting = asyncio.create_task(stopping.wait())
         try:
@@ -136,6 +141,13 @@ async def serve(settings: Settings) -> None:
                 task.cancel()
         await tasks[0]
     _log.info("stopped")
+
+
+def _sealer(settings: Settings, workshop: Workshop) -> Sealer:
+    if settings.checkpoint_dir is None:
+        raise AssertionError("a worker is told where checkpoints go")
+    file = CheckpointFile(settings.checkpoint_dir)
+    return Sealer(workshop.pools, Notary(settings.checkpoint_keys), file, workshop.clock)
 
 
 async def _order_sweeps(workshop: Workshop) -> None:
@@ -151,16 +163,13 @@ async def _order_sweeps(workshop: Workshop) -> None:
             _log.warning("sweep_not_ordered", exc_info=True)
 
 
-async def _watch_depths(workshop: Workshop) -> None:
-    while True:
-        try:
-            async with workshop.pools.reading() as connection:
-                for depth in await depths(connection):
-                    _waiting.labels(depth.kind).set(depth.queued)
-                    _oldest.labels(depth.kind).set(depth.oldest_s)
-        except Exception:  # noqa: BLE001 - a gauge that is stale is no reason to stop working
-            _log.warning("depths_unknown", exc_info=True)
-        await asyncio.sleep(DEPTHS_EVERY_S)
+async def _sample(settings: Settings, workshop: Workshop) -> None:
+    """Tell what the system holds and what this process uses."""
+    await sampling.sample(workshop.pools, workshop.clock())
+    process.note_pools({"read": workshop.pools.read, "write": workshop.pools.write})
+    if isinstance(workshop.processes, BoundedPool):
+        process.note_processes(workshop.processes)
+    process.note_disks({"documents": settings.blob_dir, "data": settings.data_dir})
 
 
 @asynccontextmanager
@@ -192,5 +201,6 @@ async def _listener(settings: Settings, workshop: Workshop) -> AsyncGenerator[No
 def main(settings: Settings) -> int:
     """Run the worker; return its exit status."""
     logs.set_up("worker")
-    asyncio.run(serve(settings))
+    with process.sending_spans("worker", settings.otlp_url):
+        asyncio.run(serve(settings))
     return 0

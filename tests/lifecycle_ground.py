@@ -23,6 +23,7 @@ OTHER_RESULT = UUID("018f0000-0000-7000-8000-0000000000bb")
 COUNTER = UUID("018f0000-0000-7000-8000-0000000000c0")
 COMPETENT = UUID("018f0000-0000-7000-8000-0000000000c1")
 THIRD = UUID("018f0000-0000-7000-8000-0000000000c2")
+OTHER_VERSION = UUID("018f0000-0000-7000-8000-0000000000e0")
 TASK = UUID("018f0000-0000-7000-8000-0000000000d0")
 
 
@@ -186,6 +187,7 @@ def facts(action: Action, dossier: Projection | None = None, pick=None) -> f.Fac
         Action.STOP: f.Stop(reason=reason, legal_basis="Điều 1"),
         Action.EXPLAIN_OVERDUE: f.Explain(explanation=reason),
         Action.APOLOGISE: f.Apologise(new_due_at=vn(2027, 12, 1), reason=reason),
+        Action.REBASE: f.Rebase(version_id=OTHER_VERSION, legal_basis="Điều 1", reason=reason),
         Action.CHARGE: f.Charge(amounts=(amount,)),
         Action.EXEMPT: f.Exempt(legal_basis="Điều 1"),
         Action.CONFIRM_SYNC: f.Synchronised(target="NPSP", up_to_seq=dossier.seq if dossier else 1),

@@ -102,7 +102,7 @@ def settings_for(dsn: str, blob_dir: Path, **changes) -> Settings:
         "database_url": dsn,
         "data_keys": {"test": bytes(32)},
         "data_key": "test",
-        "session_key": bytes(32),
+        "session_keys": {"test": bytes(32)},
         "blob_dir": blob_dir,
         "listen": Address("127.0.0.1", 0),
         "public_url": "http://127.0.0.1",

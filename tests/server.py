@@ -22,7 +22,8 @@ from api.embedded.province import certificates_wanted
 from api.embedded.walk import WARD, Desk
 from tests.conftest import Database, Province
 from tests.office import log_in
-from tests.signer_process import ROOT, free_port, remote_signer
+from tests.ports import free_port
+from tests.signer_process import ROOT, remote_signer
 
 START_S = 90
 LINES_SHOWN = 30
@@ -35,7 +36,12 @@ class Server:
         self.database, self.province, self.room, self.keys = database, province, room, keys
         self.ports = {name: free_port() for name in ("api", "signer", "worker")}
         self.url = f"http://127.0.0.1:{self.ports['api']}"
+        self.session_keys, self.checkpoint_keys = (f"test1:{secrets.token_hex(32)}" for _ in range(2))
         self.processes: dict[str, asyncio.subprocess.Process] = {}
+        self.told: dict[str, str] = {}
+        """Further settings for every process."""
+        self.remote = ""
+        """Where the remote signer answers."""
 
     def environment(self, name: str) -> dict[str, str]:
         """What one process is told, its own secrets only."""
@@ -50,8 +56,12 @@ class Server:
             "MOTCUA_PDF_PROCESSES": "2",
         }
         own = {
-            "api": {"DATABASE_URL_APP": self.database.dsn("app"), "MOTCUA_SESSION_KEY": secrets.token_hex(32)},
-            "worker": {"DATABASE_URL_WORKER": self.database.dsn("worker")},
+            "api": {"DATABASE_URL_APP": self.database.dsn("app"), "MOTCUA_SESSION_KEYS": self.session_keys},
+            "worker": {
+                "DATABASE_URL_WORKER": self.database.dsn("worker"),
+                "MOTCUA_CHECKPOINT_KEYS": self.checkpoint_keys,
+                "MOTCUA_CHECKPOINT_DIR": str(self.room / "checkpoints"),
+            },
             "signer": {
                 "DATABASE_URL_SIGNER": self.database.dsn("signer"),
                 "MOTCUA_FACTOR_KEYS": f"test1:{self.province.factor_key.hex()}",
@@ -59,7 +69,7 @@ class Server:
             },
         }
         listen = {"api": "MOTCUA_LISTEN", "signer": "MOTCUA_SIGNER_LISTEN", "worker": "MOTCUA_WORKER_LISTEN"}
-        return {**shared, **own[name], listen[name]: f"127.0.0.1:{self.ports[name]}"}
+        return {**shared, **self.told, **own[name], listen[name]: f"127.0.0.1:{self.ports[name]}"}
 
     def log(self, name: str) -> str:
         """The last lines of a process's log."""
@@ -168,16 +178,19 @@ def _certificate(path: Path) -> x509.Certificate:
 
 
 @contextlib.asynccontextmanager
-async def serving(database: Database, province: Province, room: Path) -> AsyncIterator[Server]:
+async def serving(database: Database, province: Province, room: Path, **told: str) -> AsyncIterator[Server]:
     """Run the whole product on a database that holds the demo province; nothing of it outlives the block."""
     keys = await bind_public_certificates(database, room)
     (room / "trust").mkdir()
+    (room / "checkpoints").mkdir()
     (room / "trust" / "root.pem").write_bytes((keys / "root.pem").read_bytes())
     async with remote_signer(keys) as url:
         service = {"base_url": url, "sp_id": "motcua", "sp_password": "demo", "development": True}
         holders = [{"kind": "sp769", "sp769": service}]
         (room / "holders.json").write_bytes(msgspec.json.encode(holders))
         server = Server(database, province, room, keys)
+        server.told = told
+        server.remote = url
         try:
             await server.start()
             yield server

@@ -23,7 +23,13 @@ SCRIPTS = Path(sysconfig.get_path("scripts"))
 README = REPOSITORY / "README.md"
 TEXT = README.read_text(encoding="utf-8")
 SECURITY = REPOSITORY / "deploy" / "SECURITY.md"
-PAGES = (README, SECURITY, REPOSITORY / "CONTRIBUTING.md", REPOSITORY / "CHANGELOG.md")
+PAGES = (
+    README,
+    SECURITY,
+    REPOSITORY / "deploy" / "RUNBOOK.md",
+    REPOSITORY / "CONTRIBUTING.md",
+    REPOSITORY / "CHANGELOG.md",
+)
 LISTED_WHOLE = (".", "api", "signing")
 """Directories of which the tree names every file; of the others, every directory."""
 
@@ -150,7 +156,16 @@ RUN_BY: dict[str, tuple[str, str]] = {
         "tests/database/test_first_administrator.py",
         '[MOTCUA, "people", "first-administrator", ',
     ),
+    "motcua trace TICKET": ("tests/journey/test_observed.py", 'motcua(server, "trace", '),
+    "motcua failures": ("tests/journey/test_observed.py", 'motcua(server, "failures", '),
+    "motcua jobs parked": ("tests/journey/test_observed.py", 'motcua(server, "jobs", "parked")'),
+    "motcua jobs requeue KEY": ("tests/journey/test_observed.py", '(("requeue", "drop"), keys, strict=True)'),
+    "motcua jobs drop KEY": ("tests/journey/test_observed.py", '(("requeue", "drop"), keys, strict=True)'),
+    "motcua certificates": ("tests/journey/test_observed.py", 'motcua(server, "certificates", '),
     "motcua migrate": ("tests/test_readme.py", 'SCRIPTS / "motcua", "migrate"]'),
+    "motcua migrate --post": ("tests/test_readme.py", '"migrate", "--post"]'),
+    "motcua backup DIR": ("tests/faults/test_backup.py", '"backup", office.place.root'),
+    "motcua restore DIR": ("tests/faults/test_backup.py", '"restore", office.place.root'),
     "motcua migrate --dump": ("tests/test_readme.py", '"-m", "api", "migrate", "--dump"]'),
 }
 """Which file runs a command, and the words in it that do."""
@@ -190,10 +205,9 @@ async def test_migrating_twice_by_hand(cluster):
     await connection.execute("CREATE DATABASE migrated_by_hand")
     environment = {"PATH": "/usr/bin:/bin", "DATABASE_URL": cluster.dsn("admin", "migrated_by_hand")}
     told = []
-    for _ in range(2):
-        words = [SCRIPTS / "motcua", "migrate"]
+    for typed in ([SCRIPTS / "motcua", "migrate"], [SCRIPTS / "motcua", "migrate", "--post"]):
         done = await asyncio.to_thread(
-            subprocess.run, words, env=environment, capture_output=True, text=True, check=False, timeout=120
+            subprocess.run, typed, env=environment, capture_output=True, text=True, check=False, timeout=120
         )
         assert done.returncode == 0, done.stdout + done.stderr
         told.append(done.stdout)

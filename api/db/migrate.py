@@ -2,6 +2,10 @@
 
 Any number of runners may start at once: one migrates, the others wait and find nothing to do. A migration that cannot
 get its lock within 4 s gives up rather than stop the service (see the head of each file).
+
+A `pre` file is applied while the old version still runs, a `post` file once it is gone. Since versions are not skipped,
+a `post` file that stands before a `pre` file belongs to a release whose old version has long ended; only the last ones
+have to wait until somebody says so (`motcua migrate --post`).
 """
 
 import asyncio
@@ -9,8 +13,9 @@ import os
 import re
 import shutil
 import sysconfig
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+import tempfile
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import Final
@@ -36,8 +41,12 @@ class MigrationFailed(Broken):
     code = "migration-failed"
 
 
-async def migrate(admin_dsn: str) -> list[str]:
+async def migrate(admin_dsn: str, *, post: bool = False) -> list[str]:
     """Bring the database of an asyncpg DSN up to date; return the versions that were applied now.
+
+    Args:
+        admin_dsn: asyncpg DSN of the owner.
+        post: the old version is gone, so what it needed may be removed.
 
     Raises:
         MigrationFailed: a file did not apply; the text holds dbmate's words.
@@ -45,24 +54,61 @@ async def migrate(admin_dsn: str) -> list[str]:
     async with _sole_runner(admin_dsn) as connection:
         await connection.execute(_SQL.ensure_roles)
         before = await _applied(connection)
-        await _dbmate(admin_dsn, "migrate")
+        files = due(_files(), before, post=post)
+        if files:
+            with _directory_of(files) as directory:
+                await _dbmate(admin_dsn, directory)
         await _install_queue(connection)
         return [version for version in await _applied(connection) if version not in before]
 
 
-async def pending(admin_dsn: str) -> list[str]:
-    """Return the versions in the package that the database has not seen."""
+async def applied(admin_dsn: str) -> list[str]:
+    """Return the versions that the database has seen, in order."""
     connection = await asyncpg.connect(admin_dsn, timeout=10)
     try:
-        seen = set(await _applied(connection))
+        return await _applied(connection)
     finally:
         await connection.close()
-    return sorted(version for version in packaged_versions() if version not in seen)
+
+
+async def pending(admin_dsn: str, *, post: bool = False) -> list[str]:
+    """Return the versions that `migrate` would apply now."""
+    return [_version(file) for file in due(_files(), await applied(admin_dsn), post=post)]
 
 
 def packaged_versions() -> list[str]:
     """Return the version of every migration file, in order."""
-    return sorted(file.name.partition("_")[0] for file in MIGRATIONS.glob("*.sql"))
+    return [_version(file) for file in _files()]
+
+
+def due(files: Sequence[Path], applied: Sequence[str], *, post: bool) -> list[Path]:
+    """Return the files to apply, in order.
+
+    Without `post`, the `post` files after the last `pre` file are left for later; on an empty database nothing old
+    runs, so there everything is due.
+    """
+    lacking = [file for file in files if _version(file) not in applied]
+    if post or not applied:
+        return lacking
+    last = max((file.name for file in files if "_pre_" in file.name), default="")
+    return [file for file in lacking if file.name <= last]
+
+
+def _files() -> list[Path]:
+    return sorted(MIGRATIONS.glob("*.sql"))
+
+
+def _version(file: Path) -> str:
+    return file.name.partition("_")[0]
+
+
+@contextmanager
+def _directory_of(files: Sequence[Path]) -> Generator[Path]:
+    """Lend dbmate a directory that holds these files and no others."""
+    with tempfile.TemporaryDirectory(prefix="motcua-migrations-") as name:
+        for file in files:
+            shutil.copyfile(file, Path(name) / file.name)
+        yield Path(name)
 
 
 async def dump(admin_dsn: str, bindir: Path) -> str:
@@ -122,7 +168,7 @@ async def _applied(connection: asyncpg.Connection) -> list[str]:
     return [row["version"] for row in await connection.fetch(_SQL.applied_versions)]
 
 
-async def _dbmate(admin_dsn: str, command: str) -> str:
+async def _dbmate(admin_dsn: str, migrations: Path) -> None:
     url, environment = for_go(admin_dsn)
     program = Path(sysconfig.get_path("scripts")) / "dbmate"
     found = str(program) if program.exists() else shutil.which("dbmate")
@@ -130,12 +176,11 @@ async def _dbmate(admin_dsn: str, command: str) -> str:
         raise MigrationFailed(
             "Không tìm thấy chương trình dbmate; chạy lại `make run`.", "dbmate is not installed; run `make run` again."
         )
-    words = [found, "--env-file", os.devnull, "--migrations-dir", str(MIGRATIONS), "--no-dump-schema", command]
+    words = [found, "--env-file", os.devnull, "--migrations-dir", str(migrations), "--no-dump-schema", "migrate"]
     code, out, err = await _run(words, {**environment, "DATABASE_URL": url})
     if code != 0:
         said = (err or out).strip()
         raise MigrationFailed(f"Nâng cấp cơ sở dữ liệu không thành: {said}", f"The migration failed: {said}")
-    return out
 
 
 async def _run(words: list[str], environment: Mapping[str, str]) -> tuple[int, str, str]:

@@ -47,6 +47,19 @@ class Pools:
             yield connection
 
     @asynccontextmanager
+    async def snapshot(self) -> AsyncGenerator[Tx]:
+        """Open a transaction that only reads and sees one moment of the whole database.
+
+        Raises:
+            Busy: no connection came free within the budget.
+        """
+        async with (
+            self._acquire(self.read) as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            yield connection
+
+    @asynccontextmanager
     async def _acquire(self, pool: asyncpg.Pool) -> AsyncGenerator[Tx]:
         try:
             connection = await pool.acquire(timeout=self._budget_s)
@@ -77,12 +90,19 @@ async def _prepare_connection(connection: asyncpg.Connection) -> None:
     )
 
 
-async def open_pools(dsn: str, *, read_size: int = 8, write_size: int = 8, budget_s: float = 2.0) -> Pools:
+async def open_pools(
+    dsn: str, *, read_size: int = 8, write_size: int = 8, budget_s: float = 2.0, statement_s: float = 30
+) -> Pools:
     """Open both pools on a DSN; jsonb columns arrive as Python values and are sent as any msgspec-encodable value."""
 
     async def pool(size: int, options: dict[str, str]) -> asyncpg.Pool:
         return await asyncpg.create_pool(
-            dsn, min_size=1, max_size=size, init=_prepare_connection, server_settings=options, command_timeout=30
+            dsn,
+            min_size=1,
+            max_size=size,
+            init=_prepare_connection,
+            server_settings=options,
+            command_timeout=statement_s,
         )
 
     read = await pool(read_size, {"application_name": "motcua-read", "default_transaction_read_only": "on"})

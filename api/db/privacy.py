@@ -49,6 +49,16 @@ class Vault:
         """Name the key ids only, so that a traceback or a log never shows a key."""
         return f"Vault(keys={sorted(self._keys)}, current={self.current!r})"
 
+    @property
+    def is_rotating(self) -> bool:
+        """Tell whether there is more than one key: then what is stored may be under an older one."""
+        return len(self._keys) > 1
+
+    @property
+    def key_ids(self) -> tuple[str, ...]:
+        """The ids of the keys, the current one's first."""
+        return (self.current, *(key_id for key_id in self._keys if key_id != self.current))
+
     def seal(self, purpose: str, text: str) -> bytes:
         """Encrypt a text for one purpose; a blob moved to another purpose does not open."""
         head = _head(self.current)
@@ -77,13 +87,14 @@ class Vault:
 
     def fingerprint(self, purpose: str, text: str) -> bytes:
         """Return the keyed hash (HMAC-SHA256, 32 bytes) of a text's canonical form, to be stored for exact search."""
-        return self._fingerprint(self.current, purpose, text)
+        return self.fingerprint_under(self.current, purpose, text)
 
     def fingerprints(self, purpose: str, text: str) -> list[bytes]:
         """Return the hashes under every key, for `= ANY($1)`: rows not yet rotated are found too."""
-        return [self._fingerprint(key_id, purpose, text) for key_id in self._keys]
+        return [self.fingerprint_under(key_id, purpose, text) for key_id in self._keys]
 
-    def _fingerprint(self, key_id: str, purpose: str, text: str) -> bytes:
+    def fingerprint_under(self, key_id: str, purpose: str, text: str) -> bytes:
+        """Return the hash under one of the keys."""
         key = self._key(key_id, "fingerprint", purpose)
         return hmac.new(key, canonical(purpose, text).encode(), sha256).digest()
 

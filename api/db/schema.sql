@@ -238,6 +238,26 @@ CREATE TABLE public.audit (
 
 COMMENT ON TABLE public.audit IS 'Who did what, in the transaction of the act: plain rows with their digest; chained later by one sealer over committed rows only.';
 
+CREATE TABLE public.audit_chain (
+    "position" bigint NOT NULL,
+    audit_id bigint NOT NULL,
+    hash bytea NOT NULL,
+    CONSTRAINT audit_chain_hash_check CHECK ((octet_length(hash) = 32)),
+    CONSTRAINT audit_chain_position_check CHECK (("position" > 0))
+);
+
+COMMENT ON TABLE public.audit_chain IS 'The order in which committed audit rows were chained: each hash covers the one before it and its row. No foreign key: a removed row must leave its link behind.';
+
+CREATE TABLE public.audit_checkpoint (
+    number bigint NOT NULL,
+    body text NOT NULL,
+    signature bytea NOT NULL,
+    CONSTRAINT audit_checkpoint_number_check CHECK ((number > 0)),
+    CONSTRAINT audit_checkpoint_signature_check CHECK ((octet_length(signature) = 64))
+);
+
+COMMENT ON TABLE public.audit_checkpoint IS 'How long the chain was at a moment and its hash, signed by a key that the database does not hold; a copy of each lies outside.';
+
 ALTER TABLE public.audit ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.audit_id_seq
     START WITH 1
@@ -246,6 +266,37 @@ ALTER TABLE public.audit ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     NO MAXVALUE
     CACHE 1
 );
+
+CREATE TABLE public.audit_key (
+    ordinal bigint NOT NULL,
+    id text NOT NULL,
+    body text NOT NULL,
+    signature bytea NOT NULL,
+    CONSTRAINT audit_key_id_check CHECK ((id <> ''::text)),
+    CONSTRAINT audit_key_signature_check CHECK ((octet_length(signature) = 64))
+);
+
+COMMENT ON TABLE public.audit_key IS 'The public halves of checkpoint keys; each but the first is signed by the key before it.';
+
+ALTER TABLE public.audit_key ALTER COLUMN ordinal ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.audit_key_ordinal_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.backfill (
+    name text NOT NULL,
+    after text DEFAULT ''::text NOT NULL,
+    rows bigint DEFAULT 0 NOT NULL,
+    began_at timestamp with time zone DEFAULT now() NOT NULL,
+    moved_at timestamp with time zone DEFAULT now() NOT NULL,
+    ended_at timestamp with time zone
+);
+
+COMMENT ON TABLE public.backfill IS 'How far a rewrite of old rows has come: moved in the transaction of each batch, so a run that dies goes on where it was. The owner''s alone.';
 
 CREATE TABLE public.batch_item (
     batch_id uuid NOT NULL,
@@ -853,6 +904,20 @@ CREATE TABLE public.number_counter (
 
 COMMENT ON TABLE public.number_counter IS 'The last number per series and year (0 where the series does not restart); taken last, just before commit.';
 
+CREATE TABLE public.number_gap (
+    series_id uuid NOT NULL,
+    year integer NOT NULL,
+    first integer NOT NULL,
+    last integer NOT NULL,
+    reason text NOT NULL,
+    noted_at timestamp with time zone NOT NULL,
+    CONSTRAINT number_gap_check CHECK ((last >= first)),
+    CONSTRAINT number_gap_first_check CHECK ((first > 0)),
+    CONSTRAINT number_gap_reason_check CHECK ((reason <> ''::text))
+);
+
+COMMENT ON TABLE public.number_gap IS 'Numbers that no row of the register will ever hold, and why: after a restore to an earlier point they may stand on released papers. Written by the owner alone.';
+
 CREATE TABLE public.number_series (
     id uuid DEFAULT uuidv7() NOT NULL,
     agency_id uuid NOT NULL,
@@ -1249,10 +1314,13 @@ CREATE TABLE public.session (
     ended_at timestamp with time zone,
     source inet,
     user_agent text,
+    key_id text,
     restricted boolean DEFAULT false NOT NULL
 );
 
 COMMENT ON TABLE public.session IS 'Server-side sessions of officials; they outlive a restart. Only the hash of the token is kept.';
+
+COMMENT ON COLUMN public.session.key_id IS 'The session key under which the token''s hash was made.';
 
 COMMENT ON COLUMN public.session.restricted IS 'Opened with a one-time password: nothing but changing it is allowed.';
 
@@ -1498,8 +1566,26 @@ ALTER TABLE ONLY public.agency_succession
 ALTER TABLE ONLY public.answer_verdict
     ADD CONSTRAINT answer_verdict_pkey PRIMARY KEY (answer_id);
 
+ALTER TABLE ONLY public.audit_chain
+    ADD CONSTRAINT audit_chain_audit_id_key UNIQUE (audit_id);
+
+ALTER TABLE ONLY public.audit_chain
+    ADD CONSTRAINT audit_chain_pkey PRIMARY KEY ("position");
+
+ALTER TABLE ONLY public.audit_checkpoint
+    ADD CONSTRAINT audit_checkpoint_pkey PRIMARY KEY (number);
+
+ALTER TABLE ONLY public.audit_key
+    ADD CONSTRAINT audit_key_id_key UNIQUE (id);
+
+ALTER TABLE ONLY public.audit_key
+    ADD CONSTRAINT audit_key_pkey PRIMARY KEY (ordinal);
+
 ALTER TABLE ONLY public.audit
     ADD CONSTRAINT audit_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.backfill
+    ADD CONSTRAINT backfill_pkey PRIMARY KEY (name);
 
 ALTER TABLE ONLY public.batch_item
     ADD CONSTRAINT batch_item_batch_id_request_id_key UNIQUE (batch_id, request_id);
@@ -1635,6 +1721,9 @@ ALTER TABLE ONLY public.mandate
 
 ALTER TABLE ONLY public.number_counter
     ADD CONSTRAINT number_counter_pkey PRIMARY KEY (series_id, year);
+
+ALTER TABLE ONLY public.number_gap
+    ADD CONSTRAINT number_gap_pkey PRIMARY KEY (series_id, year, first);
 
 ALTER TABLE ONLY public.number
     ADD CONSTRAINT number_pkey PRIMARY KEY (id);
@@ -1961,6 +2050,12 @@ CREATE TRIGGER agency_changed AFTER INSERT OR DELETE OR UPDATE ON public.agency 
 
 CREATE TRIGGER audit_append_only BEFORE DELETE OR UPDATE ON public.audit FOR EACH STATEMENT EXECUTE FUNCTION public.append_only();
 
+CREATE TRIGGER audit_chain_append_only BEFORE DELETE OR UPDATE ON public.audit_chain FOR EACH STATEMENT EXECUTE FUNCTION public.append_only();
+
+CREATE TRIGGER audit_checkpoint_append_only BEFORE DELETE OR UPDATE ON public.audit_checkpoint FOR EACH STATEMENT EXECUTE FUNCTION public.append_only();
+
+CREATE TRIGGER audit_key_append_only BEFORE DELETE OR UPDATE ON public.audit_key FOR EACH STATEMENT EXECUTE FUNCTION public.append_only();
+
 CREATE TRIGGER calendar_changed AFTER INSERT OR DELETE OR UPDATE ON public.calendar_version FOR EACH STATEMENT EXECUTE FUNCTION public.registry_changed();
 
 CREATE TRIGGER competence_changed AFTER INSERT OR DELETE OR UPDATE ON public.competence FOR EACH STATEMENT EXECUTE FUNCTION public.registry_changed();
@@ -1978,6 +2073,8 @@ CREATE TRIGGER key_holder_changed AFTER INSERT OR DELETE OR UPDATE ON public.key
 CREATE TRIGGER key_use_append_only BEFORE DELETE OR UPDATE ON public.key_use FOR EACH STATEMENT EXECUTE FUNCTION public.append_only();
 
 CREATE TRIGGER legal_rule_changed AFTER INSERT OR DELETE OR UPDATE ON public.legal_rule FOR EACH STATEMENT EXECUTE FUNCTION public.registry_changed();
+
+CREATE TRIGGER number_gap_append_only BEFORE DELETE OR UPDATE ON public.number_gap FOR EACH STATEMENT EXECUTE FUNCTION public.append_only();
 
 CREATE TRIGGER procedure_version_changed AFTER INSERT OR DELETE OR UPDATE ON public.procedure_version FOR EACH STATEMENT EXECUTE FUNCTION public.registry_changed();
 
@@ -2252,6 +2349,9 @@ ALTER TABLE ONLY public.number_counter
 ALTER TABLE ONLY public.number
     ADD CONSTRAINT number_document_id_fkey FOREIGN KEY (document_id) REFERENCES public.document(id);
 
+ALTER TABLE ONLY public.number_gap
+    ADD CONSTRAINT number_gap_series_id_fkey FOREIGN KEY (series_id) REFERENCES public.number_series(id);
+
 ALTER TABLE ONLY public.number
     ADD CONSTRAINT number_request FOREIGN KEY (request_id) REFERENCES public.signature_request(id);
 
@@ -2515,6 +2615,12 @@ GRANT SELECT,INSERT ON TABLE public.audit TO app;
 GRANT SELECT,INSERT ON TABLE public.audit TO signer;
 GRANT SELECT,INSERT ON TABLE public.audit TO worker;
 
+GRANT SELECT,INSERT ON TABLE public.audit_chain TO worker;
+
+GRANT SELECT,INSERT ON TABLE public.audit_checkpoint TO worker;
+
+GRANT SELECT,INSERT ON TABLE public.audit_key TO worker;
+
 GRANT SELECT ON TABLE public.batch_item TO app;
 GRANT SELECT ON TABLE public.batch_item TO signer;
 GRANT SELECT ON TABLE public.batch_item TO worker;
@@ -2653,6 +2759,8 @@ GRANT SELECT,INSERT,UPDATE ON TABLE public.dossier_pause TO worker;
 
 GRANT SELECT,INSERT ON TABLE public.draft_order TO app;
 GRANT SELECT ON TABLE public.draft_order TO worker;
+
+GRANT UPDATE(data_sealed) ON TABLE public.draft_order TO worker;
 
 GRANT UPDATE(state) ON TABLE public.draft_order TO worker;
 
@@ -2794,6 +2902,10 @@ GRANT SELECT,INSERT,UPDATE ON TABLE public.number_counter TO app;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.number_counter TO signer;
 GRANT SELECT ON TABLE public.number_counter TO worker;
 
+GRANT SELECT ON TABLE public.number_gap TO app;
+GRANT SELECT ON TABLE public.number_gap TO signer;
+GRANT SELECT ON TABLE public.number_gap TO worker;
+
 GRANT SELECT,INSERT ON TABLE public.number_series TO app;
 GRANT SELECT ON TABLE public.number_series TO signer;
 GRANT SELECT ON TABLE public.number_series TO worker;
@@ -2830,6 +2942,22 @@ GRANT SELECT,INSERT ON TABLE public.person TO worker;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.person_private TO app;
 GRANT SELECT,INSERT ON TABLE public.person_private TO signer;
 GRANT SELECT,INSERT ON TABLE public.person_private TO worker;
+
+GRANT UPDATE(key_id) ON TABLE public.person_private TO worker;
+
+GRANT UPDATE(name_sealed) ON TABLE public.person_private TO worker;
+
+GRANT UPDATE(name_fingerprint) ON TABLE public.person_private TO worker;
+
+GRANT UPDATE(id_number_sealed) ON TABLE public.person_private TO worker;
+
+GRANT UPDATE(id_number_fingerprint) ON TABLE public.person_private TO worker;
+
+GRANT UPDATE(contact_sealed) ON TABLE public.person_private TO worker;
+
+GRANT UPDATE(phone_fingerprint) ON TABLE public.person_private TO worker;
+
+GRANT UPDATE(details_sealed) ON TABLE public.person_private TO worker;
 
 GRANT SELECT,INSERT ON TABLE public.pgqueuer TO app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.pgqueuer TO signer;
@@ -2873,8 +3001,16 @@ GRANT UPDATE(valid_to) ON TABLE public.post_holding TO signer;
 
 GRANT SELECT,INSERT ON TABLE public.preparation TO signer;
 
+GRANT SELECT(request_id) ON TABLE public.preparation TO worker;
+
+GRANT SELECT(attempt) ON TABLE public.preparation TO worker;
+
+GRANT SELECT(prepared_at) ON TABLE public.preparation TO worker;
+
 GRANT SELECT,INSERT ON TABLE public.print_order TO app;
 GRANT SELECT,DELETE ON TABLE public.print_order TO worker;
+
+GRANT UPDATE(data_sealed) ON TABLE public.print_order TO worker;
 
 GRANT UPDATE(state) ON TABLE public.print_order TO worker;
 
@@ -2897,6 +3033,7 @@ GRANT UPDATE(valid_to) ON TABLE public.procedure_version TO app;
 GRANT SELECT ON TABLE public.proposal TO signer;
 
 GRANT SELECT(id),INSERT(id) ON TABLE public.proposal TO app;
+GRANT SELECT(id) ON TABLE public.proposal TO worker;
 
 GRANT SELECT(kind),INSERT(kind) ON TABLE public.proposal TO app;
 
@@ -2905,6 +3042,7 @@ GRANT SELECT(agency_id),INSERT(agency_id) ON TABLE public.proposal TO app;
 GRANT SELECT(subject_account_id),INSERT(subject_account_id) ON TABLE public.proposal TO app;
 
 GRANT SELECT(content_sealed),INSERT(content_sealed) ON TABLE public.proposal TO app;
+GRANT SELECT(content_sealed),UPDATE(content_sealed) ON TABLE public.proposal TO worker;
 
 GRANT SELECT(digest),INSERT(digest) ON TABLE public.proposal TO app;
 
@@ -2971,6 +3109,10 @@ GRANT SELECT,INSERT ON TABLE public.revision_withdrawal TO signer;
 GRANT SELECT ON TABLE public.revision_withdrawal TO worker;
 
 GRANT SELECT,INSERT ON TABLE public.second_factor TO signer;
+
+GRANT UPDATE(key_id) ON TABLE public.second_factor TO signer;
+
+GRANT UPDATE(secret_sealed) ON TABLE public.second_factor TO signer;
 
 GRANT UPDATE(last_counter) ON TABLE public.second_factor TO signer;
 
@@ -3092,11 +3234,21 @@ GRANT INSERT(state_at),UPDATE(state_at) ON TABLE public.signature_request TO app
 
 GRANT SELECT,INSERT ON TABLE public.signature_value TO signer;
 
+GRANT SELECT(request_id) ON TABLE public.signature_value TO worker;
+
+GRANT SELECT(attempt) ON TABLE public.signature_value TO worker;
+
+GRANT SELECT(source) ON TABLE public.signature_value TO worker;
+
+GRANT SELECT(received_at) ON TABLE public.signature_value TO worker;
+
 GRANT SELECT ON TABLE public.step_up TO signer;
 
 GRANT SELECT(id) ON TABLE public.step_up TO app;
+GRANT SELECT(id) ON TABLE public.step_up TO worker;
 
 GRANT SELECT(batch_id),INSERT(batch_id) ON TABLE public.step_up TO app;
+GRANT SELECT(batch_id) ON TABLE public.step_up TO worker;
 
 GRANT SELECT(account_id),INSERT(account_id) ON TABLE public.step_up TO app;
 
@@ -3125,6 +3277,8 @@ GRANT SELECT ON TABLE public.upload TO signer;
 GRANT SELECT ON TABLE public.upload TO worker;
 
 GRANT UPDATE(state) ON TABLE public.upload TO worker;
+
+GRANT UPDATE(file_name_sealed) ON TABLE public.upload TO worker;
 
 GRANT UPDATE(accepted_sha256) ON TABLE public.upload TO worker;
 

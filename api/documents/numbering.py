@@ -1,7 +1,7 @@
 """Giving numbers: reserved with the document's sealing, then used or void; the counter is taken last before commit."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Final
 from uuid import UUID
 
@@ -11,7 +11,16 @@ from api import audit
 from api.db import queries
 from api.db.pools import Pools, Tx, as_struct, as_structs
 from api.documents.contract import Register, RegisterLine, Series, SeriesList
-from api.documents.numbers import Entry, Number, NumberSeries, counter_year, gaps, number_text, require_own
+from api.documents.numbers import (
+    Entry,
+    Number,
+    NumberSeries,
+    counter_year,
+    entered_number,
+    gaps,
+    number_text,
+    require_own,
+)
 from api.errors import Conflict, Forbidden, NotFound, Refused
 from api.kernel import Actor, new_id, vn_day
 
@@ -31,6 +40,12 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
     document_id: UUID
     request_id: UUID | None = None
+
+
+class _Gap(msgspec.Struct, frozen=True, kw_only=True):
+    first: int
+    last: int
+    reason: str
 
 
 class _DocumentSeries(NumberSeries, frozen=True, kw_only=True):
@@ -63,6 +78,9 @@ async def reserve_many(tx: Tx, wanted: Sequence[Wanted], at: datetime) -> dict[U
             raise _no_series()
         require_own(series[each.document_id], at)
         groups.setdefault(series[each.document_id].id, []).append(each)
+    held = {numbers[each.document_id].id: each.request_id for each in wanted if each.document_id in numbers}
+    if held:
+        await tx.execute(_q.hold_numbers, list(held), list(held.values()))
     for _, group in sorted(groups.items()):
         given = await _take(tx, series[group[0].document_id], group, at)
         numbers.update({number.document_id: number for number in given})
@@ -87,6 +105,28 @@ async def _take(tx: Tx, series: NumberSeries, group: Sequence[Wanted], at: datet
     columns = ([g.id for g in given], [g.n for g in given], [g.text for g in given], [g.document_id for g in given])
     await tx.execute(_q.insert_numbers, series.id, year, day, at, *columns, [each.request_id for each in group])
     return given
+
+
+async def enter(tx: Tx, document_id: UUID, text: str, day: date, *, not_before: date | None, at: datetime) -> Number:
+    """Enter the number that a foreign register gave a document; the document's sealing will carry it.
+
+    Raises:
+        Refused: the register is not foreign, or was not in force. Invalid: see `entered_number`.
+        Conflict: the document has a number, or the number is another document's.
+    """
+    series = as_struct(await tx.fetchrow(_q.series_of_documents, [document_id], day), _DocumentSeries)
+    if series is None:
+        raise _no_series()
+    n = entered_number(series, text, day, not_before=not_before, at=at)
+    year = day.year if series.yearly else 0
+    number_id = new_id(at)
+    if await tx.fetchval(_q.enter_number, number_id, series.id, year, n, text, day, document_id, at) is None:
+        raise Conflict(
+            "Văn bản đã có số, hoặc số này đã nhập cho văn bản khác.",
+            "The document has a number, or this number was entered for another document.",
+            code="number-taken",
+        )
+    return Number(id=number_id, series_id=series.id, year=year, n=n, text=text, day=day, document_id=document_id)
 
 
 async def use(tx: Tx, number_id: UUID, at: datetime) -> None:
@@ -148,7 +188,9 @@ async def list_series(pools: Pools, actor: Actor, at: datetime) -> SeriesList:
 
 
 async def register(pools: Pools, actor: Actor, series_id: UUID, year: int | None, after: int, at: datetime) -> Register:
-    """Return a page of a register with its gaps; a number without a row would be one, and none may be.
+    """Return a page of a register with its gaps; those that were left on purpose carry their reason.
+
+    `gaps` counts the others: numbers without a row and without a reason, of which there may be none.
 
     Raises:
         NotFound: no such series.
@@ -161,9 +203,12 @@ async def register(pools: Pools, actor: Actor, series_id: UUID, year: int | None
         if series.agency_id != actor.agency_id:
             raise Forbidden("Sổ này của cơ quan khác.", "This register is another agency's.", code="not-your-register")
         counted = counter_year(series, at) if year is None or not series.yearly else year
-        last = await connection.fetchval(_q.last_number, series_id, counted)
+        own = series.owner == "own"
+        last = await connection.fetchval(_q.last_number if own else _q.last_entered, series_id, counted)
         rows = as_structs(await connection.fetch(_q.register_page, series_id, counted, after, PAGE), Entry)
-        missing = last - await connection.fetchval(_q.count_numbers, series_id, counted)
+        explained = as_structs(await connection.fetch(_q.number_gaps, series_id, counted), _Gap)
+        # Of a foreign register only what was entered is known: what stands between is no gap of ours.
+        missing = last - await connection.fetchval(_q.count_numbers, series_id, counted) if own else 0
     full = len(rows) == PAGE
     until = rows[-1].n if full else max(last, after)
     return Register(
@@ -171,15 +216,18 @@ async def register(pools: Pools, actor: Actor, series_id: UUID, year: int | None
         year=counted,
         pattern=series.pattern,
         last=last,
-        gaps=missing,
-        lines=_lines(rows, after + 1, until),
+        gaps=missing - sum(gap.last - gap.first + 1 for gap in explained),
+        lines=_lines(rows, explained, after + 1, until if own else after),
         next=until if full else None,
     )
 
 
-def _lines(rows: list[Entry], first: int, last: int) -> tuple[RegisterLine, ...]:
+def _lines(rows: list[Entry], explained: list[_Gap], first: int, last: int) -> tuple[RegisterLine, ...]:
+    def why(n: int) -> str | None:
+        return next((gap.reason for gap in explained if gap.first <= n <= gap.last), None)
+
     lines = [msgspec.convert(msgspec.structs.asdict(row), RegisterLine) for row in rows]
-    lines += [RegisterLine(n=n, text="", state="gap") for n in gaps(rows, first, last)]
+    lines += [RegisterLine(n=n, text="", state="gap", reason=why(n)) for n in gaps(rows, first, last)]
     return tuple(sorted(lines, key=lambda line: line.n))
 
 

@@ -41,6 +41,19 @@ INSERT INTO number (id, series_id, year, n, text, day, state, document_id, reque
 SELECT t.id, $1, $2, t.n, t.text, $3, 'reserved', t.document_id, t.request_id, $4
   FROM unnest($5::uuid[], $6::integer[], $7::text[], $8::uuid[], $9::uuid[]) AS t (id, n, text, document_id, request_id);
 
+-- name: enter_number
+-- Enter the number that a foreign register gave; nothing where the document has one or the number is taken.
+INSERT INTO number (id, series_id, year, n, text, day, state, document_id, reserved_at)
+VALUES ($1, $2, $3, $4, $5, $6, 'reserved', $7, $8)
+    ON CONFLICT DO NOTHING
+RETURNING id;
+
+-- name: hold_numbers
+-- Numbers that documents have already are held by the seals that will use them.
+UPDATE number SET request_id = held.request_id
+  FROM unnest($1::uuid[], $2::uuid[]) AS held (id, request_id)
+ WHERE number.id = held.id AND number.state = 'reserved';
+
 -- name: use_number
 -- The number stands in the sealed document now.
 UPDATE number SET state = 'used', settled_at = $2 WHERE id = $1 AND state = 'reserved' RETURNING id;
@@ -64,9 +77,17 @@ SELECT n, text, state, day, document_id, reason
  ORDER BY n
  LIMIT $4;
 
+-- name: number_gaps
+-- Ranges of a register that will never have a row, and why.
+SELECT first, last, reason FROM number_gap WHERE series_id = $1 AND year = $2 ORDER BY first;
+
 -- name: last_number
 -- The last number given in a series and year.
 SELECT coalesce(max(n), 0) FROM number_counter WHERE series_id = $1 AND year = $2;
+
+-- name: last_entered
+-- The greatest number that was entered from a foreign register.
+SELECT coalesce(max(n), 0) FROM number WHERE series_id = $1 AND year = $2;
 
 -- name: count_numbers
 -- How many rows the register of a series and year has: fewer than the counter says means gaps.

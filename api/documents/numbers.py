@@ -100,12 +100,51 @@ def require_own(series: NumberSeries, at: datetime) -> None:
             code="foreign-register",
         )
     if not series.holds(vn_day(at)):
+        raise _not_in_force()
+
+
+def _not_in_force() -> Refused:
+    return Refused(
+        "Dãy số này không có hiệu lực vào ngày cấp số.",
+        "This series is not in force on the day of numbering.",
+        allowed=(),
+        code="series-not-in-force",
+    )
+
+
+def entered_number(series: NumberSeries, text: str, day: date, *, not_before: date | None, at: datetime) -> int:
+    """Return the count in a number that another system gave, after checking what we can of it.
+
+    `not_before` is the day of the last person's signature: a number is never given before it.
+
+    Raises:
+        Refused: the register is our own, or was not in force on that day.
+        Invalid: the text does not follow the register's pattern, or the day lies ahead or before the signature.
+    """
+    if series.owner != "foreign":
         raise Refused(
-            "Dãy số này không có hiệu lực vào ngày cấp số.",
-            "This series is not in force on the day of numbering.",
-            allowed=(),
-            code="series-not-in-force",
+            "Số của sổ này được cấp tự động khi ký số của cơ quan, không nhập tay.",
+            "Numbers of this register are given here at sealing; none is entered.",
+            allowed=("signature.seal",),
+            code="own-register",
         )
+    if not series.holds(day):
+        raise _not_in_force()
+    shape = re.escape(series.pattern.replace("{year}", str(day.year))).replace(r"\{n\}", "([0-9]{1,9})")
+    found = re.fullmatch(shape, text)
+    if found is None or int(found[1]) == 0:
+        raise Invalid(
+            f"Số “{text}” không theo mẫu “{series.pattern}” của sổ.",
+            f"The number '{text}' does not follow the register's pattern '{series.pattern}'.",
+            code="number-pattern",
+        )
+    if day > vn_day(at) or (not_before is not None and day < not_before):
+        raise Invalid(
+            "Ngày cấp số không được sau hôm nay hoặc trước ngày ký.",
+            "The day of a number lies neither ahead nor before the signature.",
+            code="number-day",
+        )
+    return int(found[1])
 
 
 def gaps(entries: Iterable[Entry], first: int, last: int) -> list[int]:

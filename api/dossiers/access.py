@@ -28,6 +28,11 @@ def secret_of(vault: Vault, dossier_id: UUID, stored: bytes | None = None) -> st
     return next((secret for secret in every if stored is not None and digest(secret) == stored), every[0])
 
 
+def told_under(vault: Vault, key_id: str, dossier_id: UUID, stored: bytes) -> bool:
+    """Tell whether the secret whose hash is stored was derived under this key."""
+    return digest(_text(vault.fingerprint_under(key_id, PURPOSE, dossier_id.hex))) == stored
+
+
 def digest(secret: str) -> bytes:
     """Return what is stored of a secret; small letters and blanks a person typed do not matter."""
     return sha256("".join(secret.split()).upper().encode()).digest()

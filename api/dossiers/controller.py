@@ -10,7 +10,7 @@ import msgspec
 from litestar import Controller, Request, Response, get, post
 from litestar.params import PathParameter, QueryParameter
 
-from api.db.pools import Tx
+from api.db.pools import Pools, Tx
 from api.db.privacy import Vault
 from api.dossiers import access, store
 from api.dossiers import facts as f
@@ -84,7 +84,7 @@ class DossierController(Controller):
     ) -> Response[FiledWithSecret]:
         """Hand a dossier in at the own counter; the citizen's secret is told in this answer only."""
         answer = await idempotency.run(request, actor, lambda tx: Intake(dossiers).submit(tx, actor, data, at=at))
-        return with_secret(answer, vault)
+        return await with_secret(answer, vault, edge_of(request).pools)
 
     @post("/imported", guards=[requires("dossier.import")], opt=_OFFICERS, summary="Nhập / Take over")
     async def take_over(
@@ -92,7 +92,7 @@ class DossierController(Controller):
     ) -> Response[FiledWithSecret]:
         """Take a dossier over from another system in the state it has there."""
         answer = await idempotency.run(request, actor, lambda tx: Intake(dossiers).take_over(tx, actor, data, at=at))
-        return with_secret(answer, vault)
+        return await with_secret(answer, vault, edge_of(request).pools)
 
     @get("/{code:str}", guards=[requires("dossier.read")], opt=_OFFICERS, summary="Một hồ sơ / One dossier")
     async def show(self, request: AnyRequest, dossiers: Dossiers, code: Code, actor: Actor, at: datetime) -> Dossier:
@@ -265,8 +265,12 @@ async def id_of(tx: Tx, code: str) -> UUID:
     return found
 
 
-def with_secret(answer: Response[Filed], vault: Vault) -> Response[FiledWithSecret]:
+async def with_secret(answer: Response[Filed], vault: Vault, pools: Pools) -> Response[FiledWithSecret]:
     """Add the citizen's secret to an answer that is kept without it; a repeat tells the same secret."""
     filed = msgspec.json.decode(answer.content, type=Filed) if isinstance(answer.content, bytes) else answer.content
-    told = FiledWithSecret(**msgspec.structs.asdict(filed), secret=access.secret_of(vault, filed.id))
+    stored = None
+    if vault.is_rotating:  # a repeat may ask for what an older key told
+        async with pools.reading() as tx:
+            stored = await store.access_digest(tx, filed.id)
+    told = FiledWithSecret(**msgspec.structs.asdict(filed), secret=access.secret_of(vault, filed.id, stored))
     return Response(told, status_code=answer.status_code, headers=answer.headers)

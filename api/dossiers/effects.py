@@ -46,7 +46,7 @@ def check(before: Projection, action: Action, facts: f.Facts, plan: Plan, refuse
     """
     if action in table.RESULT_MOVES:
         _check_result(before, action, _result_of(facts), refuse)
-    why = _limit(before, facts, plan) or _misplaced(before, action, facts)
+    why = _limit(before, facts, plan) or _misplaced(before, action, facts) or _unfit(before, facts, plan)
     if why is not None:
         raise refuse(*why)
 
@@ -87,6 +87,19 @@ def _misplaced(before: Projection, action: Action, facts: f.Facts) -> tuple[str,
                 return "kết quả đã được ghi nhận", "a result was recorded already"
         case _:
             pass
+    return None
+
+
+def _unfit(before: Projection, facts: f.Facts, plan: Plan) -> tuple[str, str] | None:
+    """Say why a dossier cannot go on by the version that `plan` holds: what is done must be done there, too."""
+    if not isinstance(facts, f.Rebase):
+        return None
+    if facts.version_id == before.procedure_version_id:
+        return "hồ sơ đang theo đúng phiên bản này", "the dossier goes by this version already"
+    if set(before.results.values()) - table.GONE:
+        return "đã có dự thảo kết quả; hãy bỏ dự thảo trước", "a result is drafted; drop it first"
+    if plan.definition.of_kind(STEP_OF[before.status]) is None:
+        return "phiên bản đó không có bước mà hồ sơ đang ở", "that version lacks the step the dossier stands in"
     return None
 
 
@@ -136,6 +149,8 @@ def columns(before: Projection, action: Action, facts: f.Facts, status: Status, 
     """Return the other columns an action sets: where the dossier lies, its step, its due times, its counters."""
     change: Effect = _place(before, action, facts) | _counters(before, action) | _desk(before, status)
     change |= _whole_clock(before, action, facts, status, at=at, plan=plan)
+    if isinstance(facts, f.Rebase):
+        change["procedure_version_id"] = facts.version_id
     step = _step(before, action, status, plan)
     change["step"] = step
     change |= _step_clock(before, action, status, step, at=at, plan=plan)
@@ -216,7 +231,7 @@ def _step(before: Projection, action: Action, status: Status, plan: Plan) -> str
         return plan.next_appraisal(current) or current
     if action is Action.SEND_BACK and status is Status.APPRAISING:
         return plan.first_step(kind)
-    if kind is StepKind.APPRAISE and STEP_OF[before.status] is kind:
+    if kind is StepKind.APPRAISE and STEP_OF[before.status] is kind and action is not Action.REBASE:
         return before.step
     return plan.first_step(kind, before.step)
 

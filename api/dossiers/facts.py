@@ -269,6 +269,13 @@ class Apologise(Reasoned, frozen=True, kw_only=True):
     new_due_at: Instant
 
 
+class Rebase(Reasoned, frozen=True, kw_only=True):
+    """To which version of its procedure a running dossier moves, and on which basis; nothing else ever moves it."""
+
+    version_id: UUID
+    legal_basis: ShortText
+
+
 class Charge(Noted, frozen=True, kw_only=True):
     """Fees and charges owed."""
 
@@ -327,6 +334,7 @@ FACTS: Final[dict[Action, type[Facts]]] = {
     Action.STOP: Stop,
     Action.EXPLAIN_OVERDUE: Explain,
     Action.APOLOGISE: Apologise,
+    Action.REBASE: Rebase,
     Action.CHARGE: Charge,
     Action.PAY: Paid,
     Action.EXEMPT: Exempt,

@@ -45,8 +45,7 @@ def step(before: Projection, action: Action, facts: Facts, *, at: datetime, plan
         Refused: the state, a rule or an open matter does not allow it; `allowed` names what is allowed.
         Invalid: the facts name a result this dossier does not have, or a date that has passed.
     """
-    if action not in allowed(before, plan):
-        raise _refusal(before, action, why_not(before, action, plan), plan)
+    require_allowed(before, action, plan)
     effects.check(before, action, facts, plan, lambda vi, en: _refusal(before, action, (vi, en), plan))
     change: Effect = {"results": effects.results_after(before, action, facts)}
     if action in table.BUSINESS_ACTIONS:
@@ -57,6 +56,16 @@ def step(before: Projection, action: Action, facts: Facts, *, at: datetime, plan
     return Entry(
         seq=before.seq + 1, action=action, occurred_at=at, data=data, effect=_changed(before, change, before.seq + 1)
     )
+
+
+def require_allowed(before: Projection, action: Action, plan: Plan) -> None:
+    """Let an action pass that may be done now.
+
+    Raises:
+        Refused: it may not; `allowed` names what may.
+    """
+    if action not in allowed(before, plan):
+        raise _refusal(before, action, why_not(before, action, plan), plan)
 
 
 def apply(before: Projection | None, entry: Entry) -> Projection:
@@ -80,6 +89,11 @@ def allowed(dossier: Projection, plan: Plan) -> tuple[Action, ...]:
         for action in _WAYS[dossier.status]
         if _on_other_axes(dossier, action) and why_not(dossier, action, plan) is None
     )
+
+
+def offered(dossier: Projection, plan: Plan) -> tuple[Action, ...]:
+    """Return what some person may do now: steps that only a process records are left out."""
+    return tuple(action for action in allowed(dossier, plan) if action not in table.BY_PROCESSES)
 
 
 _WAYS: Final[dict[Status, tuple[Action, ...]]] = {
@@ -198,7 +212,7 @@ def _refusal(dossier: Projection, action: Action, why: tuple[str, str] | None, p
     return Refused(
         f"Không thể {ACTION_VI[action]}: {vi}.",
         f"Cannot {action.replace('_', ' ')}: {en}.",
-        allowed=tuple(allowed(dossier, plan)),
+        allowed=offered(dossier, plan),
         dossier_status=str(dossier.status),
     )
 

@@ -65,11 +65,11 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $
 -- name: update_dossier
 -- Write the projection after a step, if nobody stepped in between.
 UPDATE dossier
-   SET seq = $3, competent_agency_id = $4, step_agency_id = $5, step_unit = $6, transfer_agency_id = $7,
-       transfer_unit = $8, status = $9, finance = $10, delivery = $11, sync = $12, step = $13, outcome = $14,
-       results = $15, supplements = $16, open_opinions = $17, received_at = $18, due_original_at = $19, due_at = $20,
-       step_due_original_at = $21, step_due_at = $22, paused_at = $23, finished_at = $24, reappointments = $25,
-       urgent = $26
+   SET seq = $3, procedure_version_id = $4, competent_agency_id = $5, step_agency_id = $6, step_unit = $7,
+       transfer_agency_id = $8, transfer_unit = $9, status = $10, finance = $11, delivery = $12, sync = $13, step = $14,
+       outcome = $15, results = $16, supplements = $17, open_opinions = $18, received_at = $19, due_original_at = $20,
+       due_at = $21, step_due_original_at = $22, step_due_at = $23, paused_at = $24, finished_at = $25,
+       reappointments = $26, urgent = $27
  WHERE id = $1 AND seq = $2
 RETURNING id;
 
@@ -107,6 +107,10 @@ UPDATE dossier_pause
 INSERT INTO dossier_access (dossier_id, secret_sha256, given_at)
 VALUES ($1, $2, $3)
     ON CONFLICT (dossier_id) DO UPDATE SET secret_sha256 = excluded.secret_sha256, given_at = excluded.given_at;
+
+-- name: access_digest
+-- The hash of the secret that a citizen was told.
+SELECT secret_sha256 FROM dossier_access WHERE dossier_id = $1;
 
 -- name: insert_foreign_code
 -- Keep the code that somebody else gave this dossier.

@@ -63,13 +63,19 @@ class Recorder:
                 "The dossier has changed since it was seen; load it again.",
                 code="dossier-moved",
                 version=dossier.seq,
-                allowed=[str(action) for action in lifecycle.allowed(dossier, await self.plan(dossier))],
+                allowed=[str(action) for action in lifecycle.offered(dossier, await self.plan(dossier))],
             )
         return dossier
 
     async def plan(self, dossier: Projection) -> Plan:
         """Return what a dossier is worked by: the versions and the rules of the day it began."""
         return await self.plan_for(dossier.procedure_version_id, dossier.calendar_version, dossier.submitted_at)
+
+    async def _plan_of_step(self, before: Projection, facts: f.Facts) -> Plan:
+        """Return what a step is judged by: the dossier's own versions, or the version it moves to."""
+        if isinstance(facts, f.Rebase):
+            return await self.plan_for(facts.version_id, before.calendar_version, before.submitted_at)
+        return await self.plan(before)
 
     async def plan_for(self, version_id: UUID, calendar_version: int, began_at: datetime) -> Plan:
         """Return the plan of a dossier that begins at this instant with these versions."""
@@ -129,7 +135,7 @@ class Recorder:
         recorded_at: datetime | None = None,
     ) -> tuple[Projection, UUID | None]:
         """Decide one step and write all of it; return the projection after it and a task the step opened."""
-        plan = await self.plan(before)
+        plan = await self._plan_of_step(before, facts)
         await _require_results(tx, before.id, facts, action)
         if isinstance(facts, f.AskSupplement):
             require_known_parts({item.part_code for item in facts.items}, plan)

@@ -27,7 +27,7 @@ _AT_STEP: Final = frozenset(
     {
         Action.APPRAISE, Action.REFUSE_REQUEST, Action.ASK_SUPPLEMENT, Action.ASK_DUTY, Action.ASK_OPINION,
         Action.WITHDRAW_OPINION, Action.HAND_OVER, Action.SEND_BACK, Action.SUBMIT_FOR_SIGNATURE, Action.STOP,
-        Action.TAKE_BACK_SIGNATURE, Action.PASS_SIGNATURE, Action.ISSUE,
+        Action.TAKE_BACK_SIGNATURE, Action.PASS_SIGNATURE, Action.ISSUE, Action.REBASE,
     }
 )  # fmt: skip
 """Actions that only the agency doing the step may take; most others are open to the counter that received it too."""
@@ -60,6 +60,7 @@ class Dossiers(Recorder):
         require_right(actor, action, before)
         await tasks.require_holder(tx, before, action, actor)
         await self._require_places(facts, at)
+        await self._require_version(before, facts, at)
         if occurred_at is not None:
             await self.require_recent(occurred_at, at, not_before=before.received_at or before.submitted_at)
         when = occurred_at or at
@@ -211,6 +212,19 @@ class Dossiers(Recorder):
                 code="agency-ended",
             )  # fmt: skip
 
+    async def _require_version(self, before: Projection, facts: f.Facts, at: datetime) -> None:
+        """Refuse to move a dossier to another procedure, or to a version with which none begins today."""
+        if not isinstance(facts, f.Rebase):
+            return
+        lifecycle.require_allowed(before, Action.REBASE, await self.plan(before))
+        version = await self.registry.procedure_version(facts.version_id)
+        if version.code != before.procedure_code or not version.holds(vn_day(at)):
+            raise Invalid(
+                "Chỉ chuyển được sang phiên bản đang có hiệu lực của cùng thủ tục.",
+                "A dossier moves only to a version of its own procedure that is in force.",
+                code="other-version",
+            )
+
     async def record(
         self, tx: Tx, dossier_id: UUID, action: Action, facts: f.Facts, *, at: datetime, actor: Actor | None = None
     ) -> Projection:
@@ -272,11 +286,6 @@ def require_right(actor: Actor, action: Action, dossier: Projection) -> None:
         authority.require(actor, right, places[0])
 
 
-def offered(dossier: Projection, plan: Plan) -> tuple[Action, ...]:
-    """Return what some official may do now: steps that only a process records are left out."""
-    return tuple(action for action in lifecycle.allowed(dossier, plan) if f"dossier.{action}" in authority.ACTIONS)
-
-
 def stepped(dossier: Projection, plan: Plan, task_id: UUID | None = None) -> Stepped:
     """Return the answer to a step."""
     return Stepped(
@@ -288,7 +297,7 @@ def stepped(dossier: Projection, plan: Plan, task_id: UUID | None = None) -> Ste
         version=dossier.seq,
         due_at=dossier.due_at,
         step_due_at=dossier.step_due_at,
-        allowed=offered(dossier, plan),
+        allowed=lifecycle.offered(dossier, plan),
         task_id=task_id,
     )
 

@@ -22,7 +22,7 @@ COLUMNS: Final = Projection.__struct_fields__
 """The columns of a dossier row in the order in which they are written."""
 _FIXED: Final = frozenset(
     {
-        "id", "code", "seq", "procedure_code", "procedure_version_id", "calendar_version", "form_version",
+        "id", "code", "seq", "procedure_code", "calendar_version", "form_version",
         "fee_version", "channel", "help_agency_id", "receipt_agency_id", "owning_system", "territory_code",
         "submitted_at",
     }
@@ -158,6 +158,12 @@ async def open_pause(
 async def close_pause(tx: Tx, dossier_id: UUID, at: datetime) -> None:
     """Record that the clock runs on."""
     await tx.execute(q.close_pause, dossier_id, at)
+
+
+async def access_digest(tx: Tx, dossier_id: UUID) -> bytes | None:
+    """Return the hash of the secret that a dossier's citizen was told."""
+    stored: bytes | None = await tx.fetchval(q.access_digest, dossier_id)
+    return stored
 
 
 async def insert_access(tx: Tx, dossier_id: UUID, secret_sha256: bytes, at: datetime) -> None:

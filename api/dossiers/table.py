@@ -76,6 +76,7 @@ TRANSITIONS: Final[dict[tuple[S, A], S]] = {
     **{(s, A.STOP): S.STOPPED for s in (*_WORKED, *_PAUSED)},
     **{(s, A.EXPLAIN_OVERDUE): s for s in (*_WORKED, *_PAUSED, S.DONE)},
     **{(s, A.APOLOGISE): s for s in _WORKED},
+    **{(s, A.REBASE): s for s in (S.SUBMITTED, *_WORKED[:3])},
     **{(s, a): s for s in (*_OPEN, S.DONE) for a in (A.CLAIM, A.RELEASE, A.ASSIGN)},
 }
 """The business axis: the ordinary way from each status by each action it allows."""
@@ -182,6 +183,9 @@ RELEASED: Final = frozenset(
     }
 )  # fmt: skip
 """Standings in which number, date and seal were given: from here no dossier is withdrawn or stopped."""
+
+BY_PROCESSES: Final = frozenset({A.RECORD_SIGNATURE, A.CONFIRM_SYNC, A.FAIL_SYNC})
+"""Steps that the signer or an exchange records as facts; nobody is offered them, and no role has a right to them."""
 
 BUSINESS_ACTIONS: Final = frozenset(action for _, action in TRANSITIONS)
 FINANCE_ACTIONS: Final = frozenset(action for _, action in FINANCE)

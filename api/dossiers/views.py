@@ -9,13 +9,12 @@ import msgspec
 from api import audit
 from api.db.pools import Tx
 from api.db.privacy import Vault
-from api.dossiers import store
+from api.dossiers import lifecycle, store
 from api.dossiers.codes import looks_like_code
 from api.dossiers.contract import DeliveryRow, Dossier, Journal, Line, LineRow, Party, PartyRow
 from api.dossiers.forms import Form, Ground, fill
 from api.dossiers.projection import Projection
 from api.dossiers.recording import NOTE_PURPOSE, Recorder, no_dossier
-from api.dossiers.service import offered
 from api.dossiers.store import ViewRow
 from api.dossiers.words import ACTION_VI, NATIONAL, STATUS_VI, Action
 from api.errors import Broken
@@ -58,7 +57,7 @@ class Views:
             procedure_name=version.name,
             competent_name=await registry.agency_name(competent, at) if competent else None,
             parties=tuple(self.party(party) for party in row.parties),
-            allowed=offered(row, plan),
+            allowed=lifecycle.offered(row, plan),
         )
 
     async def journal(self, tx: Tx, actor: Actor, code: str, after: int, *, at: datetime) -> Journal:

@@ -114,6 +114,7 @@ class Action(StrEnum):
     STOP = "stop"
     EXPLAIN_OVERDUE = "explain_overdue"
     APOLOGISE = "apologise"
+    REBASE = "rebase"
     CHARGE = "charge"
     PAY = "pay"
     EXEMPT = "exempt"
@@ -214,6 +215,7 @@ ACTION_VI: Final[dict[Action, str]] = {
     Action.STOP: "dừng giải quyết",
     Action.EXPLAIN_OVERDUE: "giải trình quá hạn",
     Action.APOLOGISE: "xin lỗi và hẹn lại",
+    Action.REBASE: "chuyển sang phiên bản thủ tục khác",
     Action.CHARGE: "ghi khoản phải nộp",
     Action.PAY: "ghi nhận đã nộp tiền",
     Action.EXEMPT: "miễn phí, lệ phí",

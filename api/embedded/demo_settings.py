@@ -4,15 +4,25 @@ import os
 import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
 from api.settings import ROLE_VARIABLE, Address, Process
 
 DATABASE_ROLE: Final[Mapping[Process, str]] = {"api": "app", "signer": "signer", "worker": "worker"}
-OWNER: Final = "owner"
-_PASSED_ON: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "MOTCUA_FAILPOINTS", "MOTCUA_VAR")
+OWNER: Final[Literal["owner"]] = "owner"
+_PASSED_ON: Final = (
+    "PATH",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "TMPDIR",
+    "VIRTUAL_ENV",
+    "MOTCUA_FAILPOINTS",
+    "MOTCUA_OTLP_URL",
+    "MOTCUA_VAR",
+)
 """What a child may see of the launcher's own environment; every other setting is named one by one."""
 
 
@@ -21,7 +31,8 @@ class Secrets(msgspec.Struct, frozen=True, kw_only=True):
 
     data_keys: str
     factor_keys: str
-    session_key: str
+    session_keys: str
+    checkpoint_keys: str
 
     def __repr__(self) -> str:
         """Show nothing."""
@@ -47,6 +58,11 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
     def blobs(self) -> Path:
         """The documents."""
         return self.var / "blobs"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The copy of the audit's checkpoints; in earnest it belongs on another machine."""
+        return self.var / "checkpoints"
 
     @property
     def demo(self) -> Path:
@@ -104,17 +120,14 @@ def write_private(path: Path, text: str) -> None:
 
 
 def keep_secrets(files: Layout) -> Secrets:
-    """Return the demo's secrets; draw them at the first call."""
+    """Return the demo's secrets; draw what is not kept yet: at the first call all, after an upgrade the new ones."""
     path = files.settings / "secrets.json"
-    if path.exists():
-        return msgspec.json.decode(path.read_bytes(), type=Secrets)
-    drawn = Secrets(
-        data_keys=f"demo1:{secrets.token_hex(32)}",
-        factor_keys=f"demo1:{secrets.token_hex(32)}",
-        session_key=secrets.token_hex(32),
-    )
-    write_private(path, msgspec.json.encode(drawn).decode())
-    return drawn
+    kept: dict[str, str] = msgspec.json.decode(path.read_bytes()) if path.exists() else {}
+    fresh = {name: f"demo1:{secrets.token_hex(32)}" for name in Secrets.__struct_fields__ if name not in kept}
+    whole = msgspec.convert({**fresh, **kept}, Secrets)
+    if fresh:
+        write_private(path, msgspec.json.encode(whole).decode())
+    return whole
 
 
 def environments(
@@ -128,6 +141,7 @@ def environments(
         listen: addresses of API, signer and worker.
     """
     files.settings.mkdir(parents=True, exist_ok=True, mode=0o700)
+    files.checkpoints.mkdir(parents=True, exist_ok=True, mode=0o700)
     drawn = keep_secrets(files)
     api, signer, worker = (f"{address.host}:{address.port}" for address in listen)
     shared = {
@@ -139,13 +153,17 @@ def environments(
         "MOTCUA_VAR": str(files.var),
     }
     own: dict[Process, dict[str, str]] = {
-        "api": {"MOTCUA_SESSION_KEY": drawn.session_key, "MOTCUA_LISTEN": api},
+        "api": {"MOTCUA_SESSION_KEYS": drawn.session_keys, "MOTCUA_LISTEN": api},
         "signer": {
             "MOTCUA_FACTOR_KEYS": drawn.factor_keys,
             "MOTCUA_SIGNER_LISTEN": signer,
             "MOTCUA_HOLDERS_FILE": str(files.holders),
         },
-        "worker": {"MOTCUA_WORKER_LISTEN": worker},
+        "worker": {
+            "MOTCUA_WORKER_LISTEN": worker,
+            "MOTCUA_CHECKPOINT_KEYS": drawn.checkpoint_keys,
+            "MOTCUA_CHECKPOINT_DIR": str(files.checkpoints),
+        },
     }
     made: dict[str, dict[str, str]] = {OWNER: {**shared, "DATABASE_URL": dsn("admin")}}
     for process, role in DATABASE_ROLE.items():

@@ -51,6 +51,7 @@ TUNING: Final[Mapping[str, str]] = {
     "autovacuum_naptime": "15s",
     "statement_timeout": "0",
     "idle_in_transaction_session_timeout": "60s",
+    "max_slot_wal_keep_size": "8GB",  # a backup that nobody follows any more must not fill the disk
 }
 
 Progress = Callable[[str, str], None]
@@ -74,11 +75,21 @@ def die_with_parent(signal_number: int, parent: int) -> Callable[[], None]:
 class Cluster:
     """One PostgreSQL data directory and, between `start` and `stop`, its running server."""
 
-    def __init__(self, root: Path, *, tuning: Mapping[str, str] | None = None, least_free_mb: int = 256) -> None:
-        """Manage the cluster under `root`; `tuning` overrides server settings."""
+    def __init__(
+        self,
+        root: Path,
+        *,
+        tuning: Mapping[str, str] | None = None,
+        least_free_mb: int = 256,
+        admin: str = ADMIN,
+        start_budget_s: float = START_BUDGET_S,
+    ) -> None:
+        """Manage the cluster under `root`; `tuning` overrides server settings, `admin` is who enters by peer."""
         self.root: Final = root.absolute()
         self._tuning = {**TUNING, **(tuning or {})}
         self._least_free_mb = least_free_mb
+        self._admin = admin
+        self._start_budget_s = start_budget_s
         self._lock = DirectoryLock(self.root)
         self._server: subprocess.Popen[bytes] | None = None
         self._home = self.root
@@ -103,10 +114,12 @@ class Cluster:
     def dsn(self, role: str, database: str = DATABASE) -> str:
         """Return asyncpg's DSN for a role; it names the password file and holds no secret itself."""
         where = f"postgresql://{role}@/{database}?host={quote(str(self._sockets))}&port=5432"
-        return where if role == ADMIN else f"{where}&passfile={quote(str(self._password_file(role)))}"
+        return where if role == self._admin else f"{where}&passfile={quote(str(self._password_file(role)))}"
 
-    async def start(self, progress: Progress) -> None:
+    async def start(self, progress: Progress, *, ensure_roles: bool = True) -> None:
         """Start the server and wait until it answers; make the data directory at the first start.
+
+        A cluster that is being brought back keeps the roles and passwords it was saved with (`ensure_roles=False`).
 
         Raises:
             LauncherError: another launcher holds it, the disk is full, the directory is somebody else's, or it fails.
@@ -121,7 +134,8 @@ class Cluster:
             self._require_same_major()
             progress("Đang khởi động PostgreSQL…", "Starting PostgreSQL…")
             await self._run_until_ready(user, progress)
-            await self._ensure_roles()
+            if ensure_roles:
+                await self._ensure_roles()
         except OSError as error:
             await self.stop()
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -156,8 +170,10 @@ class Cluster:
         for role in ROLES:
             self._ensure_password(role)
         launcher = server_user().name if not user.drop else "root"
-        (self._home / "pg_hba.conf").write_text(f"local all {ADMIN} peer map=launcher\nlocal all all scram-sha-256\n")
-        (self._home / "pg_ident.conf").write_text(f"launcher {launcher} {ADMIN}\n")
+        (self._home / "pg_hba.conf").write_text(
+            f"local all,replication {self._admin} peer map=launcher\nlocal all all scram-sha-256\n"
+        )
+        (self._home / "pg_ident.conf").write_text(f"launcher {launcher} {self._admin}\n")
         for name in ("pg_hba.conf", "pg_ident.conf"):
             (self._home / name).chmod(0o644)
         return user
@@ -255,7 +271,7 @@ class Cluster:
         return begins
 
     async def _run_until_ready(self, user: ServerUser, progress: Progress) -> None:
-        deadline = time.monotonic() + START_BUDGET_S
+        deadline = time.monotonic() + self._start_budget_s
         begins = self._spawn(user)
         next_word = time.monotonic() + 5
         while True:
@@ -280,7 +296,7 @@ class Cluster:
     async def _answers(self) -> bool:
         """Return whether the server takes a connection; only connecting proves it, a PID or a socket file does not."""
         try:
-            connection = await asyncpg.connect(self.dsn(ADMIN, "postgres"), timeout=5)
+            connection = await asyncpg.connect(self.dsn(self._admin, "postgres"), timeout=5)
         except (OSError, TimeoutError, asyncpg.CannotConnectNowError, asyncpg.ConnectionDoesNotExistError):
             return False
         await connection.close()

@@ -16,7 +16,7 @@ from api import settings
 from api.db.migrate import migrate
 from api.embedded import demo_settings, ports
 from api.embedded.demo_laying import lay_demo, read_accounts
-from api.embedded.demo_settings import Layout
+from api.embedded.demo_settings import OWNER, Layout
 from api.embedded.faults import LauncherError
 from api.embedded.lock import DirectoryLock
 from api.embedded.postgres import Cluster, Progress
@@ -27,8 +27,8 @@ from api.errors import MotcuaError
 from api.settings import Address, Process
 
 HEALTH_BUDGET_S = 90.0
-STOP_ORDER = ("api", "worker", "signer")
-"""First nobody comes in, then what was taken in is finished as far as it goes."""
+STOP_ORDER = ("api", "worker", "signer", "backup")
+"""First nobody comes in, then what was taken in is finished as far as it goes, and the backup sees all of it."""
 
 
 class Running(msgspec.Struct, frozen=True, kw_only=True):
@@ -147,7 +147,7 @@ class _Everything:
         listen = self._addresses()
         owner, environments = await self._database(listen)
         self._say("Đang nâng cấp cơ sở dữ liệu…", "Bringing the database up to date…")
-        await migrate(owner)
+        await migrate(owner, post=not os.environ.get("DATABASE_URL"))  # our own lock shows that nothing old runs
         if self._demo:
             self.accounts = await lay_demo(self._files, owner, environments, self._say)
         supervisor = Supervisor(self._files.logs, self._files.run, self._say)
@@ -157,6 +157,10 @@ class _Everything:
             await supervisor.start(
                 Service(name=name, command=(sys.executable, "-m", "api", name), environment=environments[name])
             )
+        if os.environ.get("MOTCUA_BACKUP_DIR"):
+            told = {**environments[OWNER], "MOTCUA_BACKUP_DIR": os.environ["MOTCUA_BACKUP_DIR"]}
+            command = (sys.executable, "-m", "api", "backup", "--follow")
+            await supervisor.start(Service(name="backup", command=command, environment=told))
         self.base_url = f"http://{listen[0].host}:{listen[0].port}"
         await self._until_healthy(supervisor)
         supervisor.note(base_url=self.base_url)
@@ -176,7 +180,8 @@ class _Everything:
         """Open the database; return the owner's DSN and the environment of each process."""
         if not self._demo:
             processes: tuple[Process, ...] = ("api", "signer", "worker")
-            return os.environ["DATABASE_URL"], {name: settings.own_environment(name) for name in processes}
+            environments = {name: settings.own_environment(name) for name in processes}
+            return os.environ["DATABASE_URL"], {**environments, OWNER: settings.own_environment(OWNER)}
         dsn = _given_dsn if os.environ.get("DATABASE_URL") else await self._embedded()
         environments = demo_settings.environments(self._files, dsn, listen)
         return dsn("admin"), environments

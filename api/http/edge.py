@@ -10,6 +10,7 @@ from api.db.pools import Pools
 from api.db.privacy import Vault
 from api.http.auth.passwords import PasswordPool
 from api.http.auth.rules import SessionRules
+from api.http.auth.tokens import TokenKeys
 from api.kernel import Actor, Clock
 
 
@@ -34,6 +35,7 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True):
     clock: Clock
     authority: Authority
     sessions: SessionRules
+    tokens: TokenKeys
     passwords: PasswordPool
 
 

@@ -11,6 +11,7 @@ from litestar import Controller, Request, Response, get
 from api.http import metrics
 from api.http.auth.guards import PUBLIC
 from api.http.edge import edge_of
+from api.telemetry.process import note_pools
 
 _log = structlog.get_logger("api.http")
 _PATIENCE_S: Final = 2.0
@@ -59,8 +60,7 @@ class HealthController(Controller):
     async def metrics(self, request: Request[Any, Any, Any]) -> Response[bytes]:
         """Return what Prometheus reads."""
         pools = edge_of(request).pools
-        for name, pool in (("read", pools.read), ("write", pools.write)):
-            metrics.pool_in_use.labels(name).set(pool.get_size() - pool.get_idle_size())
+        note_pools({"read": pools.read, "write": pools.write})
         return Response(metrics.page(), media_type=metrics.CONTENT_TYPE)
 
 

@@ -1,12 +1,10 @@
-"""What the web process counts: requests by route template (never by path), in-flight work, event-loop lag.
+"""What the web process counts: requests by route template (never by path), in-flight work.
 
 With several workers each is a process of its own: `PROMETHEUS_MULTIPROC_DIR` (set by `api.http.server.main` before
 the first import) makes one page of them all.
 """
 
-import asyncio
 import os
-import time
 from functools import cache
 from typing import Final
 
@@ -29,14 +27,6 @@ seconds = Histogram("motcua_http_seconds", "Time to answer, in seconds.", ["meth
 in_flight = Gauge("motcua_http_in_flight", "Requests being worked on.", multiprocess_mode="livesum")
 admitted = Gauge("motcua_admitted", "Requests inside, by class of work.", ["work"], multiprocess_mode="livesum")
 shed = Counter("motcua_shed_total", "Requests turned away with 503, by class of work.", ["work"])
-loop_lag = Gauge(
-    "motcua_event_loop_lag_seconds", "How late the event loop was at its last tick.", multiprocess_mode="livemax"
-)
-pool_in_use = Gauge(
-    "motcua_pool_in_use", "Database connections in use, by pool.", ["pool"], multiprocess_mode="livesum"
-)
-
-_TICK_S: Final = 0.25
 
 
 @cache
@@ -57,14 +47,6 @@ def observe(method: str, route: str, status: int, took_s: float) -> None:
 
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-
-
-async def watch_loop() -> None:
-    """Measure for ever how late the event loop wakes up; cancel to stop."""
-    while True:
-        asked = time.perf_counter()
-        await asyncio.sleep(_TICK_S)
-        loop_lag.set(max(time.perf_counter() - asked - _TICK_S, 0.0))
 
 
 def page() -> bytes:

@@ -19,7 +19,7 @@ from api import logs
 from api.errors import Invalid, MotcuaError, TooLarge
 from api.http import metrics, problems
 from api.http.text import clean, clean_query
-from api.http.tracing import trace_id_of
+from api.telemetry import spans
 
 _log = structlog.get_logger("api.http")
 
@@ -29,6 +29,7 @@ DRAINED_BYTES: Final = 256 << 20
 DRAIN_S: Final = 10.0
 """How much of an unread body is taken in, and for how long; a client that sends more may lose the answer."""
 _QUIET: Final = frozenset({"/healthz", "/readyz", "/metrics"})
+_READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 SECURITY_HEADERS: Final[tuple[tuple[bytes, bytes], ...]] = (
     (b"x-content-type-options", b"nosniff"),
@@ -64,19 +65,23 @@ class Outermost:
     async def _handle(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         state = scope.setdefault("state", {})
-        state["trace_id"] = trace_id_of(headers.get(b"traceparent"))
+        caller = spans.read(headers.get(b"traceparent", b"").decode("latin-1"))
+        place = spans.new_place(caller)
+        spans.enter(place)
+        state["trace_id"] = place.trace_id
         state["source"] = self._source(scope, headers)
         logs.unbind_all()
         logs.bind(trace_id=state["trace_id"], source=state["source"])
         body = _Body(receive, headers)
         answered = _Answered(scope, send, body, self._headers)
-        began = time.perf_counter()
+        began, began_ns = time.perf_counter(), time.time_ns()
         metrics.in_flight.inc()
         try:
             await self._pass(scope, body, answered)
         finally:
             metrics.in_flight.dec()
             self._count(scope, answered.status, time.perf_counter() - began)
+            _tell(scope, answered.status, place, caller, began_ns)
 
     async def _pass(self, scope: Scope, receive: Receive, answered: "_Answered") -> None:
         try:
@@ -115,6 +120,22 @@ class Outermost:
                 ms=round(seconds * 1000, 1),
                 account_id=actor.account_id if actor else None,
             )
+
+
+def _tell(scope: HTTPScope, status: int, place: spans.Place, caller: spans.Place | None, began_ns: int) -> None:
+    """Leave a span of what changed something, what failed, and what a caller wants traced; other reads are counted."""
+    if scope["method"] in _READS and status < 500 and not place.sampled:
+        return
+    route = str(scope.get("path_template") or "unknown")
+    span = spans.Span(
+        f"{scope['method']} {route}",
+        parent=caller,
+        known_as=place,
+        kind="server",
+        attributes={"http.request.method": scope["method"], "http.route": route, "http.response.status_code": status},
+        began_ns=began_ns,
+    )
+    span.end(str(status) if status >= 500 else None)
 
 
 class _Body:

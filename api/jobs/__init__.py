@@ -4,7 +4,7 @@ This package knows no slice. A kind is called `slice.verb`; its handler is idemp
 the transaction of its effect, because a job may run twice. Payloads hold ids only.
 """
 
-from api.jobs.queue import Depth, Job, ParkedJob, depths, enqueue, enqueue_many, parked, unpark
+from api.jobs.queue import Depth, Job, ParkedJob, depths, drop, enqueue, enqueue_many, parked, unpark
 from api.jobs.runner import ConnectionLost, Handler, JobContext, OnParked, Park, RetryPolicy, Runner
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "RetryPolicy",
     "Runner",
     "depths",
+    "drop",
     "enqueue",
     "enqueue_many",
     "parked",

@@ -38,6 +38,10 @@ RETURNING key, kind, claims, failures, parked_at, reason;
 -- Take parked work out again; its counts begin anew.
 DELETE FROM job_claim WHERE key = $1 AND parked_at IS NOT NULL RETURNING kind, payload, priority;
 
+-- name: drop
+-- Forget parked work; its job has left the queue long ago.
+DELETE FROM job_claim WHERE key = $1 AND parked_at IS NOT NULL RETURNING kind;
+
 -- name: parked
 -- What lies parked, oldest first.
 SELECT key, kind, claims, failures, parked_at, reason

@@ -10,8 +10,9 @@ from api.db.pools import Tx
 from api.errors import NotFound
 from api.jobs import store
 from api.jobs.store import Depth, ParkedJob
+from api.telemetry import spans
 
-__all__ = ["Depth", "Job", "ParkedJob", "depths", "enqueue", "enqueue_many", "parked", "unpark"]
+__all__ = ["Depth", "Job", "ParkedJob", "depths", "drop", "enqueue", "enqueue_many", "parked", "unpark"]
 
 _AT_ONCE: Final = timedelta()
 
@@ -32,6 +33,8 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
 
     key: str
     ids: dict[str, Any]
+    trace: str | None = None
+    """The traceparent of what ordered the work."""
 
 
 def claim_key(kind: str, key: str) -> str:
@@ -77,7 +80,7 @@ async def enqueue_many(tx: Tx, jobs: Sequence[Job]) -> int:
         tx,
         [job.priority for job in jobs],
         [job.kind for job in jobs],
-        [msgspec.json.encode(Envelope(key=job.key, ids=dict(job.payload))) for job in jobs],
+        [msgspec.json.encode(Envelope(key=job.key, ids=dict(job.payload), trace=spans.origin())) for job in jobs],
         [job.after for job in jobs],
         [claim_key(job.kind, job.key) if job.dedupe else None for job in jobs],
     )
@@ -91,9 +94,25 @@ async def unpark(tx: Tx, key: str) -> str:
     """
     released = await store.unpark(tx, key)
     if released is None:
-        raise NotFound("Không có việc nào đang tạm giữ với khóa này.", "Nothing is parked under this key.", key=key)
+        raise _not_parked(key)
     await store.insert(tx, [released.priority], [released.kind], [released.payload], [_AT_ONCE], [key])
     return released.kind
+
+
+async def drop(tx: Tx, key: str) -> str:
+    """Forget parked work for good; return its kind.
+
+    Raises:
+        NotFound: nothing is parked under that key.
+    """
+    kind = await store.drop(tx, key)
+    if kind is None:
+        raise _not_parked(key)
+    return kind
+
+
+def _not_parked(key: str) -> NotFound:
+    return NotFound("Không có việc nào đang tạm giữ với khóa này.", "Nothing is parked under this key.", key=key)
 
 
 async def parked(tx: Tx, limit: int = 100) -> list[ParkedJob]:

@@ -29,6 +29,7 @@ from api.db.pools import Pools, Tx, open_pools
 from api.errors import Broken, MotcuaError
 from api.jobs import store
 from api.jobs.queue import Envelope, ParkedJob, claim_key
+from api.telemetry import spans
 
 _log: Final = structlog.get_logger("jobs")
 _ENDED: Final = Counter("motcua_jobs", "Jobs by kind and how their run ended.", ["kind", "outcome"])
@@ -214,14 +215,18 @@ class Runner:
                 await self._park(tx, job, key, f"begun {times} times, and each time its process died")
                 return
         context = JobContext(kind=job.entrypoint, key=envelope.key, claim=claim.claims, failures=claim.failures)
-        await self._run_handler(job, context, envelope.ids, key)
+        with spans.job(job.entrypoint, key, envelope.trace, run=claim.claims + claim.failures) as span:
+            await self._run_handler(job, context, envelope.ids, key, span)
 
-    async def _run_handler(self, job: QueuedJob, context: JobContext, ids: dict[str, Any], key: str) -> None:
+    async def _run_handler(
+        self, job: QueuedJob, context: JobContext, ids: dict[str, Any], key: str, span: spans.Span
+    ) -> None:
         began = time.perf_counter()
         try:
             async with asyncio.timeout(self._policy.time_limit.total_seconds()):
                 await self._handlers[job.entrypoint](context, ids)
         except Exception as error:  # noqa: BLE001 - whatever a handler raises is a failure of this job alone
+            span.failed = type(error).__name__
             # The frames say where; the message of a strange error could hold somebody's data.
             frames = traceback.format_tb(error.__traceback__)[-3:]
             _log.warning("job_failed", key=key, failures=context.failures + 1, error=_name(error), frames=frames)
@@ -230,6 +235,7 @@ class Runner:
             async with self._open_books().transaction() as tx:
                 await store.settle_done(tx, key)
             _ENDED.labels(job.entrypoint, "done").inc()
+            _log.info("job", key=key, ms=round((time.perf_counter() - began) * 1000, 1))
         finally:
             _SECONDS.labels(job.entrypoint).observe(time.perf_counter() - began)
 

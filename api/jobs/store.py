@@ -109,6 +109,11 @@ async def unpark(tx: Tx, key: str) -> _Released | None:
     return as_struct(await tx.fetchrow(_q.unpark, key), _Released)
 
 
+async def drop(tx: Tx, key: str) -> str | None:
+    """Forget parked work; return its kind, or None when nothing of that key is parked."""
+    return await tx.fetchval(_q.drop, key)
+
+
 async def parked(tx: Tx, limit: int) -> list[ParkedJob]:
     """List parked work, oldest first."""
     return as_structs(await tx.fetch(_q.parked, limit), ParkedJob)

@@ -6,12 +6,15 @@ A change is what two persons agree to: both confirm the SHA-256 of exactly these
 import base64
 import hashlib
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 from uuid import UUID
 
 import msgspec
 
 from api.registry.authority import Capacity, Role
+
+SEALED: Final = "proposal"
+"""The purpose under which the bytes of changes are sealed: one may hold an identity number."""
 
 ShortText = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 IdNumber = Annotated[str, msgspec.Meta(min_length=6, max_length=20, pattern=r"^[0-9A-Za-z]+(?!\n)$")]

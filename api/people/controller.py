@@ -166,11 +166,11 @@ class ProposalController(Controller):
 
     @post("/{proposal_id:uuid}/refusal", guards=[signed_in], status_code=202, summary="Từ chối / Refuse")
     async def refuse(
-        self, request: AnyRequest, vault: Vault, proposal_id: UUID, data: contract.Refuse, actor: Actor, at: datetime
+        self, request: AnyRequest, proposal_id: UUID, data: contract.Refuse, actor: Actor, at: datetime
     ) -> Response[contract.Proposed]:
         """Refuse it, or withdraw one's own; needs no factor."""
         return await idempotency.run(
-            request, actor, lambda tx: proposing.refuse(tx, vault, actor, proposal_id, data, at=at), status=202
+            request, actor, lambda tx: proposing.refuse(tx, actor, proposal_id, data, at=at), status=202
         )
 
 

@@ -23,8 +23,6 @@ from api.signatures.contract import Challenge
 
 JUDGE_ANSWER: Final = "people.judge"
 NOWHERE: Final = UUID(int=0)
-SEALED: Final = "proposal"
-"""The purpose under which the content of proposals is sealed."""
 
 
 async def subject_of(tx: Tx, change: Change) -> Subject:
@@ -95,7 +93,7 @@ async def propose(tx: Tx, vault: Vault, actor: Actor, order: Propose, *, at: dat
         kind=changes.kind_of(change),
         agency_id=subject.agency_id,
         subject_account_id=subject.account_id,
-        content_sealed=vault.seal(SEALED, raw.decode()),
+        content_sealed=vault.seal(changes.SEALED, raw.decode()),
         digest=digest,
         by=actor.account_id,
     )
@@ -128,7 +126,7 @@ async def approve(tx: Tx, vault: Vault, actor: Actor, proposal_id: UUID, order: 
         Conflict: it no longer waits, or another content was shown.
     """
     row, voter, proposer = await _known(tx, actor, proposal_id, at)
-    change = changes.from_bytes(vault.open(SEALED, row.content_sealed))
+    change = changes.from_bytes(vault.open(changes.SEALED, row.content_sealed))
     if not rules.may_approve(voter, change, await subject_of(tx, change), proposer):
         raise Forbidden(
             "Cần người thứ hai: không phải người đề xuất, không phải người được lợi, có quyền tại cơ quan này.",
@@ -150,7 +148,7 @@ async def approve(tx: Tx, vault: Vault, actor: Actor, proposal_id: UUID, order: 
     return Proposed(proposal_id=proposal_id, digest=row.digest.hex())
 
 
-async def refuse(tx: Tx, vault: Vault, actor: Actor, proposal_id: UUID, order: Refuse, *, at: datetime) -> Proposed:
+async def refuse(tx: Tx, actor: Actor, proposal_id: UUID, order: Refuse, *, at: datetime) -> Proposed:
     """Refuse a proposal, or withdraw one's own; needs no factor.
 
     Raises:
@@ -159,8 +157,7 @@ async def refuse(tx: Tx, vault: Vault, actor: Actor, proposal_id: UUID, order: R
     """
     row, *_ = await _known(tx, actor, proposal_id, at)
     _demand_waiting(row, at)
-    said = vault.seal(SEALED, order.reason)
-    await _say(tx, actor, proposal_id, "refuse", ("none", said), row.digest, at)
+    await _say(tx, actor, proposal_id, "refuse", ("none", order.reason.encode()), row.digest, at)
     return Proposed(proposal_id=proposal_id, digest=row.digest.hex())
 
 
@@ -222,7 +219,7 @@ async def show(tx: Tx, vault: Vault, actor: Actor, proposal_id: UUID, *, at: dat
         NotFound: there is none that the actor may know of.
     """
     row, *_ = await _known(tx, actor, proposal_id, at)
-    change = changes.from_bytes(vault.open(SEALED, row.content_sealed))
+    change = changes.from_bytes(vault.open(changes.SEALED, row.content_sealed))
     if isinstance(change, OpenAccount):
         await audit.log_view(tx, actor, "proposal", row.id, "proposal.read", at)
     return Proposal(

@@ -57,7 +57,7 @@ class OnlineController(Controller):
         answer = await idempotency.run(
             request, "online", lambda tx: Intake(dossiers).submit_online(tx, data, "online", at=at)
         )
-        return with_secret(answer, vault)
+        return await with_secret(answer, vault, edge_of(request).pools)
 
 
 _SHARED: Final = {"Cache-Control": f"public, max-age={CACHED_S}", "Vary": "X-Dossier-Secret"}

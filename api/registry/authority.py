@@ -94,12 +94,20 @@ PERMITTED: Final[dict[Role, frozenset[str]]] = {
     | _WAITING
     | _DRAFTING
     | _OVERDUE
-    | {"dossier.assign", "dossier.stop", "dossier.take_back_signature", "signature.send_back", "signature.reassign"},
+    | {
+        "dossier.assign",
+        "dossier.rebase",
+        "dossier.stop",
+        "dossier.take_back_signature",
+        "signature.send_back",
+        "signature.reassign",
+    },
     Role.SIGNATORY: _READ
     | _TASKS
     | _OVERDUE
     | {
         "dossier.assign",
+        "dossier.rebase",
         "dossier.stop",
         "dossier.refuse_request",
         "dossier.send_back",
@@ -131,7 +139,7 @@ PERMITTED: Final[dict[Role, frozenset[str]]] = {
         "signature.seal",
         "signature.send_back",
         "number.read",
-        "number.reserve",
+        "number.enter_foreign",
         "number.void",
         "result.correct",
     },

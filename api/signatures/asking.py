@@ -19,6 +19,7 @@ from api.registry import authority
 from api.signatures import cutting, stepup, store
 from api.signatures.contract import Accepted, Ask, AskChallenge, Challenge, Confirmations, PlanAsk
 from api.signatures.rows import AskedItem
+from api.telemetry.spans import Span
 
 JUDGE: Final = "signatures.judge"
 ACTION_OF: Final = {
@@ -44,12 +45,19 @@ async def ask(tx: Tx, actor: Actor, order: Ask, *, at: datetime, trace_id: str |
     ids = [item.request_id for item in order.items]
     if len(set(ids)) != len(ids):
         raise Invalid("Một văn bản được nêu hai lần.", "A request stands twice.", code="item-twice")
+    with Span("signatures.ask", attributes={"items": len(ids)}) as span:
+        return await _ask(tx, actor, order, ids, at, trace_id or span.place.trace_id, span)
+
+
+async def _ask(
+    tx: Tx, actor: Actor, order: Ask, ids: Sequence[UUID], at: datetime, trace_id: str, span: Span
+) -> Accepted:
     await store.lock_dossiers(tx, ids)
     known = await store.items_to_ask(tx, ids)
     _demand_theirs(actor, ids, known)
     shown = {item.request_id: bytes.fromhex(item.sha256) for item in order.items}
     askable = _askable(ids, known, shown)
-    batch_id = await _write(tx, actor, order, stepup.digest_of(shown.values()), at, trace_id)
+    batch_id = await _write(tx, actor, order, stepup.digest_of(shown.values()), at, trace_id, span)
     head = await store.ticket(tx, batch_id)
     if head is None:
         raise Broken("Không đọc lại được mã lượt ký.", "The ticket just written cannot be read.")
@@ -85,7 +93,7 @@ def _askable(ids: Sequence[UUID], known: Mapping[UUID, AskedItem], shown: Mappin
     return [request_id for request_id in ids if request_id not in reasons]
 
 
-async def _write(tx: Tx, actor: Actor, order: Ask, digest: bytes, at: datetime, trace_id: str | None) -> UUID:
+async def _write(tx: Tx, actor: Actor, order: Ask, digest: bytes, at: datetime, trace_id: str, span: Span) -> UUID:
     """Write the ticket without its items: batch, factor, audit row, and the job that judges it."""
     batch_id = await store.insert_batch(
         tx,
@@ -99,6 +107,7 @@ async def _write(tx: Tx, actor: Actor, order: Ask, digest: bytes, at: datetime, 
         trace_id=trace_id,
         authorised_until=cutting.authorised_until(at),
     )
+    span.known_as("ticket", batch_id)
     kind, response = order.factor
     await store.insert_step_up(tx, batch_id, actor.account_id, kind, response, digest)
     await append(

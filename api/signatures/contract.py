@@ -1,12 +1,13 @@
 """What the signature routes take and give; names are the wire's names."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
 import msgspec
 from msgspec import Meta
 
+from api.http.text import ShortText
 from api.signatures.chain import Signer
 
 Lane = Literal["counter", "normal"]
@@ -113,6 +114,21 @@ class AskChallenge(_Request, frozen=True, kw_only=True):
     items: Annotated[list[AskItem], Meta(min_length=1, max_length=500)]
 
 
+class EnterNumber(_Request, frozen=True, kw_only=True):
+    """The number and the day that a foreign register gave a document (nhập số của hệ thống quản lý văn bản)."""
+
+    text: Annotated[ShortText, Meta(examples=["45/GCN"])]
+    day: date
+
+
+class EnteredNumber(msgspec.Struct, frozen=True, kw_only=True):
+    """The number as it will be printed by the seal's revision."""
+
+    number_id: UUID
+    text: str
+    day: date
+
+
 class PlanAsk(_Request, frozen=True, kw_only=True):
     """Which requests somebody is about to ask, to be told how often they will confirm."""
 
@@ -163,6 +179,8 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
 
     ticket: UUID
     version: int
+    trace_id: str | None
+    """What logs, audit and traces of every stage name it by; a person quotes it to the support."""
     stage: str
     stage_vi: str
     asked_at: datetime

@@ -15,7 +15,7 @@ from api.http import idempotency
 from api.http.auth.guards import NO_KEY, PUBLIC, requires, signed_in
 from api.http.edge import edge_of
 from api.kernel import Actor
-from api.signatures import answering, asking, contract, returning, store, submitting, tickets
+from api.signatures import answering, asking, contract, entering, returning, store, submitting, tickets
 from api.signatures.tickets import Watch
 
 Limit = Annotated[int, Parameter(ge=1, le=200, default=50)]
@@ -132,6 +132,19 @@ class RequestController(Controller):
     async def release(self, request: AnyRequest, request_id: UUID, actor: Actor, at: datetime) -> Response[UUID]:
         """Return a failed request to its list after a person has looked at it."""
         return await idempotency.run(request, actor, lambda tx: returning.release(tx, actor, request_id, at=at))
+
+    @post(
+        "/{request_id:uuid}/number",
+        guards=[requires("number.enter_foreign")],
+        summary="Nhập số của hệ thống khác / Enter a foreign register's number",
+    )
+    async def enter_number(
+        self, request: AnyRequest, request_id: UUID, data: contract.EnterNumber, actor: Actor, at: datetime
+    ) -> Response[contract.EnteredNumber]:
+        """Enter the number that the document system gave; the sealing that follows carries it."""
+        return await idempotency.run(
+            request, actor, lambda tx: entering.enter_number(tx, actor, request_id, data, at=at)
+        )
 
     @post("/reassign", guards=[requires("signature.reassign")], summary="Chuyển cả danh sách / Reassign a list")
     async def reassign(

@@ -146,7 +146,7 @@ INSERT INTO step_up (batch_id, account_id, kind, response, digest) VALUES ($1, $
 -- name: ticket
 -- A ticket's head, and how much work has its turn before it: by lane, then by the turns that the queue goes by.
 SELECT batch.id, batch.account_id, batch.person_id, batch.agency_id, batch.lane, batch.item_count, batch.complete, batch.asked_at,
-       batch.closed_at, batch.authorised_until, step_up_verdict.accepted AS factor_accepted, step_up_verdict.reason AS factor_reason,
+       batch.closed_at, batch.authorised_until, batch.trace_id, step_up_verdict.accepted AS factor_accepted, step_up_verdict.reason AS factor_reason,
        (SELECT count(*) FROM signature_request other
          WHERE other.state IN ('asked', 'value_received') AND other.batch_id <> batch.id
            AND (other.lane < batch.lane
@@ -225,8 +225,8 @@ SELECT id, asked_at, item_count, complete, closed_at, lane
 
 -- name: lock_chain_of_request
 -- A request with its chain, both locked: for sending back, declining, passing on and taking back.
-SELECT request.id, request.state, request.role, request.person_id, request.agency_id, request.chain_id, request.document_id,
-       request.dossier_id, request.result_id, request.number_id, request.group_no, chain.state AS chain_state
+SELECT request.id, request.state, request.role, request.act, request.person_id, request.agency_id, request.chain_id,
+       request.document_id, request.dossier_id, request.result_id, request.group_no, chain.state AS chain_state
   FROM signature_request request
   JOIN chain ON chain.id = request.chain_id
  WHERE request.id = $1
@@ -234,7 +234,7 @@ SELECT request.id, request.state, request.role, request.person_id, request.agenc
 
 -- name: requests_of_chain
 -- All requests of a chain, locked in order.
-SELECT id, state, role, group_no, person_id, number_id
+SELECT id, state, role, group_no, person_id
   FROM signature_request
  WHERE chain_id = $1
  ORDER BY id
@@ -283,9 +283,19 @@ SELECT request.holder, count(*) AS documents, key_holder.hashes_per_authorisatio
  GROUP BY request.holder, key_holder.name
  ORDER BY request.holder;
 
--- name: void_numbers
--- Give up reserved numbers with a reason; the register shows the gap.
-UPDATE number SET state = 'void', reason = $2, settled_at = $3 WHERE id = ANY ($1::uuid[]) AND state = 'reserved';
+-- name: void_number_of_chain
+-- What was numbered will be made anew: its number is given up with a reason, and the register shows it.
+UPDATE number SET state = 'void', reason = $2, settled_at = $3
+  FROM chain
+ WHERE chain.id = $1 AND number.document_id = chain.document_id AND number.state = 'reserved';
+
+-- name: signed_of_chain
+-- Whether every person of a chain has signed, when the last one did, and whether the document has a number already.
+SELECT coalesce(bool_and(state = 'recorded'), true) AS all_signed, max(recorded_at) AS signed_at,
+       EXISTS (SELECT FROM number JOIN chain ON chain.document_id = number.document_id
+                WHERE chain.id = $1 AND number.state <> 'void') AS numbered
+  FROM signature_request
+ WHERE chain_id = $1 AND role <> 'seal';
 
 -- name: supersede_items
 -- The items of tickets whose requests ended with their chain.

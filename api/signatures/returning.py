@@ -28,7 +28,7 @@ _UNDER_WAY: Final = OPEN - {"asked"}
 
 async def send_back(dossiers: Dossiers, tx: Tx, actor: Actor, request_id: UUID, order: Return, *, at: datetime) -> UUID:
     """Send a document back to a named step to be mended: by a signatory, or by the clerk before numbering."""
-    request = await _theirs(tx, actor, request_id, "signature.send_back")
+    request = await theirs(tx, actor, request_id, "signature.send_back")
     await _end_chain(tx, actor, request, order.reason, "superseded", at)
     facts = f.SendBack(to=order.to_step, result_id=request.result_id, reason=order.reason)
     await dossiers.record(tx, request.dossier_id, Action.SEND_BACK, facts, at=at, actor=actor)
@@ -37,7 +37,7 @@ async def send_back(dossiers: Dossiers, tx: Tx, actor: Actor, request_id: UUID, 
 
 async def decline(dossiers: Dossiers, tx: Tx, actor: Actor, request_id: UUID, order: Because, *, at: datetime) -> UUID:
     """Decline to sign (không ký): the chain ends and the drafter learns why."""
-    request = await _theirs(tx, actor, request_id, "signature.decline")
+    request = await theirs(tx, actor, request_id, "signature.decline")
     await _end_chain(tx, actor, request, order.reason, "refused", at)
     facts = f.SendBack(to="draft", result_id=request.result_id, reason=order.reason)
     await dossiers.record(tx, request.dossier_id, Action.SEND_BACK, facts, at=at, actor=actor)
@@ -48,9 +48,10 @@ async def take_back(
     dossiers: Dossiers, tx: Tx, actor: Actor, request_id: UUID, order: Because, *, at: datetime
 ) -> UUID:
     """Take back one's own signature, until a number is given (rút lại chữ ký)."""
-    request = await _theirs(tx, actor, request_id, "signature.take_back", states=("recorded",))
+    request = await theirs(tx, actor, request_id, "signature.take_back", states=("recorded",))
     members = await store.requests_of_chain(tx, request.chain_id)
-    if any(member.role == "seal" and member.state != "to_sign" for member in members):
+    sealing = any(member.role == "seal" and member.state != "to_sign" for member in members)
+    if sealing or (await store.signed_of_chain(tx, request.chain_id)).numbered:
         raise Refused(
             "Đã cấp số hoặc đang ký số của cơ quan, không rút lại chữ ký được.",
             "A number has been given; the signature cannot be taken back.",
@@ -65,7 +66,7 @@ async def take_back(
 
 async def pass_on(dossiers: Dossiers, tx: Tx, actor: Actor, request_id: UUID, order: PassOn, *, at: datetime) -> UUID:
     """Pass to another competent signatory: title and name are printed, so the draft is made anew for them."""
-    request = await _theirs(tx, actor, request_id, "signature.pass_on")
+    request = await theirs(tx, actor, request_id, "signature.pass_on")
     await _pass(dossiers, tx, actor, request, order, at)
     return request.chain_id
 
@@ -92,7 +93,7 @@ async def reassign(dossiers: Dossiers, tx: Tx, actor: Actor, order: Reassign, *,
 
 async def release(tx: Tx, actor: Actor, request_id: UUID, *, at: datetime) -> UUID:
     """Return a failed request to its list after a person has looked at it; the signer does it."""
-    request = await _theirs(tx, actor, request_id, "signature.send_back", states=("failed",))
+    request = await theirs(tx, actor, request_id, "signature.send_back", states=("failed",))
     await enqueue(tx, "signatures.release", str(request_id), {"request": str(request_id)})
     await _note(tx, actor, request, "signature.release", "", at)
     return request.id
@@ -112,14 +113,19 @@ async def _pass(
     await dossiers.record(tx, request.dossier_id, Action.PASS_SIGNATURE, facts, at=at, actor=actor)
 
 
-async def _theirs(
+async def theirs(
     tx: Tx, actor: Actor, request_id: UUID, action: str, states: tuple[str, ...] = ("to_sign", "asked")
 ) -> LockedRequest:
+    """Lock a request that the actor may act on in this way, with its chain.
+
+    Raises:
+        NotFound: there is none that is theirs. Forbidden: no right to the act. Refused: it is in another state.
+    """
     await store.lock_dossiers(tx, [request_id])
     request = await store.lock_chain_of_request(tx, request_id)
     at_home = request is not None and request.agency_id == actor.agency_id
-    theirs = request is not None and (request.role == "seal" or request.person_id == actor.person_id)
-    if request is None or not at_home or not (theirs or action == "signature.send_back"):
+    mine = request is not None and (request.role == "seal" or request.person_id == actor.person_id)
+    if request is None or not at_home or not (mine or action == "signature.send_back"):
         raise NotFound("Không tìm thấy yêu cầu ký.", "There is no such signature request.", code="request-not-found")
     authority.require(actor, action, request.agency_id)
     if request.state not in states:
@@ -157,7 +163,7 @@ async def _close(
     rest = [member.id for member in members]
     await store.supersede_requests(tx, rest, "superseded", reason, at)
     await store.supersede_items(tx, rest, at)
-    await store.void_numbers(tx, [m.number_id for m in members if m.number_id is not None], reason, at)
+    await store.void_number_of_chain(tx, chain_id, reason, at)
     await store.result_to_draft(tx, result_id)
     await store.withdraw_signed_revisions(tx, chain_id, reason, at, account_id)
     return True

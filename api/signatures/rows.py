@@ -85,6 +85,7 @@ class TicketHead(msgspec.Struct, frozen=True, kw_only=True):
     asked_at: datetime
     closed_at: datetime | None
     authorised_until: datetime
+    trace_id: str | None
     factor_accepted: bool | None
     factor_reason: str | None
     ahead: int
@@ -112,15 +113,23 @@ class LockedRequest(msgspec.Struct, frozen=True, kw_only=True):
     id: UUID
     state: str
     role: str
+    act: str
     person_id: UUID | None
     agency_id: UUID
     chain_id: UUID
     document_id: UUID
     dossier_id: UUID
     result_id: UUID
-    number_id: UUID | None
     group_no: int
     chain_state: str
+
+
+class SignedOfChain(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the persons of a chain are, and whether its document has a number."""
+
+    all_signed: bool
+    signed_at: datetime | None
+    numbered: bool
 
 
 class ChainMember(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,7 +140,6 @@ class ChainMember(msgspec.Struct, frozen=True, kw_only=True):
     role: str
     group_no: int
     person_id: UUID | None
-    number_id: UUID | None
 
 
 class ToSignRow(msgspec.Struct, frozen=True, kw_only=True):

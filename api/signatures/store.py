@@ -18,6 +18,7 @@ from api.signatures.rows import (
     LockedRequest,
     NewRequest,
     OpenChain,
+    SignedOfChain,
     TicketHead,
     ToSignRow,
 )
@@ -245,9 +246,16 @@ async def holders_of_requests(tx: Tx, request_ids: Sequence[UUID]) -> list[Holde
     return as_structs(await tx.fetch(_q.holders_of_requests, request_ids), HolderShare)
 
 
-async def void_numbers(tx: Tx, number_ids: Sequence[UUID], reason: str, at: datetime) -> None:
-    """Give up reserved numbers with a reason."""
-    await tx.execute(_q.void_numbers, number_ids, reason, at)
+async def void_number_of_chain(tx: Tx, chain_id: UUID, reason: str, at: datetime) -> None:
+    """Give up the number of a document whose chain has ended, with a reason."""
+    await tx.execute(_q.void_number_of_chain, chain_id, reason, at)
+
+
+async def signed_of_chain(tx: Tx, chain_id: UUID) -> SignedOfChain:
+    """Return how far a chain's persons are, and whether its document has a number."""
+    found = as_struct(await tx.fetchrow(_q.signed_of_chain, chain_id), SignedOfChain)
+    assert found is not None  # noqa: S101 - an aggregate always gives a row
+    return found
 
 
 async def supersede_items(tx: Tx, request_ids: Sequence[UUID], at: datetime) -> None:

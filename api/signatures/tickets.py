@@ -57,6 +57,7 @@ def view(head: TicketHead, items: list[ItemLine], version: int) -> Ticket:
         version=version,
         stage=stage,
         stage_vi=STAGES_VI[stage],
+        trace_id=head.trace_id,
         asked_at=head.asked_at,
         finished_at=head.closed_at,
         position=head.ahead if left else 0,

@@ -52,6 +52,8 @@ class Transaction(msgspec.Struct, kw_only=True):
     asked_times: int = 1
     key_uses: int = 0
     signatures: list[dict[str, str]] = []
+    traceparents: list[str] = []
+    """Of every call about it, in order."""
 
 
 class Service:
@@ -100,6 +102,7 @@ class Service:
         known = self.transactions.get(body["transaction_id"])
         if known is not None:
             known.asked_times += 1
+            known.traceparents.append(request.headers.get("traceparent", ""))
             return web.json_response({"status_code": 400, "message": "sig_transaction_exists"}, status=400)
         serials = {one.serial for one in self.keyring.of_owner(body["user_id"])}
         if body["serial_number"] not in serials:
@@ -113,6 +116,7 @@ class Service:
             files=body["sign_files"],
             asked_at=time.monotonic(),
             behaviour=self.profile.behaviour,
+            traceparents=[request.headers.get("traceparent", "")],
         )
         self.transactions[transaction.id] = transaction
         if not self.profile.by_hand:
@@ -175,6 +179,7 @@ class Service:
         transaction = self.transactions.get(request.match_info["id"])
         if transaction is None:
             return web.json_response({"status_code": 404, "message": "sig_not_found"}, status=404)
+        transaction.traceparents.append(request.headers.get("traceparent", ""))
         waiting = transaction.state == "sig_wait_for_user_confirm"
         if waiting and time.monotonic() - transaction.asked_at > self.profile.window_s:
             transaction.state = "sig_expired"

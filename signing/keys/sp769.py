@@ -16,6 +16,7 @@ import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from signing import tracing
 from signing.contract import Capabilities, CertificateClass, Der, HeldCertificate, Outcome, OutcomeState, SignOrder
 from signing.errors import HolderMisconfigured, HolderRefused, HolderUnavailable
 
@@ -130,7 +131,9 @@ class Sp769Holder:
         credentials = {"sp_id": self._settings.sp_id, "sp_password": self._settings.sp_password}
         url = self._settings.base_url.rstrip("/") + path
         try:
-            async with self._open().post(url, json={**credentials, **body}, allow_redirects=False) as response:
+            sent = {**credentials, **body}
+            headers = tracing.headers()
+            async with self._open().post(url, json=sent, headers=headers, allow_redirects=False) as response:
                 answer = await response.content.read(_MAX_ANSWER + 1)
                 while not response.content.at_eof() and len(answer) <= _MAX_ANSWER:
                     answer += await response.content.read(_MAX_ANSWER + 1 - len(answer))

@@ -110,6 +110,7 @@ class BoundedPool:
         self._idle: asyncio.LifoQueue[_Worker | None] = asyncio.LifoQueue()
         self._all: set[_Worker] = set()
         self._closed = False
+        self._lost = 0
         for _ in range(size):
             self._idle.put_nowait(None)
 
@@ -123,6 +124,16 @@ class BoundedPool:
     def size(self) -> int:
         """How many tasks run at once."""
         return self._size
+
+    @property
+    def busy(self) -> int:
+        """How many tasks run now."""
+        return self._size - self._idle.qsize()
+
+    @property
+    def lost(self) -> int:
+        """How many processes died or were ended in mid-task since the start."""
+        return self._lost
 
     async def run(self, work: Callable[..., _R], *args: Any, timeout_s: float, **kwargs: Any) -> _R:
         """Run one task; raise TimedOut or Crashed, the task's own SigningError, or return its result.
@@ -141,6 +152,7 @@ class BoundedPool:
             kept = worker if worker.done < self._bounds.tasks else None
         finally:
             if kept is None and worker is not None:
+                self._lost += worker.done < self._bounds.tasks and not self._closed
                 await self._discard(worker)
             self._idle.put_nowait(kept)
         if answered:

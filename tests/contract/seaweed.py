@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -16,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from api.documents.blobs import S3Place
+from tests.ports import free_ports
 
 BUCKET = "docs"
 KEYS = ("motcua-test", "only-for-tests")
@@ -84,12 +84,3 @@ def wait_for(process: subprocess.Popen[bytes], url: str) -> None:
         else:
             return
     raise AssertionError(f"{url} did not answer")
-
-
-def free_ports(count: int) -> list[int]:
-    """Ask the kernel for ports that nobody listens on."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]

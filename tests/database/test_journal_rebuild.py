@@ -10,7 +10,7 @@ from api.dossiers import store
 from api.dossiers.lifecycle import apply
 from api.dossiers.rebuild import rebuild
 from api.dossiers.store import Source
-from tests.lifecycle_ground import COMPETENT, COUNTER, THIRD, first, plan, walk
+from tests.lifecycle_ground import COMPETENT, COUNTER, OTHER_VERSION, THIRD, first, plan, walk
 
 DOSSIERS = 100_000
 LIVES = 1_000
@@ -35,11 +35,13 @@ async def lay_ground(admin):
         "INSERT INTO procedure (code, name, sort_key, field_code, field_name, code_checked)"
         " VALUES ('1.004873', 'Xác nhận', 'xac nhan', 'HT', 'Hộ tịch', true)"
     )
-    await admin.execute(
-        "INSERT INTO procedure_version (id, code, version, definition, form_of_result, owning_system, legal_basis,"
-        " valid_from) VALUES ($1, '1.004873', 1, '{}', 'a', 'province', 'Luật', '2025-07-01')",
-        first().procedure_version_id,
-    )
+    for number, version in enumerate((first().procedure_version_id, OTHER_VERSION), 1):
+        await admin.execute(
+            "INSERT INTO procedure_version (id, code, version, definition, form_of_result, owning_system, legal_basis,"
+            " valid_from) VALUES ($1, '1.004873', $2, '{}', 'a', 'province', 'Luật', '2025-07-01')",
+            version,
+            number,
+        )
     await admin.execute("INSERT INTO calendar_version (version, note) VALUES (1, 'thử')")
 
 

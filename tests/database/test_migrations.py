@@ -59,6 +59,46 @@ async def test_a_migration_that_cannot_get_its_lock_gives_up(empty, tmp_path, mo
     await connection.close()
 
 
+class Files:
+    """A folder of migrations in place of the product's."""
+
+    def __init__(self, folder, monkeypatch) -> None:
+        self._folder = folder
+        monkeypatch.setattr(migrations, "MIGRATIONS", folder)
+
+    def add(self, name, statement):
+        (self._folder / f"{name}.sql").write_text(f"-- migrate:up\n{statement};\n-- migrate:down\n")
+
+
+async def test_post_waits_until_the_old_version_is_said_to_be_gone(empty, tmp_path, monkeypatch):
+    files = Files(tmp_path, monkeypatch)
+    files.add("0001_pre_first", "CREATE TABLE paper (id int, old text)")
+    assert await migrate(empty) == ["0001"]
+    files.add("0002_pre_second", "ALTER TABLE paper ADD COLUMN new text")
+    files.add("0003_post_second", "ALTER TABLE paper DROP COLUMN old")
+    assert await migrate(empty) == ["0002"]
+    assert (await pending(empty), await pending(empty, post=True)) == ([], ["0003"])
+    assert await migrate(empty) == []
+    assert await migrate(empty, post=True) == ["0003"]
+
+
+async def test_a_post_before_a_pre_belongs_to_a_release_that_is_over(empty, tmp_path, monkeypatch):
+    files = Files(tmp_path, monkeypatch)
+    files.add("0001_pre_first", "CREATE TABLE paper (id int, old text)")
+    await migrate(empty)
+    files.add("0002_post_second", "ALTER TABLE paper DROP COLUMN old")
+    files.add("0003_pre_third", "ALTER TABLE paper ADD COLUMN new text")
+    files.add("0004_post_third", "ALTER TABLE paper DROP COLUMN id")
+    assert await migrate(empty) == ["0002", "0003"]
+
+
+async def test_on_an_empty_database_nothing_old_runs(empty, tmp_path, monkeypatch):
+    files = Files(tmp_path, monkeypatch)
+    files.add("0001_pre_first", "CREATE TABLE paper (id int, old text)")
+    files.add("0002_post_first", "ALTER TABLE paper DROP COLUMN old")
+    assert await migrate(empty) == ["0001", "0002"]
+
+
 async def test_the_queue_is_silent_durable_and_granted(db):
     triggers = await db.admin.fetchval(
         "SELECT count(*) FROM pg_trigger WHERE tgrelid = 'pgqueuer'::regclass AND NOT tgisinternal"

@@ -133,6 +133,11 @@ async def test_a_number_lost_behind_our_back_is_printed_as_a_gap(clerk):
     shown = await clerk.register(numbers[0].series_id, at)
     assert shown.gaps == 1
     assert [(line.n, line.state) for line in shown.lines] == [(1, "reserved"), (2, "gap"), (3, "reserved")]
+    await clerk.db.admin.execute(
+        "INSERT INTO number_gap VALUES ($1, $2, 2, 2, 'Khôi phục hệ thống', now())", numbers[0].series_id, shown.year
+    )
+    shown = await clerk.register(numbers[0].series_id, at)
+    assert (shown.gaps, shown.lines[1].state, shown.lines[1].reason) == (0, "gap", "Khôi phục hệ thống")
 
 
 async def test_register_goes_on_where_a_page_ends(clerk, monkeypatch):

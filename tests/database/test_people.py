@@ -250,12 +250,13 @@ async def test_a_proposal_is_refused_withdrawn_or_expires_and_is_never_applied_a
     for who in (PROVINCE[0], WARD_ADMINISTRATOR):
         proposal = await site.propose(WARD_ADMINISTRATOR, change)
         answer = await site.web[who].post(
-            f"/proposals/{proposal['id']}/refusal", json={"reason": "thôi"}, headers=new_key()
+            f"/proposals/{proposal['id']}/refusal", json={"reason": "thôi không làm"}, headers=new_key()
         )
         made(answer)
         await site.work()
         told = made(await site.web[who].get(f"/proposals/{proposal['id']}"))
         assert (told["state"], told["why"]["code"]) == ("refused", "declined")
+        assert told["why"]["vi"] == "Bị từ chối: thôi không làm"
     proposal = await site.propose(WARD_ADMINISTRATOR, change)
     await site.ground.db.admin.execute(
         "UPDATE proposal SET created_at = created_at - $2::interval WHERE id = $1", UUID(proposal["id"]), rules.LIVES

@@ -109,7 +109,9 @@ NOT_THE_APIS = (
 )
 """What the signer decides by, and what it alone records."""
 
-APPEND_ONLY = ("audit", "view_log", "journal", "key_use", "signature_answer")
+APPEND_ONLY = (
+    "audit", "view_log", "audit_chain", "audit_checkpoint", "audit_key", "journal", "key_use", "signature_answer",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("table", NOT_THE_APIS)
@@ -139,6 +141,12 @@ async def test_nobody_rewrites_a_fact(db, table):
             table,
         )
         assert not any(may.values()), role
+
+
+@pytest.mark.parametrize("table", ["audit_chain", "audit_checkpoint", "audit_key"])
+async def test_only_the_worker_seals(db, table):
+    for role, may in {"app": False, "signer": False, "worker": True}.items():
+        assert await db.admin.fetchval("SELECT has_any_column_privilege($1, $2, 'INSERT')", role, table) == may, role
 
 
 async def test_no_role_of_a_process_may_change_the_schema(db):

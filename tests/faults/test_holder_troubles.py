@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import aiohttp
 import msgspec
+import pytest
 import pytest_asyncio
 
 from api.signatures.engine import polling, sweeping
@@ -16,6 +17,8 @@ from tests.many_documents import lay_many
 from tests.office import log_in, new_key, serving
 from tests.signer_process import remote_signer
 from tests.signing_ground import Ground, runner_for
+
+pytestmark = pytest.mark.alone
 
 SECRET = "chung-toi-biet-nhau"
 

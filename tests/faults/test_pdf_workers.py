@@ -31,6 +31,8 @@ from tests.office import log_in, serving
 from tests.signer_process import SignerProcess
 from tests.signing_ground import Ground
 
+pytestmark = pytest.mark.alone
+
 QUICK = RetryPolicy(max_failures=4, first_pause=timedelta(milliseconds=20), longest_pause=timedelta(seconds=1))
 COUNT = 40
 

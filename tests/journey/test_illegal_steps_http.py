@@ -36,6 +36,7 @@ def facts_for(action: str, ids: dict[str, str]) -> dict[str, Any]:
         "replace_result": {"reason": "Sai tên", "result_id": result, "legal_basis": "Điều 1"},
         "recall_result": {"reason": "Sai tên", "result_id": result, "legal_basis": "Điều 1"},
         "stop": {"reason": "Hết căn cứ", "legal_basis": "Điều 1"},
+        "rebase": {"version_id": NOWHERE, "legal_basis": "Điều 1", "reason": "Quy định mới"},
         "explain_overdue": {"explanation": "Mất điện"},
         "apologise": {"reason": "Chậm", "new_due_at": "2099-01-05T09:00:00+07:00"},
     }

@@ -177,7 +177,14 @@ def test_without_demo_every_missing_setting_is_named(place):
         [MOTCUA, "up"], env=environment(place), cwd=place, capture_output=True, text=True, check=False
     )
     assert refused.returncode == 1
-    for name in ("DATABASE_URL", "MOTCUA_DATA_KEYS", "MOTCUA_SESSION_KEY", "MOTCUA_HOLDERS_FILE", "MOTCUA_PUBLIC_URL"):
+    for name in (
+        "DATABASE_URL",
+        "MOTCUA_DATA_KEYS",
+        "MOTCUA_SESSION_KEYS",
+        "MOTCUA_CHECKPOINT_DIR",
+        "MOTCUA_HOLDERS_FILE",
+        "MOTCUA_PUBLIC_URL",
+    ):
         assert f"{name}: is missing" in refused.stderr
     assert not (place / "var").exists()
 

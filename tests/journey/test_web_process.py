@@ -14,14 +14,9 @@ import httpx
 import msgspec
 
 from tests.office import Office, log_in
+from tests.ports import free_port
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def environment_for(dsn: str, tmp_path: Path, port: int, workers: int = 1) -> dict[str, str]:

@@ -18,9 +18,9 @@ from api.http.auth.rules import Session, SessionRules, fault_of, wait_after
 from api.http.problems import STATUS_OF_CODE, STATUS_OF_KIND, TITLES, problem_of, status_of
 from api.http.request import decode_body
 from api.http.text import Code, LongText, Phone, ShortText, TotpCode, clean, clean_json, clean_query
-from api.http.tracing import trace_id_of
 from api.http.validation import say
 from api.logs import without_personal_data
+from api.telemetry import spans
 
 KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.MotcuaError)]
 RFC_MEMBERS = {
@@ -207,16 +207,21 @@ def test_a_query_that_no_store_can_hold_is_refused(raw):
 
 def test_a_trace_is_taken_over_or_begun():
     trace = "4bf92f3577b34da6a3ce929d0e0e4736"
-    assert trace_id_of(f"00-{trace}-00f067aa0ba902b7-01".encode()) == trace
-    for wrong in (
-        None,
-        b"",
-        b"x",
-        f"00-{'0' * 32}-00f067aa0ba902b7-01".encode(),
-        f"ff-{trace}-00f067aa0ba902b7-01".encode(),
-    ):
-        assert len(trace_id_of(wrong)) == 32
-        assert trace_id_of(wrong) != trace
+    caller = spans.read(f"00-{trace}-00f067aa0ba902b7-01")
+    assert (caller.trace_id, caller.span_id, caller.sampled) == (trace, "00f067aa0ba902b7", True)
+    assert not spans.read(f"00-{trace}-00f067aa0ba902b7-00").sampled
+    assert spans.new_place(caller).trace_id == trace
+    assert spans.new_place(caller).span_id != caller.span_id
+    wrong = (
+        "",
+        "x",
+        f"00-{'0' * 32}-00f067aa0ba902b7-01",
+        f"00-{trace}-{'0' * 16}-01",
+        f"ff-{trace}-00f067aa0ba902b7-01",
+    )
+    for header in (None, *wrong):
+        assert spans.read(header) is None
+    assert len(spans.new_place(None).trace_id) == 32
 
 
 def test_what_the_driver_raises_has_a_kind():

@@ -17,7 +17,9 @@ def environment(tmp_path):
         "DATABASE_URL_WORKER": "postgresql://worker:hush@db/motcua",
         "MOTCUA_DATA_KEYS": f"k2:{KEY},k1:{'cd' * 32}",
         "MOTCUA_FACTOR_KEYS": f"f1:{KEY}",
-        "MOTCUA_SESSION_KEY": KEY,
+        "MOTCUA_SESSION_KEYS": f"s1:{KEY}",
+        "MOTCUA_CHECKPOINT_KEYS": f"c1:{KEY}",
+        "MOTCUA_CHECKPOINT_DIR": str(tmp_path),
         "MOTCUA_BLOB_DIR": str(tmp_path),
         "MOTCUA_TRUST_DIR": str(tmp_path),
         "MOTCUA_HOLDERS_FILE": str(tmp_path / "holders.json"),
@@ -29,11 +31,18 @@ def test_each_process_holds_only_its_own_secrets(environment):
     api, signer, worker = (read(process, environment) for process in ("api", "signer", "worker"))
     assert api.database_url.startswith("postgresql://app:")
     assert api.factor_keys == worker.factor_keys == {}
-    assert signer.session_key == worker.session_key == b""
+    assert signer.session_keys == worker.session_keys == {}
+    assert api.checkpoint_keys == signer.checkpoint_keys == {}
+    assert list(worker.checkpoint_keys) == ["c1"]
     assert api.holders == worker.holders == ()
     assert signer.holders[0]["name"] == "remote"
     assert api.data_key == "k2"
     assert api.public_url == "https://motcua.example"
+
+
+def test_a_session_key_without_an_id_is_the_first(environment):
+    del environment["MOTCUA_SESSION_KEYS"]
+    assert read("api", {**environment, "MOTCUA_SESSION_KEY": KEY}).session_keys == {"first": bytes.fromhex(KEY)}
 
 
 def test_a_child_is_given_its_own_environment_only(environment):
@@ -43,6 +52,8 @@ def test_a_child_is_given_its_own_environment_only(environment):
         "DATABASE_URL_SIGNER",
         "DATABASE_URL_WORKER",
         "MOTCUA_FACTOR_KEYS",
+        "MOTCUA_CHECKPOINT_KEYS",
+        "MOTCUA_CHECKPOINT_DIR",
         "MOTCUA_HOLDERS_FILE",
     }
     assert read("api", given) == read("api", environment)
@@ -61,7 +72,9 @@ def test_an_empty_environment_names_everything_that_is_missing():
         "DATABASE_URL_WORKER",
         "MOTCUA_DATA_KEYS",
         "MOTCUA_FACTOR_KEYS",
-        "MOTCUA_SESSION_KEY",
+        "MOTCUA_SESSION_KEYS",
+        "MOTCUA_CHECKPOINT_KEYS",
+        "MOTCUA_CHECKPOINT_DIR",
         "MOTCUA_BLOB_DIR",
         "MOTCUA_TRUST_DIR",
         "MOTCUA_HOLDERS_FILE",
@@ -75,7 +88,7 @@ def test_an_empty_environment_names_everything_that_is_missing():
         ("MOTCUA_DATA_KEYS", "k1:abcd"),
         ("MOTCUA_DATA_KEYS", f"k1:{KEY},k1:{KEY}"),
         ("MOTCUA_DATA_KEYS", f"k1:{'zz' * 32}"),
-        ("MOTCUA_SESSION_KEY", "short"),
+        ("MOTCUA_SESSION_KEYS", "short"),
         ("MOTCUA_TRUST_DIR", "/nowhere/at/all"),
         ("MOTCUA_LISTEN", "8080"),
         ("MOTCUA_LISTEN", "127.0.0.1:99999"),
@@ -95,7 +108,7 @@ def test_a_wrong_value_is_named_and_never_guessed(environment, name, value):
 
 def test_several_faults_come_together(environment):
     with pytest.raises(BadSettings, match="MOTCUA_LISTEN") as refused:
-        read("api", {**environment, "MOTCUA_LISTEN": "x", "MOTCUA_SESSION_KEY": "", "MOTCUA_API_WORKERS": "-1"})
+        read("api", {**environment, "MOTCUA_LISTEN": "x", "MOTCUA_SESSION_KEYS": "", "MOTCUA_API_WORKERS": "-1"})
     assert len(refused.value.faults) == 3
 
 

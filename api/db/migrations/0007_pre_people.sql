@@ -132,6 +132,7 @@ GRANT SELECT (id, kind, agency_id, subject_account_id, content_sealed, digest, s
     ON proposal TO app;
 GRANT INSERT (id, kind, agency_id, subject_account_id, content_sealed, digest, proposed_by_account_id) ON proposal TO app;
 GRANT SELECT, UPDATE (state, why, decided_at, made_id) ON proposal TO signer;
+GRANT SELECT (id, content_sealed), UPDATE (content_sealed) ON proposal TO worker;
 GRANT SELECT ON enrolment, enrolment_material TO app, signer;
 GRANT INSERT (id, account_id, kind) ON enrolment TO app;
 GRANT INSERT (enrolment_id, public_part, client_data) ON enrolment_material TO app;

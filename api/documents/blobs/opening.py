@@ -4,10 +4,10 @@ from api.documents.blobs.files import FileStore
 from api.documents.blobs.port import BlobStore
 from api.documents.blobs.s3 import S3Place, S3Store
 from api.errors import Broken
-from api.settings import Settings
+from api.settings import Settings, StorePlace
 
 
-def open_store(settings: Settings) -> BlobStore:
+def open_store(settings: Settings | StorePlace) -> BlobStore:
     """Open the document store that the settings name: a directory, or a bucket.
 
     Raises:

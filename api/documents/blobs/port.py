@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final, Protocol, runtime_checkable
 
 import msgspec
+from prometheus_client import Counter
 
 from api.errors import Broken, Busy
 from api.kernel import Sha256
@@ -33,6 +34,17 @@ class BlobMissing(Broken):
     """The database says that a file is stored, and the store does not have it."""
 
     code = "blob-missing"
+
+
+_ERRORS: Final = Counter(
+    "motcua_store_errors", "How often the document store could not take or give a file.", ["cause"]
+)
+
+
+def count_error(cause: str) -> str:
+    """Count one time that the store did not serve, and return its cause."""
+    _ERRORS.labels(cause).inc()
+    return cause
 
 
 class StoreUnavailable(Busy):

@@ -22,7 +22,7 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import S3Store as ObjectStore
 
-from api.documents.blobs.port import CHUNK_BYTES, Listed, Stored, StoreUnavailable, damaged, missing
+from api.documents.blobs.port import CHUNK_BYTES, Listed, Stored, StoreUnavailable, count_error, damaged, missing
 from api.documents.blobs.spool import hash_file, spool, unavailable
 from api.kernel import Sha256
 
@@ -233,5 +233,5 @@ def _no_answer(error: Exception) -> StoreUnavailable:
         "Kho tài liệu không trả lời.",
         "The document store does not answer.",
         retry_after_s=10,
-        cause=type(error).__name__,
+        cause=count_error(type(error).__name__),
     )

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, TypeVar
 
-from api.documents.blobs.port import Stored, StoreUnavailable
+from api.documents.blobs.port import Stored, StoreUnavailable, count_error
 from api.errors import Invalid, TooLarge
 from api.kernel import Sha256
 
@@ -91,7 +91,7 @@ def unavailable(error: OSError) -> Exception:
         "Kho tài liệu không ghi được (hết chỗ hoặc hỏng đĩa). Tệp chưa được nhận.",
         "The document store cannot write (no room, or a failing disk). The file was not taken.",
         retry_after_s=60,
-        cause=errno.errorcode.get(error.errno or 0, ""),
+        cause=count_error(errno.errorcode.get(error.errno or 0, "")),
     )
 
 

@@ -12,7 +12,7 @@ from litestar.routes import HTTPRoute
 from api.errors import Forbidden
 from api.http.auth import store
 from api.http.auth.rules import TOUCH_AFTER, fault_of, must_change_password
-from api.http.auth.tokens import SAFE_METHODS, digest_of, token_of
+from api.http.auth.tokens import SAFE_METHODS, token_of
 from api.http.edge import Edge, edge_of
 from api.http.idempotency import key_of
 from api.kernel import Actor
@@ -73,10 +73,11 @@ async def find_actor(
     """
     at = edge.clock()
     token = token_of(connection, edge.sessions)
+    digest = edge.tokens.digest(token) if token else None
     session = None
-    if token:
+    if digest:
         async with edge.pools.reading() as tx:
-            session = await store.find_session(tx, digest_of(token), at)
+            session = await store.find_session(tx, digest, at)
     fault = fault_of(session, edge.sessions, at)
     if fault is not None or session is None:
         raise fault or AssertionError("a session without fault exists")

@@ -17,9 +17,9 @@ SELECT s.id, s.account_id, a.person_id, s.post_id, p.agency_id, p.roles, s.seen_
 UPDATE session SET seen_at = $2 WHERE id = $1 AND seen_at < $2;
 
 -- name: insert_session
--- Open a session; only the hash of its token is kept.
-INSERT INTO session (token_sha256, account_id, post_id, created_at, seen_at, expires_at, source, user_agent, restricted)
-VALUES ($1, $2, $3, $4, $4, $5, $6, $7, $8)
+-- Open a session; only the keyed hash of its token is kept, with the id of the key.
+INSERT INTO session (token_sha256, key_id, account_id, post_id, created_at, seen_at, expires_at, source, user_agent, restricted)
+VALUES ($1, $8, $2, $3, $4, $4, $5, $6, $7, $9)
 RETURNING id;
 
 -- name: end_session
@@ -40,15 +40,15 @@ UPDATE session SET post_id = $2 WHERE id = $1 AND ended_at IS NULL;
 
 -- name: lock_attempts
 -- Let one attempt of this account from this source go at a time, so that parallel guesses are counted too.
-SELECT pg_advisory_xact_lock(hashtextextended($1, 1));
+SELECT pg_advisory_xact_lock(hashtextextended(a.one, 1)) FROM (SELECT one FROM unnest($1::text[]) AS one ORDER BY one) a;
 
 -- name: count_failures
 -- Count the failures of an account from a source since its last success.
 SELECT count(*)::int AS failures, max(f.at) AS last_failure
   FROM login_attempt f
- WHERE f.login_fingerprint = $1 AND f.source IS NOT DISTINCT FROM $2 AND NOT f.succeeded AND f.at > $3
+ WHERE f.login_fingerprint = ANY ($1::bytea[]) AND f.source IS NOT DISTINCT FROM $2 AND NOT f.succeeded AND f.at > $3
    AND f.id > coalesce((SELECT max(s.id) FROM login_attempt s
-                         WHERE s.login_fingerprint = $1 AND s.source IS NOT DISTINCT FROM $2 AND s.succeeded
+                         WHERE s.login_fingerprint = ANY ($1::bytea[]) AND s.source IS NOT DISTINCT FROM $2 AND s.succeeded
                            AND s.at > $3), 0);
 
 -- name: insert_attempt

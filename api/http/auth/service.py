@@ -13,7 +13,6 @@ from api.http.auth import choosing, store
 from api.http.auth.contract import ChangePassword, HeldPost, LogIn, Opened, WhoAmI
 from api.http.auth.passwords import is_outdated
 from api.http.auth.rules import ONE_TIME_PASSWORD, locked_out, one_time_password_expired, wait_after, wrong_login
-from api.http.auth.tokens import digest_of, new_token
 from api.http.edge import Edge
 from api.kernel import Actor, PostId
 
@@ -30,10 +29,10 @@ async def log_in(edge: Edge, asked: LogIn, *, source: str | None, user_agent: st
         Busy: the queue of password hashing is full.
     """
     login = asked.login.strip().lower()
-    fingerprint = edge.vault.fingerprint("login", login)
+    fingerprint, known = edge.vault.fingerprint("login", login), edge.vault.fingerprints("login", login)
     async with edge.pools.transaction() as tx:
-        await store.lock_attempts(tx, fingerprint, source)
-        past = await store.count_failures(tx, fingerprint, source, at)
+        await store.lock_attempts(tx, known, source)
+        past = await store.count_failures(tx, known, source, at)
         wait = wait_after(past.failures, past.last_failure, at)
         if wait:
             raise locked_out(wait)
@@ -100,10 +99,11 @@ async def _open(
     user_agent: str | None,
     at: datetime,
 ) -> Opened:
-    token = new_token()
+    token = edge.tokens.new()
     session_id = await store.insert_session(
         tx,
-        token_sha256=digest_of(token),
+        token_sha256=edge.tokens.digest(token) or b"",
+        key_id=edge.tokens.current,
         account_id=account.account_id,
         post_id=post.post_id,
         at=at,
@@ -176,10 +176,11 @@ async def change_password(edge: Edge, actor: Actor, asked: ChangePassword, at: d
         Invalid: the new password is too common, too plain, the account's own name, or the old one.
         Busy: the queue of password hashing is full.
     """
-    attempts = edge.vault.fingerprint("login", f"session {_session(actor)}")
+    own = f"session {_session(actor)}"
+    attempts, known = edge.vault.fingerprint("login", own), edge.vault.fingerprints("login", own)
     async with edge.pools.transaction() as tx:
-        await store.lock_attempts(tx, attempts, None)
-        past = await store.count_failures(tx, attempts, None, at)
+        await store.lock_attempts(tx, known, None)
+        past = await store.count_failures(tx, known, None, at)
         wait = wait_after(past.failures, past.last_failure, at)
         if wait:
             raise locked_out(wait)

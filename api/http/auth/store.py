@@ -1,5 +1,6 @@
 """One function per statement of `queries.sql`."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -53,6 +54,7 @@ async def insert_session(
     tx: Tx,
     *,
     token_sha256: bytes,
+    key_id: str,
     account_id: UUID,
     post_id: UUID,
     at: datetime,
@@ -62,7 +64,7 @@ async def insert_session(
     restricted: bool,
 ) -> UUID:
     """Open a session and return its id."""
-    row = (token_sha256, account_id, post_id, at, expires_at, source, user_agent, restricted)
+    row = (token_sha256, account_id, post_id, at, expires_at, source, user_agent, key_id, restricted)
     return await tx.fetchval(_q.insert_session, *row)
 
 
@@ -86,14 +88,14 @@ async def switch_post(tx: Tx, session_id: UUID, post_id: UUID) -> None:
     await tx.execute(_q.switch_post, session_id, post_id)
 
 
-async def lock_attempts(tx: Tx, login_fingerprint: bytes, source: str | None) -> None:
+async def lock_attempts(tx: Tx, fingerprints: Sequence[bytes], source: str | None) -> None:
     """Queue behind other attempts of this account from this source, until the transaction ends."""
-    await tx.execute(_q.lock_attempts, f"{login_fingerprint.hex()} {source}")
+    await tx.execute(_q.lock_attempts, [f"{one.hex()} {source}" for one in fingerprints])
 
 
-async def count_failures(tx: Tx, login_fingerprint: bytes, source: str | None, at: datetime) -> Failures:
-    """Count the failures since the last success."""
-    row = await tx.fetchrow(_q.count_failures, login_fingerprint, source, at - COUNTED_WITHIN)
+async def count_failures(tx: Tx, fingerprints: Sequence[bytes], source: str | None, at: datetime) -> Failures:
+    """Count the failures since the last success, whichever key they were counted under."""
+    row = await tx.fetchrow(_q.count_failures, fingerprints, source, at - COUNTED_WITHIN)
     return msgspec.convert(dict(row or {}), Failures)
 
 

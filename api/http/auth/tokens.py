@@ -1,6 +1,11 @@
-"""The token of a session: 256 random bits, carried as a bearer token or a cookie, kept only as its hash."""
+"""The token of a session: 256 random bits under a named key, carried as a bearer token or a cookie.
 
+The database keeps a keyed hash alone: whoever can only write to it opens no session.
+"""
+
+import hmac
 import secrets
+from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any, Final
 
@@ -14,14 +19,26 @@ SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _FOREIGN_SITES: Final = frozenset({"cross-site", "same-site"})
 
 
-def new_token() -> str:
-    """Return a fresh token of 256 random bits."""
-    return secrets.token_urlsafe(32)
+class TokenKeys:
+    """Makes tokens and their hashes; a token names its key, so it stays good after another key has become the first."""
 
+    def __init__(self, keys: Mapping[str, bytes]) -> None:
+        """Take the session keys by id, the one for new tokens first."""
+        self._keys = dict(keys)
+        self.current: Final = next(iter(keys))
 
-def digest_of(token: str) -> bytes:
-    """Return what the database keeps of a token."""
-    return sha256(token.encode()).digest()
+    def __repr__(self) -> str:
+        """Name the key ids only."""
+        return f"TokenKeys({sorted(self._keys)})"
+
+    def new(self) -> str:
+        """Return a fresh token of 256 random bits."""
+        return f"{self.current}.{secrets.token_urlsafe(32)}"
+
+    def digest(self, token: str) -> bytes | None:
+        """Return what the database keeps of a token; None where its key is not known here (any more)."""
+        key = self._keys.get(token.rpartition(".")[0])
+        return hmac.new(key, token.encode(), sha256).digest() if key else None
 
 
 def token_of(connection: ASGIConnection[Any, Any, Any, Any], rules: SessionRules) -> str | None:

@@ -51,7 +51,7 @@ async def _weigh(engine: Engine, tx: Tx, answer: Answer, at: datetime) -> tuple[
     state = "checking" if answer.purpose == "propose" else "waiting"
     if answer.state != state or rules.has_expired(answer.created_at, at):
         return "not-waiting", None
-    raw = engine.personal.open(proposing.SEALED, answer.content_sealed).encode()
+    raw = engine.personal.open(changes.SEALED, answer.content_sealed).encode()
     digest = changes.digest_of(raw)
     if not digest == answer.digest == answer.proposal_digest:
         return "other-digests", None
@@ -91,7 +91,8 @@ async def _go_on(engine: Engine, tx: Tx, answer: Answer, reason: str, change: Ch
     elif reason or change is None:
         return
     elif answer.purpose == "refuse":
-        await _end(tx, answer, "refused", detail("declined", "Đã bị từ chối.", "It was declined."), at)
+        reason = answer.response.decode("utf-8", "replace")
+        await _end(tx, answer, "refused", detail("declined", f"Bị từ chối: {reason}", f"Declined: {reason}"), at)
     else:
         await _apply(engine, tx, answer, change, at)
 

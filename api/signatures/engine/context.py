@@ -16,7 +16,7 @@ from api.dossiers.service import Dossiers
 from api.jobs.queue import enqueue
 from api.jobs.runner import JobContext, Park
 from api.kernel import Clock
-from api.signatures.engine import store
+from api.signatures.engine import measures, store
 from api.signatures.engine.passkeys import RelyingParty
 from api.signatures.engine.store import Detail
 from signing.contract import KeyHolder, Trust
@@ -82,7 +82,7 @@ STOPPED: Final = detail(
 async def give_back(
     tx: Tx, batch_id: UUID, request_id: UUID, number_id: UUID | None, outcome: str, why: Detail, at: datetime
 ) -> None:
-    """Return an unsigned request to the list: its item ends, and a number reserved for it is void."""
+    """Return an unsigned request to the list: its item ends, and its reserved number is given up."""
     if await store.back_to_list(tx, request_id, at, why):
         await _end(tx, batch_id, request_id, number_id, outcome, why, at)
 
@@ -99,8 +99,9 @@ async def _end(
     tx: Tx, batch_id: UUID, request_id: UUID, number_id: UUID | None, outcome: str, why: Detail, at: datetime
 ) -> None:
     await store.end_item(tx, batch_id, request_id, outcome, why, at)
+    measures.ended(outcome)
     if number_id is not None:
-        await store.void_number(tx, number_id, why["vi"], at)
+        await store.give_up_number(tx, number_id, why["vi"], at)
 
 
 async def move_on(tx: Tx, batch_id: UUID, at: datetime) -> None:

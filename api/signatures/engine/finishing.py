@@ -14,7 +14,7 @@ from api.jobs.queue import enqueue_many
 from api.jobs.runner import JobContext
 from api.kernel import AccountId, Actor, AgencyId, PersonId, PostId, Sha256
 from api.signatures.chain import CERTIFIED
-from api.signatures.engine import rows, store
+from api.signatures.engine import measures, rows, store
 from api.signatures.engine.context import (
     STOPPED,
     Engine,
@@ -25,6 +25,7 @@ from api.signatures.engine.context import (
     set_aside,
 )
 from api.signatures.engine.judging import prepare_job
+from api.telemetry.spans import Span
 from signing.contract import Der, FinishOrder, Prepared, Signed
 from signing.contract import Sha256 as BaseSha256
 from signing.errors import Crashed, SigningError, TimedOut
@@ -52,7 +53,8 @@ async def finish(engine: Engine, context: JobContext, ids: dict[str, Any]) -> No
     if work is None or work.state != "value_received" or work.attempt != attempt:
         return
     try:
-        signed = await _embed(engine, work)
+        with Span("signatures.embed"):
+            signed = await _embed(engine, work)
     except (TimedOut, Crashed) as error:
         demand_another_try(context, error)
         raise
@@ -62,7 +64,8 @@ async def finish(engine: Engine, context: JobContext, ids: dict[str, Any]) -> No
             await set_aside(tx, work.batch_id, work.id, work.number_id, why, engine.clock())
             await close_if_done(tx, work.batch_id, engine.clock())
         return
-    await _record(engine, work, signed)
+    with Span("signatures.record"):
+        await _record(engine, work, signed)
     reach("recorded")
 
 
@@ -110,6 +113,7 @@ async def _record(engine: Engine, work: rows.ToFinish, signed: Signed) -> None:
     try:
         async with engine.pools.transaction() as tx:
             await record(engine.dossiers, tx, work, signed, at)
+        measures.recorded(work, at)
     except HeadMoved:
         async with engine.pools.transaction() as tx:
             await store.back_to_asked(tx, work.id, at)

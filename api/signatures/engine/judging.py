@@ -14,7 +14,7 @@ from api.kernel import AccountId, Actor, AgencyId, PersonId, PostId
 from api.registry.authority import Mandate, Role
 from api.signatures import cutting, stepup
 from api.signatures.chain import CERTIFIED
-from api.signatures.engine import factors, rows, store
+from api.signatures.engine import factors, measures, rows, store
 from api.signatures.engine.context import PREPARE, Engine, detail, enqueue_send
 from api.signatures.engine.store import Detail
 
@@ -80,9 +80,11 @@ async def _factor_accepted(engine: Engine, tx: Tx, batch_id: UUID) -> bool:
     )
     if reason:
         why = _NO_RIGHT if reason == "no-right" else factors.REASONS[reason]
-        for freed in await store.end_unjudged_items(tx, batch_id, why, at):
+        ended = await store.end_unjudged_items(tx, batch_id, why, at)
+        measures.ended("failed", len(ended))
+        for freed in ended:
             if freed.number_id is not None:
-                await store.void_number(tx, freed.number_id, why["vi"], at)
+                await store.give_up_number(tx, freed.number_id, why["vi"], at)
         await store.complete_batch(tx, batch_id)
         await store.close_batch(tx, batch_id, at)
     return not reason
@@ -127,8 +129,9 @@ async def _judge_items(engine: Engine, tx: Tx, batch: rows.Batch, items: Sequenc
             passed.append((item, request, certificate))
         else:
             await store.end_item(tx, batch.id, item.request_id, "failed", fault, at)
+            measures.ended("failed")
             if item.number_id is not None:
-                await store.void_number(tx, item.number_id, fault["vi"], at)
+                await store.give_up_number(tx, item.number_id, fault["vi"], at)
     await _move(engine, tx, batch, passed, at)
 
 
@@ -176,11 +179,13 @@ async def _move(
         if not request.pdf_signature or certificate is None:
             await store.record_approval(tx, request.id, batch.id, item.shown_sha256, at)
             await store.end_item(tx, batch.id, request.id, "recorded", None, at)
+            measures.ended("recorded")
             if request.role == "signatory":
                 await _certified(engine, tx, batch, request, at)
             continue
         if request.document_id in busy:
             await store.end_item(tx, batch.id, request.id, "failed", _BUSY, at)
+            measures.ended("failed")
             continue
         busy.add(request.document_id)
         turn = cutting.turn_of(priority)

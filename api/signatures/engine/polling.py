@@ -13,9 +13,10 @@ from api.failpoints import reach
 from api.jobs.queue import Job, enqueue_many
 from api.jobs.runner import JobContext
 from api.signatures import cutting
-from api.signatures.engine import rows, store
+from api.signatures.engine import calls, rows, store
 from api.signatures.engine.context import FINISH, Engine, close_if_done, detail, give_back, set_aside
 from api.signatures.engine.sending import refuse, send_rest, start
+from api.telemetry import spans
 from signing.contract import Der, Outcome
 from signing.errors import HolderRefused, SigningError, ValueMismatch
 
@@ -62,10 +63,18 @@ async def look(engine: Engine, holder: str) -> bool:
 
 
 async def _ask(engine: Engine, transaction: rows.Transaction) -> None:
+    with calls.ticket(transaction.batch_id, transaction.trace_id):
+        await _ask_for(engine, transaction)
+
+
+async def _ask_for(engine: Engine, transaction: rows.Transaction) -> None:
     holder = engine.holders[transaction.holder]
     try:
-        async with asyncio.timeout(TIME_LIMIT_S):
-            outcome = await holder.poll(transaction.id)
+        with calls.calling(transaction.holder, "poll", calls.place(transaction)) as span:
+            async with asyncio.timeout(TIME_LIMIT_S):
+                outcome = await holder.poll(transaction.id)
+            span.attributes["outcome"] = outcome.state
+            span.quiet = outcome.state == "waiting"
     except (SigningError, TimeoutError) as error:
         _log.warning("holder_does_not_answer", holder=transaction.holder, error=type(error).__name__)
         if engine.clock() > transaction.expires_at + SILENCE_GRACE:
@@ -151,6 +160,7 @@ async def _take_values(engine: Engine, transaction: rows.Transaction, values: Ma
         await enqueue_many(tx, jobs)
         await send_rest(tx, transaction)
         await close_if_done(tx, transaction.batch_id, at)
+    calls.ended(transaction, "signed", items)
     reach("value-received")
 
 
@@ -199,4 +209,8 @@ async def _judge_answer(engine: Engine, row: rows.Answer) -> str:
         transaction = await store.transaction(connection, outcome.transaction_id)
     if transaction is None or transaction.holder != row.holder:
         return "no-such-transaction"
-    return await settle(engine, transaction, outcome, "webhook")
+    webhook = spans.here()
+    with calls.ticket(transaction.batch_id, transaction.trace_id):
+        links = [webhook] if webhook else []
+        with spans.Span("holder.answer", parent=calls.place(transaction), links=links):
+            return await settle(engine, transaction, outcome, "webhook")

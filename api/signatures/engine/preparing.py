@@ -1,6 +1,6 @@
 """Prepare one signature, once its person has acted: fix the bytes to be signed (transaction 2)."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -9,7 +9,7 @@ import msgspec
 import signing
 from api.failpoints import reach
 from api.jobs.runner import JobContext
-from api.kernel import Sha256
+from api.kernel import Sha256, vn_day
 from api.signatures.engine import rows, stamp, store
 from api.signatures.engine.context import Engine, demand_another_try, detail, give_back, move_on, set_aside
 from api.signatures.engine.store import Detail
@@ -73,7 +73,18 @@ def _not_now(work: rows.ToPrepare, at: datetime) -> tuple[Detail | None, str]:
         return detail(
             "number-elsewhere", "Số đã cấp cho văn bản khác.", "The number belongs to another document."
         ), "failed"
+    if work.number_day is not None and not _day_fits(work.number_day, work.signed_at, at):
+        return detail(
+            "number-day",
+            "Ngày cấp số trước ngày ký hoặc sau hôm nay.",
+            "The day is before the signature or ahead.",
+        ), "failed"
     return None, ""
+
+
+def _day_fits(day: date, signed_at: datetime | None, at: datetime) -> bool:
+    """Tell whether a number's day lies between the last person's signature and today, by Vietnam's days."""
+    return (signed_at is None or vn_day(signed_at) <= day) and day <= vn_day(at)
 
 
 def order_for(work: rows.ToPrepare, base: str, at: datetime) -> PrepareOrder:

@@ -3,7 +3,7 @@
 SELECT batch.id, batch.account_id, batch.person_id, batch.post_id, batch.agency_id, batch.lane, batch.complete, batch.asked_at,
        batch.authorised_until, batch.closed_at, batch.item_count, step_up.id AS step_up_id, step_up.kind AS step_up_kind,
        step_up.account_id AS step_up_account_id, step_up.response, step_up.digest, step_up.offered_at,
-       step_up_verdict.accepted
+       step_up_verdict.accepted, batch.trace_id
   FROM signature_batch batch
   LEFT JOIN step_up ON step_up.batch_id = batch.id
   LEFT JOIN step_up_verdict ON step_up_verdict.step_up_id = step_up.id
@@ -178,6 +178,8 @@ SELECT request.id, request.state, request.attempt, request.turn, request.role, r
        certificate.id AS certificate_id, certificate.certificate, certificate.chain, certificate.mechanism, certificate.image_png,
        certificate.revoked_at, certificate.not_after, certificate.class,
        number.text AS number_text, number.day AS number_day, number.document_id AS number_document_id, batch.authorised_until, batch.lane,
+       (SELECT max(earlier.recorded_at) FROM signature_request earlier
+         WHERE earlier.chain_id = request.chain_id AND earlier.role <> 'seal') AS signed_at,
        agency.name AS agency_name, draft.origin = 'rendered' AS printed_places, official.display_name AS person_name
   FROM signature_request request
   JOIN chain ON chain.id = request.chain_id
@@ -209,7 +211,7 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13);
 SELECT request.id, request.attempt, request.holder, request.person_id, request.agency_id, request.role, request.mandate_id, request.act,
        request.post_id, request.number_id, preparation.tbs_sha256, preparation.prepared_at, preparation.mechanism, certificate.credential_id, certificate.id AS certificate_id,
        certificate.revoked_at, certificate.not_after, dossier.code AS dossier_code, dossier.procedure_code, document.title, item.ordinal,
-       batch.authorised_until, key_holder.hashes_per_authorisation, key_holder.window_s, key_holder.parallel_limit,
+       batch.authorised_until, batch.trace_id, key_holder.hashes_per_authorisation, key_holder.window_s, key_holder.parallel_limit,
        EXISTS (SELECT 1 FROM account_block block WHERE block.account_id = batch.account_id AND block.at >= batch.asked_at) AS stopped
   FROM signature_request request
   JOIN preparation ON preparation.request_id = request.id AND preparation.attempt = request.attempt
@@ -229,7 +231,7 @@ SELECT count(*) FROM holder_transaction WHERE holder = $1 AND person_id = $2 AND
 
 -- name: batches_to_send
 -- Tickets of a person of which prepared items wait for their turn at a holder, and no item is left behind.
-SELECT DISTINCT request.batch_id
+SELECT DISTINCT request.batch_id, batch.trace_id
   FROM signature_request request
   JOIN signature_batch batch ON batch.id = request.batch_id AND batch.complete
  WHERE request.state = 'prepared' AND request.holder = $1 AND request.person_id = $2
@@ -275,14 +277,18 @@ UPDATE holder_transaction SET state = 'waiting', poll_at = $2 WHERE id = $1 AND 
 
 -- name: claim_transactions
 -- What one poller looks at next; the row's next look is moved ahead, so nobody else takes it meanwhile and a crash only costs a wait.
-UPDATE holder_transaction
+WITH due AS MATERIALIZED (
+     SELECT id FROM holder_transaction
+      WHERE holder = $1 AND state <> 'ended' AND poll_at <= $2
+      ORDER BY poll_at
+      LIMIT $4
+        FOR UPDATE SKIP LOCKED)
+UPDATE holder_transaction taken
    SET poll_at = $3, polls = polls + 1
- WHERE id IN (SELECT id FROM holder_transaction
-               WHERE holder = $1 AND state <> 'ended' AND poll_at <= $2
-               ORDER BY poll_at
-               LIMIT $4
-                 FOR UPDATE SKIP LOCKED)
-RETURNING id, holder, batch_id, credential_id, person_id, state, started_at, expires_at, polls;
+  FROM due, signature_batch batch
+ WHERE taken.id = due.id AND batch.id = taken.batch_id
+RETURNING taken.id, taken.holder, taken.batch_id, taken.credential_id, taken.person_id, taken.state, taken.started_at, taken.expires_at,
+       taken.polls, batch.trace_id;
 
 -- name: next_poll
 -- Look again at this time.
@@ -294,7 +300,10 @@ UPDATE holder_transaction SET state = 'ended', outcome = $2, ended_at = $3 WHERE
 
 -- name: transaction
 -- One transaction as it stands.
-SELECT id, holder, batch_id, credential_id, person_id, state, started_at, expires_at, polls FROM holder_transaction WHERE id = $1;
+SELECT due.id, due.holder, due.batch_id, due.credential_id, due.person_id, due.state, due.started_at, due.expires_at, due.polls, batch.trace_id
+  FROM holder_transaction due
+  JOIN signature_batch batch ON batch.id = due.batch_id
+ WHERE due.id = $1;
 
 -- name: items_of_transaction
 -- The hashes of a transaction with what a value must fit.
@@ -327,13 +336,15 @@ SELECT request.id, request.state, request.attempt, request.role, request.field, 
        preparation.base_sha256, preparation.base_size, preparation.increment, preparation.document_digest, preparation.reserved_start,
        preparation.reserved_end, preparation.signed_attrs, preparation.tbs_sha256, preparation.mechanism, preparation.prepared_at,
        certificate.certificate, certificate.chain, signature_value.value, dossier.procedure_code, batch.account_id, batch.post_id AS actor_post_id,
-       batch.agency_id AS actor_agency_id, batch.person_id AS actor_person_id, batch.trace_id
+       batch.agency_id AS actor_agency_id, batch.person_id AS actor_person_id, batch.trace_id,
+       batch.asked_at, holder_transaction.started_at AS sent_at, signature_value.received_at, request.holder
   FROM signature_request request
   JOIN preparation ON preparation.request_id = request.id AND preparation.attempt = request.attempt
   JOIN signature_value ON signature_value.request_id = request.id AND signature_value.attempt = request.attempt
   JOIN certificate ON certificate.id = preparation.certificate_id
   JOIN dossier ON dossier.id = request.dossier_id
   JOIN signature_batch batch ON batch.id = request.batch_id
+  LEFT JOIN holder_transaction ON holder_transaction.id = request.transaction_id
  WHERE request.id = $1;
 
 -- name: lock_dossier
@@ -375,9 +386,16 @@ UPDATE chain SET state = 'done', closed_at = $2 WHERE id = $1 AND state = 'open'
 -- The number that the seal's revision carries is used.
 UPDATE number SET state = 'used', settled_at = $2, request_id = $3 WHERE id = $1 AND state = 'reserved' RETURNING id;
 
--- name: void_number
--- A reserved number that was not used is void with a reason; the register shows it.
-UPDATE number SET state = 'void', reason = $2, settled_at = $3 WHERE id = $1 AND state = 'reserved' RETURNING id;
+-- name: give_up_number
+-- A reserved number that was not used is void with a reason, and the register shows it; one that a foreign register gave
+-- stays the document's, for the next ask.
+UPDATE number
+   SET state = CASE series.owner WHEN 'own' THEN 'void' ELSE 'reserved' END,
+       reason = CASE series.owner WHEN 'own' THEN $2::text END,
+       settled_at = CASE series.owner WHEN 'own' THEN $3::timestamptz END,
+       request_id = CASE series.owner WHEN 'own' THEN number.request_id END
+  FROM number_series series
+ WHERE series.id = number.series_id AND number.id = $1 AND number.state = 'reserved';
 
 -- name: result_signed
 -- All persons have signed.
@@ -399,15 +417,17 @@ SELECT $1, 1 + coalesce(max(ordinal), 0), 'in_force', $2, $3, $4 FROM result_eff
 
 -- name: stuck_requests
 -- Open requests that have not moved for a while, oldest first: nothing passes its deadline unseen.
-SELECT id, state, attempt, batch_id, state_at, deadline_at, lane, number_id
-  FROM signature_request
- WHERE state IN ('asked', 'prepared', 'value_received') AND state_at < $1
- ORDER BY state_at
+SELECT request.id, request.state, request.attempt, request.batch_id, request.state_at, request.deadline_at, request.lane, request.number_id,
+       batch.trace_id
+  FROM signature_request request
+  JOIN signature_batch batch ON batch.id = request.batch_id
+ WHERE request.state IN ('asked', 'prepared', 'value_received') AND request.state_at < $1
+ ORDER BY request.state_at
  LIMIT $2;
 
 -- name: stuck_batches
 -- Tickets that nobody has finished judging.
-SELECT id FROM signature_batch WHERE NOT complete AND asked_at < $1 ORDER BY asked_at LIMIT $2;
+SELECT id AS batch_id, trace_id FROM signature_batch WHERE NOT complete AND asked_at < $1 ORDER BY asked_at LIMIT $2;
 
 -- name: parked_work
 -- The open request whose preparing or finishing was parked: none when it has moved on or another attempt is under way.

@@ -34,6 +34,7 @@ class Batch(_Row, frozen=True, kw_only=True):
     digest: bytes | None
     offered_at: datetime | None
     accepted: bool | None
+    trace_id: str | None
 
 
 class FactorRow(_Row, frozen=True, kw_only=True):
@@ -155,6 +156,7 @@ class ToPrepare(_Row, frozen=True, kw_only=True):
     number_text: str | None
     number_day: date | None
     number_document_id: UUID | None
+    signed_at: datetime | None
     authorised_until: datetime
     lane: str
     agency_name: str
@@ -187,6 +189,7 @@ class Ready(_Row, frozen=True, kw_only=True):
     title: str
     ordinal: int
     authorised_until: datetime
+    trace_id: str | None
     hashes_per_authorisation: int
     window_s: int
     parallel_limit: int
@@ -205,6 +208,7 @@ class Transaction(_Row, frozen=True, kw_only=True):
     started_at: datetime
     expires_at: datetime
     polls: int
+    trace_id: str | None
 
 
 class SentItem(_Row, frozen=True, kw_only=True):
@@ -264,6 +268,10 @@ class ToFinish(_Row, frozen=True, kw_only=True):
     actor_agency_id: UUID
     actor_person_id: UUID
     trace_id: str | None
+    asked_at: datetime
+    sent_at: datetime | None
+    received_at: datetime
+    holder: str | None
 
 
 class Turns(_Row, frozen=True, kw_only=True):
@@ -291,6 +299,14 @@ class Stuck(_Row, frozen=True, kw_only=True):
     deadline_at: datetime | None
     lane: str
     number_id: UUID | None
+    trace_id: str | None
+
+
+class WaitingTicket(_Row, frozen=True, kw_only=True):
+    """A ticket that is to go on, with the trace that its work belongs to."""
+
+    batch_id: UUID
+    trace_id: str | None
 
 
 class ParkedRequest(_Row, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ from api.failpoints import reach
 from api.jobs.queue import enqueue_many
 from api.jobs.runner import JobContext
 from api.signatures import cutting
-from api.signatures.engine import rows, store
+from api.signatures.engine import calls, rows, store
 from api.signatures.engine.context import STOPPED, Engine, close_if_done, detail, enqueue_send, give_back
 from api.signatures.engine.judging import prepare_job
 from api.signatures.engine.store import Detail
@@ -96,6 +96,7 @@ async def _open_transaction(tx: Tx, batch_id: UUID, part: Sequence[rows.Ready], 
         started_at=at,
         expires_at=expires_at,
         polls=0,
+        trace_id=first.trace_id,
     )
     await store.insert_transaction(tx, transaction, len(part), poll_at=at + START_GRACE)
     for item in part:
@@ -124,7 +125,9 @@ async def start(engine: Engine, transaction: rows.Transaction) -> None:
         mechanism=open_items[0].mechanism,
     )
     try:
-        await engine.holder(transaction.holder).start(order)
+        with calls.calling(transaction.holder, "start", calls.place(transaction)) as span:
+            span.attributes["items"] = len(open_items)
+            await engine.holder(transaction.holder).start(order)
     except (HolderUnavailable, HolderMisconfigured):
         async with engine.pools.transaction() as tx:
             await store.next_poll(tx, transaction.id, engine.clock() + AFTER_FAILURE)
@@ -144,14 +147,17 @@ async def refuse(engine: Engine, transaction: rows.Transaction, why: Detail, *, 
     async with engine.pools.transaction() as tx:
         if await store.end_transaction(tx, transaction.id, outcome, at) is None:
             return
-        for item in await store.items_of_transaction(tx, transaction.id):
+        items = await store.items_of_transaction(tx, transaction.id)
+        for item in items:
             if item.state == "sent":
                 await give_back(tx, transaction.batch_id, item.id, item.number_id, outcome, why, at)
         await send_rest(tx, transaction)
         await close_if_done(tx, transaction.batch_id, at)
+    calls.ended(transaction, outcome, items)
 
 
 async def send_rest(tx: Tx, transaction: rows.Transaction) -> None:
     """After a transaction has ended, let what waits for this person's turn at the holder leave, of every ticket."""
-    for batch_id in await store.batches_to_send(tx, transaction.holder, transaction.person_id):
-        await enqueue_send(tx, batch_id)
+    for ticket in await store.batches_to_send(tx, transaction.holder, transaction.person_id):
+        with calls.ticket(ticket.batch_id, ticket.trace_id):
+            await enqueue_send(tx, ticket.batch_id)

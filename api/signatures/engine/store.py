@@ -202,9 +202,9 @@ async def transactions_under_way(tx: Tx, holder: str, person_id: UUID) -> int:
     return await tx.fetchval(_q.transactions_under_way, holder, person_id)
 
 
-async def batches_to_send(tx: Tx, holder: str, person_id: UUID) -> list[UUID]:
+async def batches_to_send(tx: Tx, holder: str, person_id: UUID) -> list[rows.WaitingTicket]:
     """Return the tickets of a person that wait for their turn at a holder."""
-    return [row["batch_id"] for row in await tx.fetch(_q.batches_to_send, holder, person_id)]
+    return as_structs(await tx.fetch(_q.batches_to_send, holder, person_id), rows.WaitingTicket)
 
 
 async def back_to_asked(tx: Tx, request_id: UUID, at: datetime) -> None:
@@ -349,9 +349,9 @@ async def use_number(tx: Tx, number_id: UUID, at: datetime, request_id: UUID) ->
     return await tx.fetchval(_q.use_number, number_id, at, request_id) is not None
 
 
-async def void_number(tx: Tx, number_id: UUID, reason: str, at: datetime) -> None:
-    """Void a reserved number with a reason."""
-    await tx.execute(_q.void_number, number_id, reason, at)
+async def give_up_number(tx: Tx, number_id: UUID, reason: str, at: datetime) -> None:
+    """Void a reserved number with a reason; a foreign register's stays the document's."""
+    await tx.execute(_q.give_up_number, number_id, reason, at)
 
 
 async def result_signed(tx: Tx, result_id: UUID) -> None:
@@ -374,9 +374,9 @@ async def stuck_requests(tx: Tx, before: datetime, limit: int) -> list[rows.Stuc
     return as_structs(await tx.fetch(_q.stuck_requests, before, limit), rows.Stuck)
 
 
-async def stuck_batches(tx: Tx, before: datetime, limit: int) -> list[UUID]:
+async def stuck_batches(tx: Tx, before: datetime, limit: int) -> list[rows.WaitingTicket]:
     """Return tickets nobody has finished judging."""
-    return [row["id"] for row in await tx.fetch(_q.stuck_batches, before, limit)]
+    return as_structs(await tx.fetch(_q.stuck_batches, before, limit), rows.WaitingTicket)
 
 
 async def parked_work(tx: Tx, request_id: UUID, attempt: int) -> rows.ParkedRequest | None:

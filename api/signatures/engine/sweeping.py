@@ -12,7 +12,7 @@ from prometheus_client import Counter
 from api.db.pools import Tx
 from api.jobs.queue import enqueue, enqueue_many
 from api.jobs.runner import JobContext
-from api.signatures.engine import rows, store
+from api.signatures.engine import calls, rows, store
 from api.signatures.engine.context import JUDGE, Engine, detail, enqueue_send, give_back, move_on
 from api.signatures.engine.judging import prepare_job
 from api.signatures.engine.polling import finish_job
@@ -46,8 +46,9 @@ async def sweep(engine: Engine) -> None:
     """Look once at everything that stands still."""
     at = engine.clock()
     async with engine.pools.transaction() as tx:
-        for batch_id in await store.stuck_batches(tx, at - JUDGED_WITHIN, AT_ONCE):
-            await enqueue(tx, JUDGE, str(batch_id), {"batch": str(batch_id)})
+        for ticket in await store.stuck_batches(tx, at - JUDGED_WITHIN, AT_ONCE):
+            with calls.ticket(ticket.batch_id, ticket.trace_id):
+                await enqueue(tx, JUDGE, str(ticket.batch_id), {"batch": str(ticket.batch_id)})
             _SWEPT.labels("judged").inc()
     async with engine.pools.transaction() as tx:
         for batch_id in await store.closable_batches(tx, AT_ONCE):
@@ -55,11 +56,13 @@ async def sweep(engine: Engine) -> None:
     async with engine.pools.reading() as connection:
         stuck = await store.stuck_requests(connection, at - MOVED_WITHIN, AT_ONCE)
     for request in stuck:
-        async with engine.pools.transaction() as tx:
-            await _push(tx, request, engine)
+        with calls.ticket(request.batch_id, request.trace_id):
+            async with engine.pools.transaction() as tx:
+                await _push(tx, request, engine)
     async with engine.pools.transaction() as tx:
-        for batch_id in {request.batch_id for request in stuck if request.state == "prepared"}:
-            await enqueue_send(tx, batch_id)
+        for batch_id, trace_id in {(r.batch_id, r.trace_id) for r in stuck if r.state == "prepared"}:
+            with calls.ticket(batch_id, trace_id):
+                await enqueue_send(tx, batch_id)
 
 
 async def _push(tx: Tx, stuck: rows.Stuck, engine: Engine) -> None:

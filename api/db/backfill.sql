@@ -1,0 +1,19 @@
+-- name: take_backfill_lock
+-- One run of a rewrite at a time; the session's end gives the lock back.
+SELECT pg_try_advisory_lock(hashtextextended($1, 7310214652084));
+
+-- name: begin_backfill
+-- Note that a rewrite has begun; a later run finds its mark.
+INSERT INTO backfill (name) VALUES ($1) ON CONFLICT DO NOTHING;
+
+-- name: backfill_mark
+-- The key up to which a rewrite has come.
+SELECT after, rows, ended_at FROM backfill WHERE name = $1;
+
+-- name: move_backfill
+-- Move the mark, in the transaction of the batch.
+UPDATE backfill SET after = $2, rows = rows + $3, moved_at = clock_timestamp() WHERE name = $1;
+
+-- name: end_backfill
+-- No row was left.
+UPDATE backfill SET ended_at = clock_timestamp() WHERE name = $1;

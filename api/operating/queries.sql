@@ -1,0 +1,94 @@
+-- name: open_stages
+-- How many signatures are in each open stage, and how long the oldest has been in it; tickets nobody has judged are `queued`.
+SELECT stage, count(*) AS items, extract(epoch FROM now() - min(since))::float8 AS oldest_s
+  FROM (SELECT state AS stage, state_at AS since FROM signature_request
+         WHERE state IN ('asked', 'prepared', 'sent', 'value_received')
+        UNION ALL
+        SELECT 'queued', asked_at FROM signature_batch WHERE closed_at IS NULL AND NOT complete) open
+ GROUP BY stage;
+
+-- name: open_tickets
+-- How many tickets are open, and how long ago the oldest was asked.
+SELECT count(*) AS tickets, coalesce(extract(epoch FROM now() - min(asked_at)), 0)::float8 AS oldest_s
+  FROM signature_batch
+ WHERE closed_at IS NULL;
+
+-- name: parked_kinds
+-- How much work of each kind lies parked until a person has looked.
+SELECT kind, count(*) AS jobs FROM job_claim WHERE parked_at IS NOT NULL GROUP BY kind;
+
+-- name: expiring_certificates
+-- The newest certificates of each owner that end within this time, soonest first; the others have a successor.
+SELECT newest.id, newest.holder, newest.serial, newest.agency_id, newest.person_id, newest.not_after
+  FROM (SELECT DISTINCT ON (person_id, agency_id) id, holder, serial, agency_id, person_id, not_after
+          FROM certificate
+         WHERE revoked_at IS NULL
+         ORDER BY person_id, agency_id, not_after DESC) newest
+ WHERE newest.not_after < now() + $1::interval
+ ORDER BY newest.not_after, newest.id
+ LIMIT $2;
+
+-- name: ticket
+-- A ticket: who asked by id, when, and what became of its second factor.
+SELECT batch.id, batch.trace_id, batch.account_id, batch.person_id, batch.post_id, batch.agency_id, batch.lane, batch.item_count, batch.complete,
+       batch.asked_at, batch.authorised_until, batch.closed_at, step_up_verdict.accepted, step_up_verdict.reason, step_up_verdict.judged_at
+  FROM signature_batch batch
+  LEFT JOIN step_up_verdict ON step_up_verdict.step_up_id = (SELECT step_up.id FROM step_up WHERE step_up.batch_id = batch.id)
+ WHERE batch.id = $1;
+
+-- name: items
+-- The items of a ticket with the time of each stage of their last attempt.
+SELECT item.ordinal, item.request_id, item.outcome, item.detail ->> 'code' AS cause, item.ended_at,
+       CASE WHEN request.batch_id = item.batch_id THEN request.state ELSE 'queued' END AS state, request.state_at, request.attempt,
+       request.role, request.holder, request.transaction_id, preparation.prepared_at, key_uses.first_at AS sent_at, coalesce(key_uses.count, 0) AS key_uses,
+       signature_value.received_at, signature_value.source, request.recorded_at, request.deadline_at
+  FROM batch_item item
+  JOIN signature_request request ON request.id = item.request_id
+  LEFT JOIN preparation ON preparation.request_id = request.id AND preparation.attempt = request.attempt AND request.batch_id = item.batch_id
+  LEFT JOIN LATERAL (SELECT min(use.at) AS first_at, count(*) AS count
+                       FROM key_use use
+                       JOIN holder_transaction sent ON sent.id = use.transaction_id AND sent.batch_id = item.batch_id
+                      WHERE use.request_id = request.id) key_uses ON true
+  LEFT JOIN signature_value ON signature_value.request_id = request.id AND signature_value.attempt = request.attempt
+        AND request.batch_id = item.batch_id
+ WHERE item.batch_id = $1
+ ORDER BY item.ordinal;
+
+-- name: transactions
+-- What was asked of key holders for a ticket.
+SELECT id, holder, state, outcome, item_count, started_at, expires_at, polls, ended_at
+  FROM holder_transaction
+ WHERE batch_id = $1
+ ORDER BY started_at, id;
+
+-- name: jobs_of
+-- The jobs of a ticket and of its items: waiting, running or parked.
+SELECT claim.key, claim.kind, claim.claims, claim.failures, claim.parked_at, claim.reason, queued.status::text AS status, queued.execute_after
+  FROM job_claim claim
+  LEFT JOIN pgqueuer queued ON queued.dedupe_key = claim.key
+ WHERE EXISTS (SELECT 1 FROM unnest($1::text[]) AS wanted (id) WHERE position(wanted.id IN claim.key) > 0)
+ ORDER BY claim.first_claimed_at, claim.key;
+
+-- name: audit_of
+-- The audit rows of a ticket: by its trace, and what was written of it without one.
+SELECT at, process, action, subject_kind, subject_id, actor_account_id, trace_id
+  FROM audit
+ WHERE subject_kind = 'signature_batch' AND subject_id = $1
+    OR $2::text IS NOT NULL AND trace_id = $2 AND at BETWEEN $3 AND $4
+ ORDER BY id
+ LIMIT 500;
+
+-- name: failures
+-- The last items that did not end with a signature, of one account, of one ticket, or of everybody.
+SELECT item.batch_id AS ticket, item.ordinal, item.request_id, batch.account_id, batch.trace_id, item.outcome, item.detail, item.ended_at
+  FROM batch_item item
+  JOIN signature_batch batch ON batch.id = item.batch_id
+ WHERE item.outcome IN ('refused', 'expired', 'failed')
+   AND ($1::text IS NULL OR batch.account_id = (SELECT account.id FROM account WHERE account.login = $1))
+   AND ($2::uuid IS NULL OR item.batch_id = $2)
+ ORDER BY item.ended_at DESC, item.batch_id, item.ordinal
+ LIMIT $3;
+
+-- name: account_exists
+-- Whether somebody logs in by this name.
+SELECT EXISTS (SELECT 1 FROM account WHERE login = $1);

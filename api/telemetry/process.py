@@ -1,0 +1,112 @@
+"""What every process tells of itself: how late its event loop is, its database connections, its disks, its PDF pool."""
+
+import asyncio
+import shutil
+import time
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, Protocol
+
+import structlog
+from prometheus_client import Gauge, Histogram
+
+from api.telemetry import spans
+
+_log: Final = structlog.get_logger("telemetry")
+
+_LAG: Final = Histogram(
+    "motcua_event_loop_lag_seconds",
+    "How late the event loop was at each of its ticks, in seconds.",
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1, 5),
+)
+_POOL_IN_USE: Final = Gauge(
+    "motcua_pool_in_use", "Database connections in use, by pool.", ["pool"], multiprocess_mode="livesum"
+)
+_POOL_SIZE: Final = Gauge(
+    "motcua_pool_size", "Database connections that a pool may open.", ["pool"], multiprocess_mode="livesum"
+)
+_DISK_FREE: Final = Gauge("motcua_disk_free_bytes", "Free bytes of the disk on which these files lie.", ["files"])
+_DISK_SIZE: Final = Gauge("motcua_disk_size_bytes", "Size in bytes of the disk on which these files lie.", ["files"])
+_PDF: Final = Gauge("motcua_pdf_processes", "PDF processes: busy, the most at once, lost since the start.", ["what"])
+
+SAMPLE_EVERY_S: Final = 15.0
+_TICK_S: Final = 0.25
+
+
+class _Pool(Protocol):
+    """What is asked of a pool of connections."""
+
+    def get_size(self) -> int: ...
+    def get_idle_size(self) -> int: ...
+    def get_max_size(self) -> int: ...
+
+
+class _Processes(Protocol):
+    """What is asked of a pool of PDF processes."""
+
+    @property
+    def size(self) -> int: ...
+    @property
+    def busy(self) -> int: ...
+    @property
+    def lost(self) -> int: ...
+
+
+@contextmanager
+def sending_spans(process: str, otlp_url: str) -> Generator[None]:
+    """Send spans to a collector while the block runs; without an address nothing is loaded and nothing is sent."""
+    if not otlp_url:
+        yield
+        return
+    from api.telemetry.otlp import Sender  # noqa: PLC0415 - OpenTelemetry costs start-up time and memory
+
+    sender = Sender(otlp_url, process)
+    spans.send_to(sender)
+    try:
+        yield
+    finally:
+        spans.send_to(None)
+        sender.close()
+
+
+async def watch_loop() -> None:
+    """Measure for ever how late the event loop wakes up; cancel to stop."""
+    while True:
+        asked = time.perf_counter()
+        await asyncio.sleep(_TICK_S)
+        _LAG.observe(max(time.perf_counter() - asked - _TICK_S, 0.0))
+
+
+def note_pools(pools: Mapping[str, _Pool]) -> None:
+    """Say how many connections of each pool are in use."""
+    for name, pool in pools.items():
+        _POOL_IN_USE.labels(name).set(pool.get_size() - pool.get_idle_size())
+        _POOL_SIZE.labels(name).set(pool.get_max_size())
+
+
+def note_disks(places: Mapping[str, Path | None]) -> None:
+    """Say how full the disks are on which these files lie; a place that is not there is left out."""
+    for name, place in places.items():
+        if place is not None and place.is_dir():
+            disk = shutil.disk_usage(place)
+            _DISK_FREE.labels(name).set(disk.free)
+            _DISK_SIZE.labels(name).set(disk.total)
+
+
+def note_processes(processes: _Processes) -> None:
+    """Say how many PDF processes work, and how many died in mid-task or took too long."""
+    _PDF.labels("busy").set(processes.busy)
+    _PDF.labels("most").set(processes.size)
+    _PDF.labels("lost").set(processes.lost)
+
+
+async def sampling(*samples: Callable[[], Awaitable[None]]) -> None:
+    """Take each sample every 15 s for ever; one that fails leaves its gauges as they were and is taken again."""
+    while True:
+        for sample in samples:
+            try:
+                await sample()
+            except Exception:  # noqa: BLE001 - a gauge that is stale is no reason to stop working
+                _log.warning("sample_failed", exc_info=True)
+        await asyncio.sleep(SAMPLE_EVERY_S)

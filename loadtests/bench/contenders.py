@@ -1,0 +1,106 @@
+"""The three that are measured: this product, its peer, and the floor; each a real server in one process on one core."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Final
+
+from loadtests.bench.drive import ask, request
+from loadtests.bench.ground import Ground
+
+COMMANDS: Final = {
+    "motcua": ("-m", "api", "api"),
+    "fastapi": ("-m", "loadtests.peers.orm"),
+    "floor": ("-m", "loadtests.peers.floor"),
+}
+SERVER_CORE: Final = 0
+OTHER_CORE: Final = 1
+"""The load generator and PostgreSQL; on a machine with more cores PostgreSQL has the rest."""
+_PATIENCE_S: Final = 60.0
+ROOT: Final = Path(__file__).resolve().parents[2]
+
+
+class Contender:
+    """One server: where it listens and what it has cost."""
+
+    def __init__(self, name: str, port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+        self.name, self.port, self.process, self.log = name, port, process, log
+
+    def cpu_s(self) -> float:
+        """Seconds of processor time that the server and its children have used."""
+        return sum(_cpu_s(pid) for pid in _family(self.process.pid))
+
+
+@contextlib.asynccontextmanager
+async def contenders(ground: Ground, room: Path, names: tuple[str, ...]) -> AsyncIterator[dict[str, Contender]]:
+    """Start these, each pinned to the server's core, and stop them whatever happens."""
+    running: dict[str, Contender] = {}
+    try:
+        for name in names:
+            running[name] = _start(ground, room, name)
+        for contender in running.values():
+            await _until_ready(contender)
+        yield running
+    finally:
+        for contender in running.values():
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(contender.process.pid, signal.SIGKILL)
+            contender.process.wait()
+
+
+def _start(ground: Ground, room: Path, name: str) -> Contender:
+    port = free_port()
+    log = room / f"{name}.log"
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, *COMMANDS[name]], env=ground.environment(port, room), cwd=ROOT, stdout=out, stderr=out,
+            start_new_session=True, preexec_fn=lambda: pin(SERVER_CORE),
+        )  # fmt: skip
+    return Contender(name, port, process, log)
+
+
+async def _until_ready(contender: Contender) -> None:
+    deadline = asyncio.get_running_loop().time() + _PATIENCE_S
+    while asyncio.get_running_loop().time() < deadline and contender.process.poll() is None:
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            if (await ask(contender.port, request("GET", "/healthz")))[0] == 200:
+                return
+        await asyncio.sleep(0.05)
+    raise RuntimeError(f"{contender.name} does not answer:\n{contender.log.read_text(errors='replace')[-3000:]}")
+
+
+def pin(core: int, pid: int = 0) -> None:
+    """Keep a process on one core, where there is more than one."""
+    cores = sorted(os.sched_getaffinity(0)) if pid == 0 else list(range(os.cpu_count() or 1))
+    if len(cores) > core:
+        os.sched_setaffinity(pid, {cores[core]})
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _family(pid: int) -> list[int]:
+    found = [pid]
+    for parent in found:
+        children = Path(f"/proc/{parent}/task/{parent}/children")
+        with contextlib.suppress(OSError):
+            found += [int(child) for child in children.read_text().split()]
+    return found
+
+
+def _cpu_s(pid: int) -> float:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -1,0 +1,195 @@
+"""The ground under a benchmark: an embedded cluster with full durability, and a province with a million dossiers.
+
+The seeded database is kept below `var/bench` as a template, named by everything it was made from, and copied for each
+run; so every run begins with the same rows. Its keys and tokens are constants: nothing in it is anybody's.
+"""
+
+import contextlib
+import os
+import tempfile
+import time
+from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+
+from api.db.migrate import SCHEMA_FILE, migrate
+from api.db.pools import open_pools
+from api.db.privacy import Vault
+from api.db.queries import load
+from api.dossiers.contract import NewDossier, PersonIn
+from api.dossiers.facts import PartIn
+from api.dossiers.intake import Intake
+from api.dossiers.service import Dossiers
+from api.embedded.pki import lay_pki
+from api.embedded.postgres import Cluster, Progress
+from api.embedded.province import certificates_wanted, data, lay_province, rows
+from api.kernel import Actor
+from api.registry.service import Registry
+
+q: Final = load("loadtests.bench", "seed.sql")
+
+WARD: Final = "kinhbac"
+FILING: Final = NewDossier(
+    procedure_code="1.004873",
+    territory_code="09187",
+    filer=PersonIn(name="Nguyễn Thị Hồng Nhung", id_number="024199001234", phone="0912345678"),
+    parts=(PartIn(part_code="TK", name="Tờ khai", originals=1),),
+)
+"""What every dossier of a benchmark is: a request for a confirmation of marital status, handed in at a ward's counter."""
+
+DATA_KEY: Final = sha256(b"bench: personal data").digest()
+_KEY_ID: Final = "bench"
+_FACTOR_KEY: Final = sha256(b"bench: second factors").digest()
+_CHUNK: Final = 50_000
+_COPIED: Final = (
+    "dossiers", "journals", "tasks", "results", "documents", "blobs", "revisions", "chains", "requests",
+)  # fmt: skip
+"""In the order in which each stands on the one before."""
+TUNING: Final[Mapping[str, str]] = {"shared_buffers": "1GB", "max_wal_size": "8GB"}
+"""Besides what the embedded cluster has; durability is left on."""
+
+
+def vault() -> Vault:
+    """Return the keys of personal data, which every contender is given."""
+    return Vault({_KEY_ID: DATA_KEY}, _KEY_ID)
+
+
+class Ground:
+    """A database of its own for one run, and who is logged in there."""
+
+    def __init__(self, cluster: Cluster, database: str, owner: asyncpg.Connection, model: UUID) -> None:
+        self.cluster, self.database, self.owner, self.model = cluster, database, owner, model
+
+    def dsn(self, role: str = "app") -> str:
+        return self.cluster.dsn(role, self.database)
+
+    def environment(self, port: int, room: Path) -> dict[str, str]:
+        """What an API process is told."""
+        return {
+            "PATH": os.environ["PATH"],
+            "DATABASE_URL_APP": self.dsn(),
+            "MOTCUA_DEMO": "1",
+            "MOTCUA_DATA_KEYS": f"{_KEY_ID}:{DATA_KEY.hex()}",
+            "MOTCUA_SESSION_KEY": "00" * 32,
+            "MOTCUA_BLOB_DIR": str(room),
+            "MOTCUA_TRUST_DIR": str(room),
+            "MOTCUA_LISTEN": f"127.0.0.1:{port}",
+            "MOTCUA_PUBLIC_URL": f"http://127.0.0.1:{port}",
+        }
+
+    async def log_in(self, who: str) -> str:
+        """Open a session of somebody of the demo ("chutich.kinhbac"); return its token."""
+        token = f"bench-{self.database}-{who}"
+        await self.owner.fetchval(q.session, sha256(token.encode()).digest(), who)
+        return token
+
+    async def received(self, count: int) -> list[str]:
+        """Return codes of dossiers that wait at the ward's counter."""
+        return [row["code"] for row in await self.owner.fetch(q.received, self.model, count)]
+
+    async def waiting(self, who: str, count: int) -> list[tuple[str, str]]:
+        """Return requests that wait for somebody's signature, with the digests to show."""
+        return [(str(row["id"]), row["sha256"]) for row in await self.owner.fetch(q.waiting, who, count)]
+
+    async def durability(self) -> dict[str, str]:
+        """Return the settings that a commit depends on."""
+        return {row["name"]: row["setting"] for row in await self.owner.fetch(q.durability)}
+
+
+@contextlib.asynccontextmanager
+async def ground(root: Path, dossiers: int, say: Progress) -> AsyncIterator[Ground]:
+    """Start the cluster, seed the template unless it is there, and lend a copy of it."""
+    cluster = Cluster(root, tuning=TUNING)
+    await cluster.start(say)
+    try:
+        template = await _template(cluster, root, dossiers, say)
+        database = f"run_{os.getpid()}"
+        await _command(cluster, f"CREATE DATABASE {database} TEMPLATE {template} STRATEGY file_copy")
+        owner = await asyncpg.connect(cluster.dsn("admin", database))
+        try:
+            model = await owner.fetchval("SELECT id FROM dossier WHERE code NOT LIKE '%-250701-%'")
+            await owner.execute("CHECKPOINT")
+            yield Ground(cluster, database, owner, model)
+        finally:
+            await owner.close()
+            await _command(cluster, f"DROP DATABASE {database} WITH (FORCE)")
+    finally:
+        await cluster.stop()
+
+
+async def _template(cluster: Cluster, root: Path, dossiers: int, say: Progress) -> str:
+    made_from = SCHEMA_FILE.read_bytes() + "\n".join(q.statements.values()).encode() + Path(__file__).read_bytes()
+    name = f"seeded_{dossiers}_{sha256(made_from).hexdigest()[:12]}"
+    if await _command(cluster, f"SELECT FROM pg_database WHERE datname = '{name}'") == "SELECT 1":
+        return name
+    await _command(cluster, f"DROP DATABASE IF EXISTS {name}_half WITH (FORCE)")
+    await _command(cluster, f"CREATE DATABASE {name}_half")
+    await migrate(cluster.dsn("admin", f"{name}_half"))
+    await _seed(cluster, f"{name}_half", dossiers, say)
+    await _command(cluster, f"ALTER DATABASE {name}_half RENAME TO {name}")
+    return name
+
+
+async def _seed(cluster: Cluster, database: str, dossiers: int, say: Progress) -> None:
+    began = time.monotonic()
+    owner = await asyncpg.connect(cluster.dsn("admin", database))
+    try:
+        with tempfile.TemporaryDirectory(prefix="motcua-bench-") as room:
+            pki, now = Path(room) / "pki", datetime.now(UTC)
+            lay_pki(pki, certificates_wanted(), at=now - timedelta(days=1), demo=True)
+            factors = Vault({_KEY_ID: _FACTOR_KEY}, _KEY_ID)
+            await lay_province(owner, pki=pki, vault=vault(), factors=factors, at=now)
+        model = await _model(cluster, database)
+        await owner.execute("SET session_replication_role = replica; SET synchronous_commit = off; SET work_mem = '64MB'")
+        for once in ("naming", "places", "signatories"):
+            await owner.execute(q.statements[once])
+        for first in range(1, dossiers + 1, _CHUNK):
+            last = min(first + _CHUNK - 1, dossiers)
+            for name in _COPIED:
+                await owner.execute(q.statements[name], model, first, last)
+            say(*_bar(last, dossiers, time.monotonic() - began))
+        await owner.execute(q.settle)
+    finally:
+        await owner.close()
+
+
+async def _model(cluster: Cluster, database: str) -> UUID:
+    """Hand one dossier in by the product's own use case: what the others are copied from."""
+    pools = await open_pools(cluster.dsn("app", database), read_size=2, write_size=1)
+    try:
+        at = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=1)
+        intake = Intake(Dossiers(Registry(pools), vault()))
+        async with pools.transaction() as tx:
+            return (await intake.submit(tx, actor(f"tiepnhan.{WARD}"), FILING, at=at)).id
+    finally:
+        await pools.close()
+
+
+def actor(slug: str) -> Actor:
+    """Return an official of the demo as a session would give them."""
+    person = next(person for person in data.people() if person.slug == slug)
+    return Actor(
+        account_id=rows.account_id(person),
+        person_id=rows.person_id(person),
+        post_id=rows.post_id(person),
+        agency_id=rows.agency_id(person.agency),
+        roles=frozenset(role.value for role in person.roles),
+    )
+
+
+def _bar(done: int, of: int, seconds: float) -> tuple[str, str]:
+    bar = "█" * (done * 20 // of)
+    return (f"Gieo {bar:░<20} {done:,} hồ sơ, {seconds:.0f} giây", f"Seeded {done:,} dossiers, {seconds:.0f} s")
+
+
+async def _command(cluster: Cluster, statement: str) -> str:
+    connection = await asyncpg.connect(cluster.dsn("admin", "postgres"))
+    try:
+        return await connection.execute(statement)
+    finally:
+        await connection.close()

@@ -1,0 +1,125 @@
+"""Rewriting old rows while others read and write: nobody waits long, and a run that dies goes on where it was."""
+
+import asyncio
+import itertools
+import random
+import sys
+import time
+
+import asyncpg
+import pytest
+
+from api.db import backfill
+from api.db.backfill import Backfill, Progress
+from api.errors import Conflict
+
+ROWS = 20_000
+REWRITE = Backfill(
+    name="paper.folded",
+    statement="""
+WITH batch AS (
+    SELECT id FROM paper WHERE id > coalesce(nullif($1::text, '')::int, 0) ORDER BY id LIMIT $2
+), rewritten AS (
+    UPDATE paper p SET folded = lower(p.name) FROM batch WHERE p.id = batch.id AND p.folded IS NULL
+)
+SELECT max(id)::text AS last, count(*) AS rows FROM batch
+""",
+)
+
+
+def untold(_: Progress) -> None:
+    pass
+
+
+@pytest.fixture
+async def paper(db):
+    await db.admin.execute(
+        "CREATE TABLE paper AS SELECT id, 'Tờ khai ' || id AS name, repeat('x', 200) AS body, NULL::text AS folded"
+        " FROM generate_series(1, $1::int) AS id".replace("$1", str(ROWS))
+    )
+    await db.admin.execute("ALTER TABLE paper ADD PRIMARY KEY (id)")
+    await db.admin.execute("UPDATE paper SET folded = 'written by the new version' WHERE id = 7")
+    return db
+
+
+async def lacking(db) -> int:
+    return await db.admin.fetchval("SELECT count(*) FROM paper WHERE folded IS NULL")
+
+
+async def test_a_rewrite_goes_on_where_it_was_and_ends_once(paper):
+    steps: list[int] = []
+
+    def dies_after_three(progress: Progress) -> None:
+        steps.append(progress.rows)
+        if len(steps) == 3:
+            raise ConnectionResetError
+
+    with pytest.raises(ConnectionResetError):
+        await backfill.run(paper.dsn("admin"), REWRITE, dies_after_three)
+    left = await lacking(paper)
+    assert ROWS - steps[-1] <= left < ROWS - 1
+    steps.clear()
+    done = await backfill.run(paper.dsn("admin"), REWRITE, lambda progress: steps.append(progress.rows))
+    assert min(steps) > ROWS - left - 1
+    assert (done.rows, await lacking(paper)) == (ROWS, 0)
+    assert await paper.admin.fetchval("SELECT folded FROM paper WHERE id = 7") == "written by the new version"
+    await paper.admin.execute("UPDATE paper SET folded = NULL WHERE id = 9")
+    assert (await backfill.run(paper.dsn("admin"), REWRITE, untold)).rows == ROWS
+    assert await lacking(paper) == 1
+
+
+async def test_two_runs_at_once_are_refused(paper):
+    first = asyncio.create_task(backfill.run(paper.dsn("admin"), REWRITE, untold))
+    while not await paper.admin.fetchval("SELECT count(*) FROM backfill"):
+        await asyncio.sleep(0.01)
+    with pytest.raises(Conflict, match="already running"):
+        await backfill.run(paper.dsn("admin"), REWRITE, untold)
+    await first
+
+
+async def test_a_row_that_somebody_holds_is_waited_for_without_holding_others(paper):
+    holder = await asyncpg.connect(paper.dsn("admin"))
+    async with holder.transaction():
+        await holder.execute("UPDATE paper SET body = '' WHERE id = 5")
+        running = asyncio.create_task(backfill.run(paper.dsn("admin"), REWRITE, untold))
+        await asyncio.sleep(0.3)
+        assert await asyncio.wait_for(paper.admin.execute("UPDATE paper SET body = '' WHERE id = 1"), 5)
+        assert not running.done()
+    await running
+    await holder.close()
+    assert await lacking(paper) == 0
+
+
+async def _waits(dsn: str, stop: asyncio.Event) -> list[float]:
+    """How long each of many small readings and writings took."""
+    connection = await asyncpg.connect(dsn)
+    taken: list[float] = []
+    while not stop.is_set():
+        began = time.monotonic()
+        await connection.fetchrow("SELECT name FROM paper WHERE id = $1", random.randint(1, ROWS))
+        await connection.execute("UPDATE paper SET body = '' WHERE id = $1", random.randint(1, ROWS))
+        taken.append(time.monotonic() - began)
+        await asyncio.sleep(0.002)
+    await connection.close()
+    return taken
+
+
+async def _while(dsn: str, work) -> list[float]:
+    stop = asyncio.Event()
+    others = [asyncio.create_task(_waits(dsn, stop)) for _ in range(2)]
+    await work
+    stop.set()
+    return sorted(itertools.chain.from_iterable(await asyncio.gather(*others)))
+
+
+async def test_others_do_not_wait_for_a_rewrite(paper, capsys):
+    """Beside it, one UPDATE of everything: it holds each row that it has passed until its end, and is not paced."""
+    dsn = paper.dsn("admin")
+    alone = await _while(dsn, asyncio.sleep(1.5))
+    beside = await _while(dsn, backfill.run(dsn, REWRITE, untold))
+    await paper.admin.execute("UPDATE paper SET folded = NULL")
+    p95 = [taken[len(taken) * 95 // 100] * 1000 for taken in (alone, beside)]
+    with capsys.disabled():
+        sys.stdout.write(f"\nread and write, p95: alone {p95[0]:.1f} ms, beside a rewrite {p95[1]:.1f} ms\n")
+    assert len(beside) > 50
+    assert p95[1] < 2 * p95[0] + 1000 * backfill.LONGEST_BATCH_S
