@@ -152,6 +152,17 @@ def _migrate(options: argparse.Namespace) -> int:
     return 0
 
 
+def _people(options: argparse.Namespace) -> int:
+    from api.embedded import first_administrator  # noqa: PLC0415
+    from api.kernel import system_clock  # noqa: PLC0415
+
+    made = first_administrator.make(options.login, options.name, at=system_clock())
+    say(f"Đã tạo quản trị của tỉnh: {made.login}", f"Made an administrator of the province: {made.login}")
+    sys.stdout.write(f"{made.password}\n{made.totp_uri}\n")
+    say("Mật khẩu dùng một lần, trong 24 giờ; chỉ hiện lần này.", "A one-time password for 24 hours; shown this once.")
+    return 0
+
+
 def _backfill(owner: str) -> None:
     from api.db import backfill  # noqa: PLC0415
 
@@ -298,6 +309,12 @@ def _limit_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--remove", action="store_true", help="trở về mặc định / back to the default")
 
 
+def _people_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("action", choices=("first-administrator",), help="việc cần làm / what to do")
+    command.add_argument("--login", required=True, help="tên đăng nhập / log-in name")
+    command.add_argument("--name", required=True, help="họ tên / name in public office")
+
+
 def _verify_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("file", metavar="FILE", help="tệp PDF / the PDF file")
     command.add_argument("--json", action="store_true", help="in JSON / print JSON")
@@ -343,6 +360,11 @@ _COMMANDS: Final[dict[str, _Command]] = {
     "signer": ("tiến trình ký số / the signing process", _process, _signer_options),
     "worker": ("tiến trình việc nền / the background process", _process, _no_options),
     "migrate": ("nâng cấp cơ sở dữ liệu / bring the database up to date", _migrate, _migrate_options),
+    "people": (
+        "tạo quản trị đầu tiên của tỉnh / make the first administrators of a province",
+        _people,
+        _people_options,
+    ),
     "backup": ("sao lưu cơ sở dữ liệu và tài liệu / back up database and documents", _backup, _backup_options),
     "restore": ("khôi phục về một thời điểm / restore to a moment", _restore, _restore_options),
     "verify": ("kiểm tra một tệp PDF đã ký / verify a signed PDF", _verify, _verify_options),

@@ -251,6 +251,21 @@ def all_faults(environment: Mapping[str, str] = os.environ) -> list[tuple[str, s
     return list(found.values())
 
 
+def owner_keys(environment: Mapping[str, str] = os.environ) -> tuple[str, dict[str, bytes], dict[str, bytes]]:
+    """Return the owner's DSN, the keys of personal data and those of second factors: for commands of the operator.
+
+    Raises:
+        BadSettings: with every one that is missing or wrong.
+    """
+    reader = _Reader(environment)
+    dsn = reader.need("DATABASE_URL", _dsn, "")
+    data_keys = reader.need("MOTCUA_DATA_KEYS", _keys, {})
+    factor_keys = reader.need("MOTCUA_FACTOR_KEYS", _keys, {})
+    if reader.faults:
+        raise BadSettings(reader.faults)
+    return dsn, data_keys, factor_keys
+
+
 def _session_keys(reader: _Reader) -> dict[str, bytes]:
     """Read the session keys; MOTCUA_SESSION_KEY, one key without an id, still counts as the key `first`."""
     alone = reader.may("MOTCUA_SESSION_KEY", _key, None)

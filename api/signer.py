@@ -26,6 +26,7 @@ from api.documents.blobs import open_store
 from api.dossiers.service import Dossiers
 from api.jobs.runner import JobContext, RetryPolicy, Runner
 from api.kernel import Clock, system_clock
+from api.people.engine import steps as people
 from api.registry.service import Registry
 from api.settings import Settings
 from api.signatures import following
@@ -39,10 +40,12 @@ from api.signatures.engine import (
     polling,
     preparing,
     sending,
+    stopping,
     store,
     sweeping,
 )
 from api.signatures.engine.context import Engine
+from api.signatures.engine.passkeys import RelyingParty
 from api.telemetry import process
 from signing import holders as keys
 from signing.contract import KeyHolder, Trust
@@ -59,6 +62,8 @@ STEPS: Final[dict[str, _Step]] = {
     context.ANSWER: polling.answer,
     context.FINISH: finishing.finish,
     context.RELEASE: sweeping.release,
+    context.STOP: stopping.stop,
+    **people.STEPS,
 }
 """Every kind of job that this process does."""
 
@@ -119,6 +124,7 @@ async def running(settings: Settings, clock: Clock = system_clock) -> AsyncGener
             dossiers=Dossiers(registry, personal, process="signer", after_step=(following.after_step,)),
             trust=trust_of(settings),
             clock=clock,
+            relying_party=RelyingParty.of(settings.public_url),
         )
 
 
@@ -151,7 +157,7 @@ async def serve(settings: Settings) -> None:
             _log.info("ready", holders=sorted(engine.holders))
             tasks = [
                 asyncio.create_task(runner.run(), name="jobs"),
-                asyncio.create_task(sweeping.run(engine, stopping), name="sweep"),
+                asyncio.create_task(sweeping.run(engine, stopping, also=people.SWEEPS), name="sweep"),
                 asyncio.create_task(canary.run(flying, stopping), name="canary"),
                 *(
                     asyncio.create_task(polling.run(engine, name, stopping), name=f"poll-{name}")

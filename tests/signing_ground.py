@@ -29,16 +29,18 @@ from api.jobs.runner import Runner
 from api.kernel import Actor
 from api.registry.service import Registry
 from api.signatures import asking, following, laying, submitting
-from api.signatures.contract import Accepted, Ask, AskItem, SubmitForSignature
+from api.signatures.contract import Accepted, Ask, AskItem, PasskeyAnswer, SubmitForSignature
 from api.signatures.engine import polling, store
 from api.signatures.engine.context import Engine
 from api.signatures.engine.parking import note_parked
+from api.signatures.engine.passkeys import RelyingParty
 from api.signer import STEPS
 from signing.contract import Der, KeyHolder, Trust
 from signing.keys.software import SoftwareHolder
 from tests.paper import page
 
 WARD = "kinhbac"
+ORIGIN = "https://motcua.example"
 FOLLOW = (following.after_step,)
 
 
@@ -88,6 +90,7 @@ class Ground:
             dossiers=Dossiers(Registry(self.signer), self.province.vault, process="signer", after_step=FOLLOW),
             trust=Trust(demo_anchors=(Der(root.public_bytes(Encoding.DER)),)),
             clock=self.clock,
+            relying_party=RelyingParty.of(ORIGIN),
         )
         for holder in self.engine.holders.values():
             async with self.signer.transaction() as tx:
@@ -203,13 +206,29 @@ class Ground:
         """A code that was not used yet: the counter of the factor is set back."""
         actor = self.actor(who)
         await self.db.admin.execute("UPDATE second_factor SET last_counter = 0 WHERE account_id = $1", actor.account_id)
-        return TOTP(self.province.accounts.of(f"{who}.{WARD}").totp_secret).now()
+        return TOTP(self.province.accounts.of(f"{who}.{WARD}").totp_secret).at(self.clock())
 
-    async def ask(self, who: str, *request_ids: UUID, lane: str = "normal", code: str | None = None) -> Accepted:
+    async def ask(
+        self,
+        who: str,
+        *request_ids: UUID,
+        lane: str = "normal",
+        code: str | None = None,
+        passkey: PasskeyAnswer | None = None,
+    ) -> Accepted:
         items = [AskItem(request_id=r, sha256=await self.shown(r)) for r in request_ids]
-        order = Ask(items=items, code=code or await self.fresh_code(who), lane=lane)
+        code = code or (await self.fresh_code(who) if passkey is None else None)
+        order = Ask(items=items, code=code, passkey=passkey, lane=lane)
         async with self.app.transaction() as tx:
-            return await asking.ask(tx, self.actor(who), order, at=self.clock())
+            accepted = await asking.ask(tx, self.actor(who), order, at=self.clock())
+        if self.clock.fixed is not None:  # the database's clock cannot be moved: what it wrote is
+            await self.db.admin.execute(
+                "UPDATE signature_batch SET asked_at = $2 WHERE id = $1", accepted.ticket, self.clock()
+            )
+            await self.db.admin.execute(
+                "UPDATE step_up SET offered_at = $2 WHERE batch_id = $1", accepted.ticket, self.clock()
+            )
+        return accepted
 
     async def work(self) -> None:
         """Let the signer work until nothing moves."""

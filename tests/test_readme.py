@@ -160,6 +160,10 @@ RUN_BY: dict[str, tuple[str, str]] = {
     "motcua keys list KIND": ("tests/journey/test_up.py", '"keys", "list", '),
     "motcua keys rotate KIND": ("tests/database/test_rotation.py", '"keys", "rotate", '),
     "motcua keys retire KIND ID": ("tests/journey/test_up.py", '"keys", "retire", '),
+    "motcua people first-administrator": (
+        "tests/database/test_first_administrator.py",
+        '[MOTCUA, "people", "first-administrator", ',
+    ),
     "motcua trace TICKET": ("tests/journey/test_observed.py", 'motcua(server, "trace", '),
     "motcua failures": ("tests/journey/test_observed.py", 'motcua(server, "failures", '),
     "motcua jobs parked": ("tests/journey/test_observed.py", 'motcua(server, "jobs", "parked")'),

@@ -120,13 +120,30 @@ CREATE TABLE public.account (
 
 COMMENT ON TABLE public.account IS 'Log-ins of officials; agency_id is the one whose local administrator looks after it.';
 
+CREATE TABLE public.account_block (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    account_id uuid NOT NULL,
+    what text NOT NULL,
+    reason text NOT NULL,
+    by_account_id uuid NOT NULL,
+    at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    lifted_at timestamp with time zone,
+    CONSTRAINT account_block_reason_check CHECK (((length(reason) >= 1) AND (length(reason) <= 2000))),
+    CONSTRAINT account_block_what_check CHECK ((what = ANY (ARRAY['account'::text, 'factors'::text])))
+);
+
+COMMENT ON TABLE public.account_block IS 'Blocking is easy: one row, which the API may insert and never take back. It stops an account, or every factor enrolled before it; only the signer lifts a block of an account.';
+
 CREATE TABLE public.account_password (
     account_id uuid NOT NULL,
     argon2 text NOT NULL,
-    changed_at timestamp with time zone DEFAULT now() NOT NULL
+    changed_at timestamp with time zone DEFAULT now() NOT NULL,
+    one_time_until timestamp with time zone
 );
 
 COMMENT ON TABLE public.account_password IS 'Password hashes (argon2id).';
+
+COMMENT ON COLUMN public.account_password.one_time_until IS 'Set where an administrator gave the password: good for one log-in that changes it, until then.';
 
 CREATE TABLE public.agency (
     id uuid DEFAULT uuidv7() NOT NULL,
@@ -614,6 +631,77 @@ CREATE TABLE public.draft_order (
 
 COMMENT ON TABLE public.draft_order IS 'A draft wanted: rendered from a template (its data is personal, hence sealed) or made of an accepted upload. Only the worker writes drafts.';
 
+CREATE TABLE public.enrolment (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    account_id uuid NOT NULL,
+    kind text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT enrolment_kind_check CHECK ((kind = ANY (ARRAY['totp'::text, 'passkey'::text])))
+);
+
+COMMENT ON TABLE public.enrolment IS 'A second factor that somebody wants to have; its id is bound into what the browser signs or opens.';
+
+CREATE TABLE public.enrolment_material (
+    enrolment_id uuid NOT NULL,
+    public_part bytea NOT NULL,
+    client_data bytea,
+    received_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT enrolment_material_client_data_check CHECK ((octet_length(client_data) <= 4096)),
+    CONSTRAINT enrolment_material_public_part_check CHECK (((octet_length(public_part) >= 32) AND (octet_length(public_part) <= 8192)))
+);
+
+COMMENT ON TABLE public.enrolment_material IS 'What the person''s browser made: a one-time public key for a TOTP secret, or a passkey''s attestation. Two persons approve its hash, told by word of mouth.';
+
+CREATE TABLE public.enrolment_offer (
+    enrolment_id uuid NOT NULL,
+    proposal_id uuid NOT NULL,
+    secret_sealed bytea,
+    handed bytea,
+    credential_id bytea,
+    public_key bytea,
+    sign_count bigint,
+    tries integer DEFAULT 0 NOT NULL,
+    made_at timestamp with time zone NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    outcome text,
+    ended_at timestamp with time zone,
+    CONSTRAINT enrolment_offer_check CHECK (((outcome IS NULL) = (ended_at IS NULL))),
+    CONSTRAINT enrolment_offer_check1 CHECK (((secret_sealed IS NULL) <> (credential_id IS NULL))),
+    CONSTRAINT enrolment_offer_outcome_check CHECK ((outcome = ANY (ARRAY['enrolled'::text, 'failed'::text, 'expired'::text])))
+);
+
+COMMENT ON TABLE public.enrolment_offer IS 'What the signer made of an approved enrolment: it counts only after a first valid answer. handed is the TOTP secret sealed to the browser''s key.';
+
+CREATE TABLE public.factor_answer (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    purpose text NOT NULL,
+    proposal_id uuid,
+    enrolment_id uuid,
+    account_id uuid NOT NULL,
+    post_id uuid NOT NULL,
+    kind text NOT NULL,
+    response bytea NOT NULL,
+    digest bytea NOT NULL,
+    offered_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT factor_answer_check CHECK (((purpose = 'confirm'::text) = (enrolment_id IS NOT NULL))),
+    CONSTRAINT factor_answer_check1 CHECK (((proposal_id IS NULL) <> (enrolment_id IS NULL))),
+    CONSTRAINT factor_answer_digest_check CHECK ((octet_length(digest) = 32)),
+    CONSTRAINT factor_answer_kind_check CHECK ((kind = ANY (ARRAY['totp'::text, 'passkey'::text, 'none'::text]))),
+    CONSTRAINT factor_answer_purpose_check CHECK ((purpose = ANY (ARRAY['propose'::text, 'approve'::text, 'refuse'::text, 'confirm'::text]))),
+    CONSTRAINT factor_answer_response_check CHECK ((octet_length(response) <= 16384))
+);
+
+COMMENT ON TABLE public.factor_answer IS 'What a person said to a proposal or enrolment, with a second factor as given: the signer alone reads and judges it.';
+
+CREATE TABLE public.factor_verdict (
+    answer_id uuid NOT NULL,
+    accepted boolean NOT NULL,
+    reason text NOT NULL,
+    judged_at timestamp with time zone NOT NULL
+);
+
+COMMENT ON TABLE public.factor_verdict IS 'The signer''s judgement of such an answer.';
+
 CREATE TABLE public.file_check (
     id uuid DEFAULT uuidv7() NOT NULL,
     sha256 bytea NOT NULL,
@@ -870,6 +958,28 @@ CREATE TABLE public.official (
 
 COMMENT ON TABLE public.official IS 'The name under which an official acts in public office: printed on results, hence not sealed.';
 
+CREATE TABLE public.passkey (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    account_id uuid NOT NULL,
+    credential_id bytea NOT NULL,
+    public_key bytea NOT NULL,
+    sign_count bigint NOT NULL,
+    failures integer DEFAULT 0 NOT NULL,
+    last_failure_at timestamp with time zone,
+    enrolled_at timestamp with time zone DEFAULT now() NOT NULL,
+    revoked_at timestamp with time zone
+);
+
+COMMENT ON TABLE public.passkey IS 'Passkeys (WebAuthn): the signer writes them and alone verifies their assertions.';
+
+CREATE TABLE public.passkey_nonce (
+    account_id uuid NOT NULL,
+    nonce uuid NOT NULL,
+    used_at timestamp with time zone NOT NULL
+);
+
+COMMENT ON TABLE public.passkey_nonce IS 'Each challenge of a passkey is good once: authenticators that keep no counter could be replayed otherwise.';
+
 CREATE TABLE public.person (
     id uuid DEFAULT uuidv7() NOT NULL,
     kind text NOT NULL,
@@ -1072,6 +1182,27 @@ CREATE TABLE public.procedure_version (
 
 COMMENT ON TABLE public.procedure_version IS 'A procedure as data: steps, roles, durations, parts, fees, chain of signatures; a dossier keeps the version it began with.';
 
+CREATE TABLE public.proposal (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    kind text NOT NULL,
+    agency_id uuid NOT NULL,
+    subject_account_id uuid,
+    content_sealed bytea NOT NULL,
+    digest bytea NOT NULL,
+    state text DEFAULT 'checking'::text NOT NULL,
+    why jsonb,
+    proposed_by_account_id uuid NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    decided_at timestamp with time zone,
+    made_id uuid,
+    CONSTRAINT proposal_check CHECK (((state = ANY (ARRAY['checking'::text, 'waiting'::text])) = (decided_at IS NULL))),
+    CONSTRAINT proposal_digest_check CHECK ((octet_length(digest) = 32)),
+    CONSTRAINT proposal_kind_check CHECK ((kind = ANY (ARRAY['open_account'::text, 'unlock_account'::text, 'close_account'::text, 'give_post'::text, 'end_post'::text, 'enrol_factor'::text, 'give_mandate'::text, 'revoke_mandate'::text, 'bind_certificate'::text, 'revoke_certificate'::text]))),
+    CONSTRAINT proposal_state_check CHECK ((state = ANY (ARRAY['checking'::text, 'waiting'::text, 'applied'::text, 'refused'::text, 'expired'::text])))
+);
+
+COMMENT ON TABLE public.proposal IS 'A change of what the signer decides by: the API may only propose it; the signer applies it after a second person''s fresh factor. made_id is what came of it.';
+
 CREATE TABLE public.rate_limit (
     agency_id uuid,
     work text,
@@ -1222,12 +1353,15 @@ CREATE TABLE public.session (
     ended_at timestamp with time zone,
     source inet,
     user_agent text,
-    key_id text
+    key_id text,
+    restricted boolean DEFAULT false NOT NULL
 );
 
 COMMENT ON TABLE public.session IS 'Server-side sessions of officials; they outlive a restart. Only the hash of the token is kept.';
 
 COMMENT ON COLUMN public.session.key_id IS 'The session key under which the token''s hash was made.';
+
+COMMENT ON COLUMN public.session.restricted IS 'Opened with a one-time password: nothing but changing it is allowed.';
 
 CREATE TABLE public.signature_answer (
     id uuid DEFAULT uuidv7() NOT NULL,
@@ -1438,6 +1572,9 @@ ALTER TABLE ONLY public.pgqueuer_schedules ALTER COLUMN id SET DEFAULT nextval('
 
 ALTER TABLE ONLY public.pgqueuer_statistics ALTER COLUMN id SET DEFAULT nextval('public.pgqueuer_statistics_id_seq'::regclass);
 
+ALTER TABLE ONLY public.account_block
+    ADD CONSTRAINT account_block_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.account
     ADD CONSTRAINT account_login_key UNIQUE (login);
 
@@ -1567,6 +1704,24 @@ ALTER TABLE ONLY public.dossier
 ALTER TABLE ONLY public.draft_order
     ADD CONSTRAINT draft_order_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.enrolment_material
+    ADD CONSTRAINT enrolment_material_pkey PRIMARY KEY (enrolment_id);
+
+ALTER TABLE ONLY public.enrolment_offer
+    ADD CONSTRAINT enrolment_offer_pkey PRIMARY KEY (enrolment_id);
+
+ALTER TABLE ONLY public.enrolment_offer
+    ADD CONSTRAINT enrolment_offer_proposal_id_key UNIQUE (proposal_id);
+
+ALTER TABLE ONLY public.enrolment
+    ADD CONSTRAINT enrolment_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.factor_answer
+    ADD CONSTRAINT factor_answer_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.factor_verdict
+    ADD CONSTRAINT factor_verdict_pkey PRIMARY KEY (answer_id);
+
 ALTER TABLE ONLY public.file_check
     ADD CONSTRAINT file_check_pkey PRIMARY KEY (id);
 
@@ -1627,6 +1782,15 @@ ALTER TABLE ONLY public.number_series
 ALTER TABLE ONLY public.official
     ADD CONSTRAINT official_pkey PRIMARY KEY (person_id);
 
+ALTER TABLE ONLY public.passkey
+    ADD CONSTRAINT passkey_credential_id_key UNIQUE (credential_id);
+
+ALTER TABLE ONLY public.passkey_nonce
+    ADD CONSTRAINT passkey_nonce_pkey PRIMARY KEY (account_id, nonce);
+
+ALTER TABLE ONLY public.passkey
+    ADD CONSTRAINT passkey_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.person
     ADD CONSTRAINT person_pkey PRIMARY KEY (id);
 
@@ -1668,6 +1832,9 @@ ALTER TABLE ONLY public.procedure_version
 
 ALTER TABLE ONLY public.procedure_version
     ADD CONSTRAINT procedure_version_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.proposal
+    ADD CONSTRAINT proposal_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.rate_limit
     ADD CONSTRAINT rate_limit_agency_id_work_key UNIQUE NULLS NOT DISTINCT (agency_id, work);
@@ -1753,6 +1920,10 @@ ALTER TABLE ONLY public.upload
 ALTER TABLE ONLY public.view_log
     ADD CONSTRAINT view_log_pkey PRIMARY KEY (id);
 
+CREATE INDEX account_block_account ON public.account_block USING btree (account_id, at);
+
+CREATE INDEX account_block_locked ON public.account_block USING btree (account_id) WHERE ((what = 'account'::text) AND (lifted_at IS NULL));
+
 CREATE INDEX account_person ON public.account USING btree (person_id);
 
 CREATE INDEX agency_succession_predecessor ON public.agency_succession USING btree (predecessor_id, effective_at);
@@ -1799,6 +1970,14 @@ CREATE INDEX dossier_step_list ON public.dossier USING btree (step_agency_id, st
 
 CREATE INDEX draft_order_document ON public.draft_order USING btree (document_id);
 
+CREATE INDEX enrolment_account ON public.enrolment USING btree (account_id, id);
+
+CREATE INDEX factor_answer_enrolment ON public.factor_answer USING btree (enrolment_id) WHERE (enrolment_id IS NOT NULL);
+
+CREATE INDEX factor_answer_proposal ON public.factor_answer USING btree (proposal_id) WHERE (proposal_id IS NOT NULL);
+
+CREATE UNIQUE INDEX factor_answer_proposer ON public.factor_answer USING btree (proposal_id) WHERE (purpose = 'propose'::text);
+
 CREATE INDEX file_check_age ON public.file_check USING btree (created_at);
 
 CREATE INDEX holder_transaction_batch ON public.holder_transaction USING btree (batch_id);
@@ -1818,6 +1997,10 @@ CREATE INDEX mandate_person ON public.mandate USING btree (person_id, agency_id)
 CREATE INDEX number_book ON public.number USING btree (series_id, year, n);
 
 CREATE UNIQUE INDEX number_of_document ON public.number USING btree (document_id) WHERE (state <> 'void'::text);
+
+CREATE INDEX passkey_account ON public.passkey USING btree (account_id) WHERE (revoked_at IS NULL);
+
+CREATE INDEX passkey_nonce_age ON public.passkey_nonce USING btree (used_at);
 
 CREATE INDEX person_private_id_number ON public.person_private USING btree (id_number_fingerprint) WHERE (id_number_fingerprint IS NOT NULL);
 
@@ -1858,6 +2041,10 @@ CREATE INDEX post_holding_person ON public.post_holding USING btree (person_id);
 CREATE INDEX post_holding_post ON public.post_holding USING btree (post_id);
 
 CREATE INDEX print_order_age ON public.print_order USING btree (ordered_at);
+
+CREATE INDEX proposal_agency ON public.proposal USING btree (agency_id, id);
+
+CREATE INDEX proposal_open ON public.proposal USING btree (created_at) WHERE (state = ANY (ARRAY['checking'::text, 'waiting'::text]));
 
 CREATE INDEX result_link_to ON public.result_link USING btree (to_result_id);
 
@@ -1923,6 +2110,10 @@ CREATE TRIGGER competence_changed AFTER INSERT OR DELETE OR UPDATE ON public.com
 
 CREATE TRIGGER dossier_note_append_only BEFORE DELETE ON public.dossier_note FOR EACH STATEMENT EXECUTE FUNCTION public.append_only();
 
+CREATE TRIGGER enrolment_material_append_only BEFORE DELETE OR UPDATE ON public.enrolment_material FOR EACH STATEMENT EXECUTE FUNCTION public.append_only();
+
+CREATE TRIGGER factor_answer_append_only BEFORE DELETE OR UPDATE ON public.factor_answer FOR EACH STATEMENT EXECUTE FUNCTION public.append_only();
+
 CREATE TRIGGER journal_append_only BEFORE DELETE OR UPDATE ON public.journal FOR EACH STATEMENT EXECUTE FUNCTION public.append_only();
 
 CREATE TRIGGER key_holder_changed AFTER INSERT OR DELETE OR UPDATE ON public.key_holder FOR EACH STATEMENT EXECUTE FUNCTION public.registry_changed();
@@ -1957,6 +2148,12 @@ CREATE TRIGGER view_log_append_only BEFORE DELETE OR UPDATE ON public.view_log F
 
 ALTER TABLE ONLY public.account
     ADD CONSTRAINT account_agency_id_fkey FOREIGN KEY (agency_id) REFERENCES public.agency(id);
+
+ALTER TABLE ONLY public.account_block
+    ADD CONSTRAINT account_block_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account(id);
+
+ALTER TABLE ONLY public.account_block
+    ADD CONSTRAINT account_block_by_account_id_fkey FOREIGN KEY (by_account_id) REFERENCES public.account(id);
 
 ALTER TABLE ONLY public.account_password
     ADD CONSTRAINT account_password_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account(id);
@@ -2138,6 +2335,33 @@ ALTER TABLE ONLY public.draft_order
 ALTER TABLE ONLY public.draft_order
     ADD CONSTRAINT draft_order_upload_id_fkey FOREIGN KEY (upload_id) REFERENCES public.upload(id);
 
+ALTER TABLE ONLY public.enrolment
+    ADD CONSTRAINT enrolment_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account(id);
+
+ALTER TABLE ONLY public.enrolment_material
+    ADD CONSTRAINT enrolment_material_enrolment_id_fkey FOREIGN KEY (enrolment_id) REFERENCES public.enrolment(id);
+
+ALTER TABLE ONLY public.enrolment_offer
+    ADD CONSTRAINT enrolment_offer_enrolment_id_fkey FOREIGN KEY (enrolment_id) REFERENCES public.enrolment(id);
+
+ALTER TABLE ONLY public.enrolment_offer
+    ADD CONSTRAINT enrolment_offer_proposal_id_fkey FOREIGN KEY (proposal_id) REFERENCES public.proposal(id);
+
+ALTER TABLE ONLY public.factor_answer
+    ADD CONSTRAINT factor_answer_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account(id);
+
+ALTER TABLE ONLY public.factor_answer
+    ADD CONSTRAINT factor_answer_enrolment_id_fkey FOREIGN KEY (enrolment_id) REFERENCES public.enrolment(id);
+
+ALTER TABLE ONLY public.factor_answer
+    ADD CONSTRAINT factor_answer_post_id_fkey FOREIGN KEY (post_id) REFERENCES public.post(id);
+
+ALTER TABLE ONLY public.factor_answer
+    ADD CONSTRAINT factor_answer_proposal_id_fkey FOREIGN KEY (proposal_id) REFERENCES public.proposal(id);
+
+ALTER TABLE ONLY public.factor_verdict
+    ADD CONSTRAINT factor_verdict_answer_id_fkey FOREIGN KEY (answer_id) REFERENCES public.factor_answer(id);
+
 ALTER TABLE ONLY public.file_check
     ADD CONSTRAINT file_check_sha256_fkey FOREIGN KEY (sha256) REFERENCES public.blob(sha256);
 
@@ -2195,6 +2419,12 @@ ALTER TABLE ONLY public.number
 ALTER TABLE ONLY public.official
     ADD CONSTRAINT official_person_id_fkey FOREIGN KEY (person_id) REFERENCES public.person(id);
 
+ALTER TABLE ONLY public.passkey
+    ADD CONSTRAINT passkey_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account(id);
+
+ALTER TABLE ONLY public.passkey_nonce
+    ADD CONSTRAINT passkey_nonce_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account(id);
+
 ALTER TABLE ONLY public.person_private
     ADD CONSTRAINT person_private_person_id_fkey FOREIGN KEY (person_id) REFERENCES public.person(id);
 
@@ -2227,6 +2457,15 @@ ALTER TABLE ONLY public.print_order
 
 ALTER TABLE ONLY public.procedure_version
     ADD CONSTRAINT procedure_version_code_fkey FOREIGN KEY (code) REFERENCES public.procedure(code);
+
+ALTER TABLE ONLY public.proposal
+    ADD CONSTRAINT proposal_agency_id_fkey FOREIGN KEY (agency_id) REFERENCES public.agency(id);
+
+ALTER TABLE ONLY public.proposal
+    ADD CONSTRAINT proposal_proposed_by_account_id_fkey FOREIGN KEY (proposed_by_account_id) REFERENCES public.account(id);
+
+ALTER TABLE ONLY public.proposal
+    ADD CONSTRAINT proposal_subject_account_id_fkey FOREIGN KEY (subject_account_id) REFERENCES public.account(id);
 
 ALTER TABLE ONLY public.rate_limit
     ADD CONSTRAINT rate_limit_agency_id_fkey FOREIGN KEY (agency_id) REFERENCES public.agency(id);
@@ -2380,16 +2619,33 @@ GRANT USAGE ON SCHEMA public TO signer;
 GRANT USAGE ON SCHEMA public TO worker;
 
 GRANT SELECT ON TABLE public.account TO app;
-GRANT SELECT ON TABLE public.account TO signer;
+GRANT SELECT,INSERT ON TABLE public.account TO signer;
 GRANT SELECT ON TABLE public.account TO worker;
 
 GRANT UPDATE(state) ON TABLE public.account TO signer;
 
+GRANT SELECT ON TABLE public.account_block TO app;
+GRANT SELECT ON TABLE public.account_block TO signer;
+
+GRANT INSERT(account_id) ON TABLE public.account_block TO app;
+
+GRANT INSERT(what) ON TABLE public.account_block TO app;
+
+GRANT INSERT(reason) ON TABLE public.account_block TO app;
+
+GRANT INSERT(by_account_id) ON TABLE public.account_block TO app;
+
+GRANT UPDATE(lifted_at) ON TABLE public.account_block TO signer;
+
 GRANT SELECT ON TABLE public.account_password TO app;
 
-GRANT UPDATE(argon2) ON TABLE public.account_password TO app;
+GRANT INSERT(account_id) ON TABLE public.account_password TO app;
 
-GRANT UPDATE(changed_at) ON TABLE public.account_password TO app;
+GRANT INSERT(argon2),UPDATE(argon2) ON TABLE public.account_password TO app;
+
+GRANT INSERT(changed_at),UPDATE(changed_at) ON TABLE public.account_password TO app;
+
+GRANT INSERT(one_time_until),UPDATE(one_time_until) ON TABLE public.account_password TO app;
 
 GRANT SELECT ON TABLE public.agency TO app;
 GRANT SELECT ON TABLE public.agency TO signer;
@@ -2572,6 +2828,73 @@ GRANT UPDATE(error) ON TABLE public.draft_order TO worker;
 
 GRANT UPDATE(done_at) ON TABLE public.draft_order TO worker;
 
+GRANT SELECT ON TABLE public.enrolment TO app;
+GRANT SELECT ON TABLE public.enrolment TO signer;
+
+GRANT INSERT(id) ON TABLE public.enrolment TO app;
+
+GRANT INSERT(account_id) ON TABLE public.enrolment TO app;
+
+GRANT INSERT(kind) ON TABLE public.enrolment TO app;
+
+GRANT SELECT ON TABLE public.enrolment_material TO app;
+GRANT SELECT ON TABLE public.enrolment_material TO signer;
+
+GRANT INSERT(enrolment_id) ON TABLE public.enrolment_material TO app;
+
+GRANT INSERT(public_part) ON TABLE public.enrolment_material TO app;
+
+GRANT INSERT(client_data) ON TABLE public.enrolment_material TO app;
+
+GRANT SELECT,INSERT ON TABLE public.enrolment_offer TO signer;
+
+GRANT SELECT(enrolment_id) ON TABLE public.enrolment_offer TO app;
+
+GRANT SELECT(proposal_id) ON TABLE public.enrolment_offer TO app;
+
+GRANT UPDATE(secret_sealed) ON TABLE public.enrolment_offer TO signer;
+
+GRANT SELECT(handed) ON TABLE public.enrolment_offer TO app;
+GRANT UPDATE(handed) ON TABLE public.enrolment_offer TO signer;
+
+GRANT SELECT(tries) ON TABLE public.enrolment_offer TO app;
+GRANT UPDATE(tries) ON TABLE public.enrolment_offer TO signer;
+
+GRANT SELECT(made_at) ON TABLE public.enrolment_offer TO app;
+
+GRANT SELECT(expires_at) ON TABLE public.enrolment_offer TO app;
+
+GRANT SELECT(outcome) ON TABLE public.enrolment_offer TO app;
+GRANT UPDATE(outcome) ON TABLE public.enrolment_offer TO signer;
+
+GRANT SELECT(ended_at) ON TABLE public.enrolment_offer TO app;
+GRANT UPDATE(ended_at) ON TABLE public.enrolment_offer TO signer;
+
+GRANT SELECT ON TABLE public.factor_answer TO signer;
+
+GRANT SELECT(id),INSERT(id) ON TABLE public.factor_answer TO app;
+
+GRANT SELECT(purpose),INSERT(purpose) ON TABLE public.factor_answer TO app;
+
+GRANT SELECT(proposal_id),INSERT(proposal_id) ON TABLE public.factor_answer TO app;
+
+GRANT SELECT(enrolment_id),INSERT(enrolment_id) ON TABLE public.factor_answer TO app;
+
+GRANT SELECT(account_id),INSERT(account_id) ON TABLE public.factor_answer TO app;
+
+GRANT SELECT(post_id),INSERT(post_id) ON TABLE public.factor_answer TO app;
+
+GRANT SELECT(kind),INSERT(kind) ON TABLE public.factor_answer TO app;
+
+GRANT INSERT(response) ON TABLE public.factor_answer TO app;
+
+GRANT INSERT(digest) ON TABLE public.factor_answer TO app;
+
+GRANT SELECT(offered_at) ON TABLE public.factor_answer TO app;
+
+GRANT SELECT ON TABLE public.factor_verdict TO app;
+GRANT SELECT,INSERT ON TABLE public.factor_verdict TO signer;
+
 GRANT SELECT,INSERT ON TABLE public.file_check TO app;
 GRANT SELECT,DELETE ON TABLE public.file_check TO worker;
 
@@ -2649,15 +2972,36 @@ GRANT SELECT ON TABLE public.number_series TO signer;
 GRANT SELECT ON TABLE public.number_series TO worker;
 
 GRANT SELECT ON TABLE public.official TO app;
-GRANT SELECT ON TABLE public.official TO signer;
+GRANT SELECT,INSERT ON TABLE public.official TO signer;
 GRANT SELECT ON TABLE public.official TO worker;
 
+GRANT SELECT,INSERT ON TABLE public.passkey TO signer;
+
+GRANT SELECT(id) ON TABLE public.passkey TO app;
+
+GRANT SELECT(account_id) ON TABLE public.passkey TO app;
+
+GRANT SELECT(credential_id) ON TABLE public.passkey TO app;
+
+GRANT UPDATE(sign_count) ON TABLE public.passkey TO signer;
+
+GRANT UPDATE(failures) ON TABLE public.passkey TO signer;
+
+GRANT UPDATE(last_failure_at) ON TABLE public.passkey TO signer;
+
+GRANT SELECT(enrolled_at) ON TABLE public.passkey TO app;
+
+GRANT SELECT(revoked_at) ON TABLE public.passkey TO app;
+GRANT UPDATE(revoked_at) ON TABLE public.passkey TO signer;
+
+GRANT SELECT,INSERT,DELETE ON TABLE public.passkey_nonce TO signer;
+
 GRANT SELECT,INSERT ON TABLE public.person TO app;
-GRANT SELECT ON TABLE public.person TO signer;
+GRANT SELECT,INSERT ON TABLE public.person TO signer;
 GRANT SELECT,INSERT ON TABLE public.person TO worker;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.person_private TO app;
-GRANT SELECT ON TABLE public.person_private TO signer;
+GRANT SELECT,INSERT ON TABLE public.person_private TO signer;
 GRANT SELECT,INSERT ON TABLE public.person_private TO worker;
 
 GRANT UPDATE(key_id) ON TABLE public.person_private TO worker;
@@ -2707,12 +3051,14 @@ GRANT USAGE ON SEQUENCE public.pgqueuer_statistics_id_seq TO signer;
 GRANT USAGE ON SEQUENCE public.pgqueuer_statistics_id_seq TO worker;
 
 GRANT SELECT ON TABLE public.post TO app;
-GRANT SELECT ON TABLE public.post TO signer;
+GRANT SELECT,INSERT ON TABLE public.post TO signer;
 GRANT SELECT ON TABLE public.post TO worker;
 
 GRANT SELECT ON TABLE public.post_holding TO app;
-GRANT SELECT ON TABLE public.post_holding TO signer;
+GRANT SELECT,INSERT ON TABLE public.post_holding TO signer;
 GRANT SELECT ON TABLE public.post_holding TO worker;
+
+GRANT UPDATE(valid_to) ON TABLE public.post_holding TO signer;
 
 GRANT SELECT,INSERT ON TABLE public.preparation TO signer;
 
@@ -2744,6 +3090,38 @@ GRANT SELECT ON TABLE public.procedure_version TO signer;
 GRANT SELECT ON TABLE public.procedure_version TO worker;
 
 GRANT UPDATE(valid_to) ON TABLE public.procedure_version TO app;
+
+GRANT SELECT ON TABLE public.proposal TO signer;
+
+GRANT SELECT(id),INSERT(id) ON TABLE public.proposal TO app;
+GRANT SELECT(id) ON TABLE public.proposal TO worker;
+
+GRANT SELECT(kind),INSERT(kind) ON TABLE public.proposal TO app;
+
+GRANT SELECT(agency_id),INSERT(agency_id) ON TABLE public.proposal TO app;
+
+GRANT SELECT(subject_account_id),INSERT(subject_account_id) ON TABLE public.proposal TO app;
+
+GRANT SELECT(content_sealed),INSERT(content_sealed) ON TABLE public.proposal TO app;
+GRANT SELECT(content_sealed),UPDATE(content_sealed) ON TABLE public.proposal TO worker;
+
+GRANT SELECT(digest),INSERT(digest) ON TABLE public.proposal TO app;
+
+GRANT SELECT(state) ON TABLE public.proposal TO app;
+GRANT UPDATE(state) ON TABLE public.proposal TO signer;
+
+GRANT SELECT(why) ON TABLE public.proposal TO app;
+GRANT UPDATE(why) ON TABLE public.proposal TO signer;
+
+GRANT SELECT(proposed_by_account_id),INSERT(proposed_by_account_id) ON TABLE public.proposal TO app;
+
+GRANT SELECT(created_at) ON TABLE public.proposal TO app;
+
+GRANT SELECT(decided_at) ON TABLE public.proposal TO app;
+GRANT UPDATE(decided_at) ON TABLE public.proposal TO signer;
+
+GRANT SELECT(made_id) ON TABLE public.proposal TO app;
+GRANT UPDATE(made_id) ON TABLE public.proposal TO signer;
 
 GRANT SELECT ON TABLE public.rate_limit TO app;
 
@@ -2821,6 +3199,8 @@ GRANT UPDATE(expires_at) ON TABLE public.session TO app;
 
 GRANT UPDATE(ended_at) ON TABLE public.session TO app;
 
+GRANT UPDATE(restricted) ON TABLE public.session TO app;
+
 GRANT INSERT ON TABLE public.signature_answer TO app;
 GRANT SELECT ON TABLE public.signature_answer TO signer;
 
@@ -2849,6 +3229,7 @@ GRANT UPDATE(complete) ON TABLE public.signature_batch TO signer;
 GRANT INSERT(trace_id) ON TABLE public.signature_batch TO app;
 
 GRANT INSERT(authorised_until) ON TABLE public.signature_batch TO app;
+GRANT UPDATE(authorised_until) ON TABLE public.signature_batch TO signer;
 
 GRANT UPDATE(closed_at) ON TABLE public.signature_batch TO signer;
 

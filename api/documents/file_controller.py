@@ -66,10 +66,18 @@ class FileController(Controller):
 
     @get("/prints/{print_id:uuid}/file", guards=_READ, summary="Tệp của bản in / A print's file")
     async def printed(
-        self, request: Request[Any, Any, Any], pools: Pools, blobs: BlobStore, actor: Actor, print_id: UUID
+        self,
+        request: Request[Any, Any, Any],
+        pools: Pools,
+        blobs: BlobStore,
+        actor: Actor,
+        at: datetime,
+        print_id: UUID,
     ) -> Response[Any]:
-        """Return the form that was set, for a day."""
+        """Return the form that was set, for a day; the view is logged, since it bears a citizen's name."""
         row = await files.file_for(pools, actor, printing.print_file, print_id)
+        if not is_known(request, row):
+            await files.note_view(pools, actor, row, at, kind="print")
         return serve(request, blobs, row, CHECKED)
 
 

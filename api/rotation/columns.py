@@ -14,6 +14,7 @@ from api.db.pools import Row
 from api.db.privacy import Vault
 from api.documents import drafts, printing, uploads, verification
 from api.dossiers.recording import NOTE_PURPOSE
+from api.people.changes import SEALED
 from api.rotation.store import Write, q
 from api.settings import Process
 
@@ -144,6 +145,16 @@ PLACES: Final[tuple[Place, ...]] = (
         vi="chủ chứng thư", en="owners of certificates", kind="data", process="signer", counted_by="worker",
         columns=("certificate.owner_sealed",),
         page=q.page_owners, uses=q.uses_owners, renew=_plain("owner_sealed", "holder-owner", q.write_owner),
+    ),
+    Place(
+        vi="đề xuất", en="proposals", kind="data", process="worker", counted_by="worker",
+        columns=("proposal.content_sealed",),
+        page=q.page_proposals, uses=q.uses_proposals, renew=_plain("content_sealed", SEALED, q.write_proposal),
+    ),
+    Place(
+        vi="đăng ký yếu tố", en="enrolments", kind="factors", process="signer", counted_by="signer",
+        columns=("enrolment_offer.secret_sealed",),
+        page=q.page_offers, uses=q.uses_offers, renew=_plain("secret_sealed", "second-factor", q.write_offer),
     ),
     Place(
         vi="yếu tố thứ hai", en="second factors", kind="factors", process="signer", counted_by="signer",

@@ -115,6 +115,32 @@ UPDATE second_factor SET secret_sealed = $3, key_id = $4 WHERE id = $1 AND secre
 SELECT convert_from(substring(secret_sealed FROM 3 FOR get_byte(secret_sealed, 1)), 'UTF8') AS key_id, count(*) AS used
   FROM second_factor GROUP BY 1;
 
+-- name: page_proposals
+-- What was proposed to be changed about people.
+SELECT id, content_sealed FROM proposal WHERE id > $1 ORDER BY id LIMIT $2;
+
+-- name: write_proposal
+-- Put the content of a proposal under the current key.
+UPDATE proposal SET content_sealed = $3 WHERE id = $1 AND content_sealed = $2;
+
+-- name: uses_proposals
+-- How many proposals each key has sealed.
+SELECT convert_from(substring(content_sealed FROM 3 FOR get_byte(content_sealed, 1)), 'UTF8') AS key_id, count(*) AS used
+  FROM proposal GROUP BY 1;
+
+-- name: page_offers
+-- Secrets of second factors that nobody has confirmed yet, or whose enrolment has ended.
+SELECT enrolment_id, secret_sealed FROM enrolment_offer WHERE enrolment_id > $1 AND secret_sealed IS NOT NULL ORDER BY enrolment_id LIMIT $2;
+
+-- name: write_offer
+-- Put the secret of an enrolment under the current key.
+UPDATE enrolment_offer SET secret_sealed = $3 WHERE enrolment_id = $1 AND secret_sealed = $2;
+
+-- name: uses_offers
+-- How many secrets of enrolments each key has sealed.
+SELECT convert_from(substring(secret_sealed FROM 3 FOR get_byte(secret_sealed, 1)), 'UTF8') AS key_id, count(*) AS used
+  FROM enrolment_offer WHERE secret_sealed IS NOT NULL GROUP BY 1;
+
 -- name: secrets_told_since
 -- Hashes of the citizens' secrets told since an instant: a repeated submission must tell the same again for a day.
 SELECT dossier_id, secret_sha256 FROM dossier_access WHERE given_at > $1;

@@ -3,6 +3,7 @@
 It is answered while every key holder is down. The API passes the second factor on; the signer alone can judge it.
 """
 
+import base64
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
@@ -13,10 +14,10 @@ from api.db.pools import Tx
 from api.documents import numbering
 from api.errors import Broken, Conflict, Invalid, NotFound
 from api.jobs.queue import enqueue
-from api.kernel import Actor
+from api.kernel import Actor, new_id
 from api.registry import authority
 from api.signatures import cutting, stepup, store
-from api.signatures.contract import Accepted, Ask, Confirmations, PlanAsk
+from api.signatures.contract import Accepted, Ask, AskChallenge, Challenge, Confirmations, PlanAsk
 from api.signatures.rows import AskedItem
 from api.telemetry.spans import Span
 
@@ -107,7 +108,8 @@ async def _write(tx: Tx, actor: Actor, order: Ask, digest: bytes, at: datetime, 
         authorised_until=cutting.authorised_until(at),
     )
     span.known_as("ticket", batch_id)
-    await store.insert_step_up(tx, batch_id, actor.account_id, "totp", order.code.encode(), digest)
+    kind, response = order.factor
+    await store.insert_step_up(tx, batch_id, actor.account_id, kind, response, digest)
     await append(
         tx,
         actor,
@@ -115,7 +117,7 @@ async def _write(tx: Tx, actor: Actor, order: Ask, digest: bytes, at: datetime, 
         action="signature.ask",
         subject_kind="signature_batch",
         subject_id=batch_id,
-        detail={"items": len(order.items), "digest": digest.hex(), "lane": order.lane},
+        detail={"items": len(order.items), "digest": digest.hex(), "lane": order.lane, "factor": kind},
         at=at,
         trace_id=trace_id,
     )
@@ -164,6 +166,29 @@ async def _reserve_numbers(tx: Tx, items: Sequence[AskedItem], at: datetime) -> 
     wanted = [numbering.Wanted(document_id=item.document_id, request_id=item.id) for item in sealed]
     given = await numbering.reserve_many(tx, wanted, at)
     return {item.id: given[item.document_id].id for item in sealed}
+
+
+async def challenge(tx: Tx, actor: Actor, order: AskChallenge, *, at: datetime) -> Challenge:
+    """Return what a passkey must sign to have exactly these items signed."""
+    digest = stepup.digest_of(bytes.fromhex(item.sha256) for item in order.items)
+    return await challenge_for(tx, actor, "signature", digest, at=at)
+
+
+async def challenge_for(tx: Tx, actor: Actor, purpose: stepup.Purpose, digest: bytes, *, at: datetime) -> Challenge:
+    """Return a fresh challenge for one act, and the passkeys of the account that may answer it."""
+    nonce = new_id(at)
+    return Challenge(
+        nonce=nonce,
+        purpose=purpose,
+        digest=digest.hex(),
+        challenge=base64url(stepup.challenge(purpose, actor.account_id, nonce, digest)),
+        credential_ids=tuple(base64url(one) for one in await store.passkeys_of(tx, actor.account_id)),
+    )
+
+
+def base64url(raw: bytes) -> str:
+    """Return base64url without padding, as WebAuthn writes bytes."""
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
 async def plan(tx: Tx, order: PlanAsk) -> list[Confirmations]:

@@ -35,6 +35,65 @@ class Submitted(msgspec.Struct, frozen=True, kw_only=True):
     request_ids: list[UUID]
 
 
+Base64Url = Annotated[str, Meta(min_length=1, max_length=4096, pattern="^[A-Za-z0-9_-]+$")]
+
+
+class AssertionResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """The `response` of an assertion, each part base64url, as `PublicKeyCredential.toJSON()` gives it."""
+
+    client_data_json: Base64Url = msgspec.field(name="clientDataJSON")
+    authenticator_data: Base64Url = msgspec.field(name="authenticatorData")
+    signature: Base64Url
+
+
+class Assertion(msgspec.Struct, frozen=True, kw_only=True):
+    """A passkey's assertion (WebAuthn `PublicKeyCredential.toJSON()`); other members of it are not needed."""
+
+    id: Base64Url
+    type: Literal["public-key"]
+    response: AssertionResponse
+
+
+class PasskeyAnswer(_Request, frozen=True, kw_only=True):
+    """What a passkey signed: the nonce that the challenge was made with, and the assertion."""
+
+    nonce: UUID
+    assertion: Assertion
+
+
+class WithFactor(_Request, frozen=True, kw_only=True):
+    """A second factor: either the six digits of the authenticator app, or a passkey's answer."""
+
+    code: Code | None = None
+    passkey: PasskeyAnswer | None = None
+
+    def __post_init__(self) -> None:
+        """Demand exactly one of the two."""
+        if (self.code is None) == (self.passkey is None):
+            raise ValueError("exactly one of `code` and `passkey` is needed")
+
+    @property
+    def factor(self) -> tuple[str, bytes]:
+        """Return the kind of the factor and its answer as it is kept for the signer."""
+        if self.passkey is not None:
+            return "passkey", msgspec.json.encode(self.passkey)
+        return "totp", (self.code or "").encode()
+
+
+class Challenge(msgspec.Struct, frozen=True, kw_only=True):
+    """What a passkey is asked to sign for one act, as options for `navigator.credentials.get`.
+
+    `challenge` is SHA-256("motcua/step-up/v1" 0 purpose 0 account nonce digest), so a page can compute it by itself.
+    """
+
+    nonce: UUID
+    purpose: Literal["signature", "proposal", "enrolment"]
+    digest: str
+    challenge: str
+    credential_ids: tuple[str, ...]
+    user_verification: Literal["required"] = "required"
+
+
 class AskItem(_Request, frozen=True, kw_only=True):
     """One request with the digest of the revision that the person was shown."""
 
@@ -42,12 +101,17 @@ class AskItem(_Request, frozen=True, kw_only=True):
     sha256: HexDigest
 
 
-class Ask(_Request, frozen=True, kw_only=True):
+class Ask(WithFactor, frozen=True, kw_only=True):
     """Sign or seal these (ký hàng loạt): at most 500, each with the digest shown, with a fresh second factor."""
 
     items: Annotated[list[AskItem], Meta(min_length=1, max_length=500)]
-    code: Code
     lane: Lane = "normal"
+
+
+class AskChallenge(_Request, frozen=True, kw_only=True):
+    """The items that are about to be signed, for the challenge that a passkey signs."""
+
+    items: Annotated[list[AskItem], Meta(min_length=1, max_length=500)]
 
 
 class EnterNumber(_Request, frozen=True, kw_only=True):
@@ -143,6 +207,17 @@ class TicketSummary(msgspec.Struct, frozen=True, kw_only=True):
     complete: bool
     closed_at: datetime | None
     lane: str
+
+
+class SignedLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One signature that an account has given: what is looked through after a telephone was lost."""
+
+    id: UUID
+    document_id: UUID
+    dossier_code: str
+    role: str
+    recorded_at: datetime
+    sha256: str
 
 
 class ToSign(msgspec.Struct, frozen=True, kw_only=True):

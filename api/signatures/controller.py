@@ -174,6 +174,20 @@ class BatchController(Controller):
         trace_id: str | None = request.scope["state"].get("trace_id")
         return await idempotency.run(request, actor, lambda tx: asking.ask(tx, actor, data, at=at, trace_id=trace_id))
 
+    @post(
+        "/challenge",
+        guards=[signed_in],
+        status_code=200,
+        opt={NO_KEY: True},
+        summary="Thử thách cho khóa truy cập / What a passkey signs",
+    )
+    async def challenge(
+        self, request: AnyRequest, data: contract.AskChallenge, actor: Actor, at: datetime
+    ) -> contract.Challenge:
+        """Return the challenge that binds exactly these digests, this account and this act."""
+        async with edge_of(request).pools.reading() as tx:
+            return await asking.challenge(tx, actor, data, at=at)
+
     @post("/plan", guards=[signed_in], status_code=200, opt={NO_KEY: True}, summary="Số lần xác nhận / How it is cut")
     async def plan(self, request: AnyRequest, data: contract.PlanAsk) -> list[contract.Confirmations]:
         """Say how often the person will be asked to confirm, before anybody confirms anything."""

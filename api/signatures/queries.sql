@@ -206,6 +206,30 @@ SELECT item.batch_id,
  WHERE item.batch_id = ANY ($1::uuid[])
  GROUP BY item.batch_id;
 
+-- name: passkeys_of
+-- The passkeys that may answer a challenge of this account.
+SELECT credential_id FROM passkey WHERE account_id = $1 AND revoked_at IS NULL ORDER BY id;
+
+-- name: open_of_account
+-- What one account has asked and nobody has signed yet, also what has left for its holder.
+SELECT DISTINCT request.id
+  FROM signature_batch batch
+  JOIN batch_item item ON item.batch_id = batch.id AND item.outcome IS NULL
+  JOIN signature_request request ON request.id = item.request_id
+ WHERE batch.account_id = $1 AND batch.closed_at IS NULL
+ ORDER BY request.id;
+
+-- name: signed_since
+-- What one account has signed since an instant, latest first: what a person looks through after a loss.
+SELECT request.id, request.document_id, dossier.code AS dossier_code, request.role, request.recorded_at,
+       encode(request.recorded_sha256, 'hex') AS sha256
+  FROM signature_batch batch
+  JOIN signature_request request ON request.batch_id = batch.id
+  JOIN dossier ON dossier.id = request.dossier_id
+ WHERE batch.account_id = $1 AND request.recorded_at >= $2 AND request.state = 'recorded'
+ ORDER BY request.recorded_at DESC, request.id
+ LIMIT $3;
+
 -- name: my_tickets
 -- The latest tickets of one account, so that a second device or a reload shows the same one.
 SELECT id, asked_at, item_count, complete, closed_at, lane

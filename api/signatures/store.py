@@ -7,7 +7,7 @@ from uuid import UUID
 
 from api.db import queries
 from api.db.pools import Tx, as_struct, as_structs
-from api.signatures.contract import ChainLine, TicketSummary, ToSign
+from api.signatures.contract import ChainLine, SignedLine, TicketSummary, ToSign
 from api.signatures.rows import (
     AskedItem,
     Candidate,
@@ -168,6 +168,21 @@ async def insert_items(
 async def insert_step_up(tx: Tx, batch_id: UUID, account_id: UUID, kind: str, response: bytes, digest: bytes) -> None:
     """Keep the second factor's answer for the signer."""
     await tx.execute(_q.insert_step_up, batch_id, account_id, kind, response, digest)
+
+
+async def passkeys_of(tx: Tx, account_id: UUID) -> list[bytes]:
+    """Return the credential ids of an account's passkeys."""
+    return [row["credential_id"] for row in await tx.fetch(_q.passkeys_of, account_id)]
+
+
+async def open_of_account(tx: Tx, account_id: UUID) -> list[UUID]:
+    """Return what an account has asked and nobody has signed yet."""
+    return [row["id"] for row in await tx.fetch(_q.open_of_account, account_id)]
+
+
+async def signed_since(tx: Tx, account_id: UUID, since: datetime, limit: int) -> list[SignedLine]:
+    """Return what an account has signed since an instant, latest first."""
+    return as_structs(await tx.fetch(_q.signed_since, account_id, since, limit), SignedLine)
 
 
 async def ticket(tx: Tx, batch_id: UUID) -> TicketHead | None:

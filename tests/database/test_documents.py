@@ -344,6 +344,9 @@ async def test_form_is_printed_under_the_own_letterhead_for_a_day(ground):
     assert (await ground.web.get(path)).json()["state"] == "done"
     printed = await ground.web.get(f"{path}/file")
     assert printed.content.startswith(b"%PDF-")
+    known = {"If-None-Match": printed.headers["etag"]}
+    assert (await ground.web.get(f"{path}/file", headers=known)).status_code == 304
+    assert await count(ground, "view_log WHERE subject_kind = 'print' AND purpose = 'print.read'") == 1
     assert (await ground.post("/prints", {"template": "decision", "data": {}})).json()["code"] == "no-template"
     await ground.log_in_elsewhere()
     assert (await ground.web.get(path)).status_code == 404

@@ -91,6 +91,16 @@ class House:
             " VALUES ('x', $1, $2, $2, now())",
             seal("print.data", "{}"), uuid4(),
         )  # fmt: skip
+        await admin.execute(
+            "INSERT INTO proposal (kind, agency_id, content_sealed, digest, proposed_by_account_id)"
+            " VALUES ('open_account', $1, $2, $3, $1)",
+            uuid4(), seal("proposal", "{}"), bytes(32),
+        )  # fmt: skip
+        await admin.execute(
+            "INSERT INTO enrolment_offer (enrolment_id, proposal_id, secret_sealed, made_at, expires_at)"
+            " VALUES ($1, $1, $2, now(), now())",
+            uuid4(), self.province.factors.seal("second-factor", "JBSWY3DPEHPK3PXP"),
+        )  # fmt: skip
         report = {"sealed": base64.b64encode(seal("check.report", "{}")).decode()}
         await admin.execute(
             "INSERT INTO file_check (sha256, state, report, done_at) VALUES ($1, 'done', $2, now())", bytes(32), report
@@ -118,7 +128,7 @@ class House:
         opened = 0
         for column, purpose in OPENS.items():
             table, _, name = column.partition(".")
-            keys = factors if table == "second_factor" else vault
+            keys = factors if table in {"second_factor", "enrolment_offer"} else vault
             for row in await self.db.admin.fetch(f"SELECT {name} AS sealed FROM {table} WHERE {name} IS NOT NULL"):
                 keys.open(purpose, row["sealed"])
                 opened += 1
@@ -141,6 +151,8 @@ OPENS = {
     "draft_order.data_sealed": "draft.data",
     "print_order.data_sealed": "print.data",
     "certificate.owner_sealed": "holder-owner",
+    "proposal.content_sealed": "proposal",
+    "enrolment_offer.secret_sealed": "second-factor",
     "second_factor.secret_sealed": "second-factor",
 }
 

@@ -97,7 +97,16 @@ async def test_every_table_says_what_it_is_for(db):
 
 # --- what each role may do ---
 
-NOT_THE_APIS = ("mandate", "account", "second_factor", "certificate", "key_holder", "key_use", "signature_value")
+NOT_THE_APIS = (
+    "mandate",
+    "account",
+    "second_factor",
+    "passkey",
+    "certificate",
+    "key_holder",
+    "key_use",
+    "signature_value",
+)
 """What the signer decides by, and what it alone records."""
 
 APPEND_ONLY = (

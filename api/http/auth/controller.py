@@ -8,7 +8,7 @@ from litestar import Controller, Request, Response, delete, get, post, put
 
 from api.http.auth import service
 from api.http.auth.contract import ChangePassword, LogIn, Opened, SwitchPost, WhoAmI
-from api.http.auth.guards import NO_KEY, PUBLIC, signed_in
+from api.http.auth.guards import NO_KEY, PUBLIC, RESTRICTED, signed_in
 from api.http.auth.tokens import cookie_for
 from api.http.control import IN_READ_ONLY
 from api.http.edge import edge_of, source_of
@@ -35,7 +35,7 @@ class SessionController(Controller):
         opened = await service.log_in(edge, data, source=source_of(request), user_agent=agent, at=at)
         return Response(opened, cookies=[cookie_for(opened.token, edge.sessions)])
 
-    @get("/", guards=[signed_in], summary="Tôi là ai / Who am I")
+    @get("/", guards=[signed_in], opt={RESTRICTED: True}, summary="Tôi là ai / Who am I")
     async def who_am_i(self, request: Request[Any, Any, Any], actor: Actor, at: datetime) -> WhoAmI:
         """Return the account, the post in use, the other posts held, and what this post may do."""
         edge = edge_of(request)
@@ -53,7 +53,7 @@ class SessionController(Controller):
     @put(
         "/password",
         guards=[signed_in],
-        opt={NO_KEY: True, "work": "login"},
+        opt={NO_KEY: True, RESTRICTED: True, "work": "login"},
         status_code=204,
         summary="Đổi mật khẩu / Change the password",
     )
@@ -63,7 +63,12 @@ class SessionController(Controller):
         """Replace the own password; every other session of the account ends."""
         await service.change_password(edge_of(request), actor, data, at)
 
-    @delete("/", guards=[signed_in], opt={IN_READ_ONLY: True, **_KEYLESS}, summary="Đăng xuất / Log out")
+    @delete(
+        "/",
+        guards=[signed_in],
+        opt={IN_READ_ONLY: True, RESTRICTED: True, **_KEYLESS},
+        summary="Đăng xuất / Log out",
+    )
     async def log_out(self, request: Request[Any, Any, Any], actor: Actor, at: datetime) -> Response[None]:
         """End the session."""
         edge = edge_of(request)

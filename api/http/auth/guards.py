@@ -11,7 +11,7 @@ from litestar.routes import HTTPRoute
 
 from api.errors import Forbidden
 from api.http.auth import store
-from api.http.auth.rules import TOUCH_AFTER, fault_of
+from api.http.auth.rules import TOUCH_AFTER, fault_of, must_change_password
 from api.http.auth.tokens import SAFE_METHODS, token_of
 from api.http.edge import Edge, edge_of
 from api.http.idempotency import key_of
@@ -19,6 +19,8 @@ from api.kernel import Actor
 
 NO_KEY: Final = "no_idempotency_key"
 """Handler option (`opt={NO_KEY: True}`) of writes that are idempotent by nature, such as ending a session."""
+RESTRICTED: Final = "restricted"
+"""Handler option of the few routes that a session with a one-time password may use: look, change it, log out."""
 PUBLIC: Final = "public"
 """Handler option of routes that anybody may call; the whole of them must equal the list given to `check_guards`."""
 
@@ -39,7 +41,7 @@ class Guard:
             Invalid: a write without a usable Idempotency-Key.
         """
         edge = edge_of(connection)
-        actor, expires_at = await find_actor(edge, connection)
+        actor, expires_at = await find_actor(edge, connection, one_time=bool(handler.opt.get(RESTRICTED)))
         if self.action is not None and not edge.authority.may(actor, self.action):
             raise Forbidden(
                 "Chức danh đang dùng không có quyền thực hiện việc này.",
@@ -60,12 +62,14 @@ signed_in: Final = Guard(None)
 """The guard of routes for everybody who is logged in."""
 
 
-async def find_actor(edge: Edge, connection: ASGIConnection[Any, Any, Any, Any]) -> tuple[Actor, datetime]:
+async def find_actor(
+    edge: Edge, connection: ASGIConnection[Any, Any, Any, Any], *, one_time: bool = False
+) -> tuple[Actor, datetime]:
     """Return who is asking and until when at most, in one statement; note once a minute that the session is in use.
 
     Raises:
         Unauthenticated: no session, or one that has ended.
-        Forbidden: the account or the post no longer stands.
+        Forbidden: the account or the post no longer stands, or a one-time password must be changed first.
     """
     at = edge.clock()
     token = token_of(connection, edge.sessions)
@@ -77,6 +81,8 @@ async def find_actor(edge: Edge, connection: ASGIConnection[Any, Any, Any, Any])
     fault = fault_of(session, edge.sessions, at)
     if fault is not None or session is None:
         raise fault or AssertionError("a session without fault exists")
+    if session.restricted and not one_time:
+        raise must_change_password()
     if at - session.seen_at >= TOUCH_AFTER:
         async with edge.pools.transaction() as tx:
             await store.touch_session(tx, session.id, at)

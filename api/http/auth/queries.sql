@@ -1,7 +1,8 @@
 -- name: find_session
 -- Find a session with everything a request needs of it, in one round trip.
-SELECT s.id, s.account_id, a.person_id, s.post_id, p.agency_id, p.roles, s.seen_at, s.expires_at, s.ended_at,
+SELECT s.id, s.account_id, a.person_id, s.post_id, p.agency_id, p.roles, s.seen_at, s.expires_at, s.ended_at, s.restricted,
        a.state = 'active'
+       AND NOT EXISTS (SELECT 1 FROM account_block b WHERE b.account_id = a.id AND b.what = 'account' AND b.lifted_at IS NULL)
        AND p.valid_from <= $3 AND (p.valid_to IS NULL OR p.valid_to > $3)
        AND EXISTS (SELECT 1 FROM post_holding h
                     WHERE h.person_id = a.person_id AND h.post_id = s.post_id
@@ -17,8 +18,8 @@ UPDATE session SET seen_at = $2 WHERE id = $1 AND seen_at < $2;
 
 -- name: insert_session
 -- Open a session; only the keyed hash of its token is kept, with the id of the key.
-INSERT INTO session (token_sha256, key_id, account_id, post_id, created_at, seen_at, expires_at, source, user_agent)
-VALUES ($1, $8, $2, $3, $4, $4, $5, $6, $7)
+INSERT INTO session (token_sha256, key_id, account_id, post_id, created_at, seen_at, expires_at, source, user_agent, restricted)
+VALUES ($1, $8, $2, $3, $4, $4, $5, $6, $7, $9)
 RETURNING id;
 
 -- name: end_session
@@ -26,8 +27,12 @@ RETURNING id;
 UPDATE session SET ended_at = $2 WHERE id = $1 AND ended_at IS NULL;
 
 -- name: end_other_sessions
--- End every session of an account but one: after a change of password.
-UPDATE session SET ended_at = $3 WHERE account_id = $1 AND id <> $2 AND ended_at IS NULL;
+-- End every session of an account but one, or with NULL every one: after a change of password, a loss, a lock.
+UPDATE session SET ended_at = $3 WHERE account_id = $1 AND id IS DISTINCT FROM $2 AND ended_at IS NULL RETURNING id;
+
+-- name: free_session
+-- The one-time password has been changed: the session may do what its post may.
+UPDATE session SET restricted = false WHERE id = $1;
 
 -- name: switch_post
 -- Act in another post from now on.
@@ -52,7 +57,9 @@ INSERT INTO login_attempt (login_fingerprint, source, succeeded, at) VALUES ($1,
 
 -- name: find_login
 -- Find an account by its log-in, with the hash of its password.
-SELECT a.id AS account_id, a.person_id, a.state, p.argon2
+SELECT a.id AS account_id, a.person_id, p.argon2, p.one_time_until,
+       CASE WHEN a.state = 'active' AND EXISTS (SELECT 1 FROM account_block b WHERE b.account_id = a.id AND b.what = 'account'
+                                                   AND b.lifted_at IS NULL) THEN 'locked' ELSE a.state END AS state
   FROM account a
   LEFT JOIN account_password p ON p.account_id = a.id
  WHERE a.login = $1;
@@ -62,8 +69,9 @@ SELECT a.id AS account_id, a.person_id, a.state, p.argon2
 SELECT argon2 FROM account_password WHERE account_id = $1;
 
 -- name: save_password
--- Keep a new password hash.
-UPDATE account_password SET argon2 = $2, changed_at = $3 WHERE account_id = $1;
+-- Keep a new password hash; with an instant, it is a one-time password until then.
+INSERT INTO account_password (account_id, argon2, changed_at, one_time_until) VALUES ($1, $2, $3, $4)
+ON CONFLICT (account_id) DO UPDATE SET argon2 = excluded.argon2, changed_at = excluded.changed_at, one_time_until = excluded.one_time_until;
 
 -- name: list_posts
 -- List the posts a person holds at this instant, at home or elsewhere.

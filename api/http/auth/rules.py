@@ -35,6 +35,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     seen_at: datetime
     expires_at: datetime
     ended_at: datetime | None
+    restricted: bool
     entitled: bool
 
 
@@ -60,6 +61,33 @@ def fault_of(session: Session | None, rules: SessionRules, at: datetime) -> Motc
             next_step=("Liên hệ quản trị tài khoản của cơ quan.", "Ask your agency's account administrator."),
         )
     return None
+
+
+ONE_TIME_PASSWORD: Final = timedelta(hours=24)
+"""How long a password that an administrator gave is good for its one log-in."""
+
+
+def must_change_password() -> Forbidden:
+    """Return the refusal of everything but changing a one-time password."""
+    return Forbidden(
+        "Mật khẩu này chỉ dùng một lần; hãy đặt mật khẩu của riêng bạn trước.",
+        "This is a one-time password; set one of your own first.",
+        code="password-change-required",
+        next_step=("Đổi mật khẩu tại PUT /session/password.", "Change the password at PUT /session/password."),
+    )
+
+
+def one_time_password_expired() -> Forbidden:
+    """Return the refusal of a one-time password that is too old; said only after it was right."""
+    return Forbidden(
+        "Mật khẩu dùng một lần đã hết hạn.",
+        "The one-time password has expired.",
+        code="one-time-password-expired",
+        next_step=(
+            "Nhờ quản trị tài khoản của cơ quan đặt lại.",
+            "Ask your agency's account administrator to reset it.",
+        ),
+    )
 
 
 FREE_FAILURES: Final = 5

@@ -9,10 +9,10 @@ import msgspec
 from api import audit
 from api.db.pools import Tx
 from api.errors import Conflict, Forbidden, Unauthenticated
-from api.http.auth import store
+from api.http.auth import choosing, store
 from api.http.auth.contract import ChangePassword, HeldPost, LogIn, Opened, WhoAmI
 from api.http.auth.passwords import is_outdated
-from api.http.auth.rules import locked_out, wait_after, wrong_login
+from api.http.auth.rules import ONE_TIME_PASSWORD, locked_out, one_time_password_expired, wait_after, wrong_login
 from api.http.edge import Edge
 from api.kernel import Actor, PostId
 
@@ -41,12 +41,14 @@ async def log_in(edge: Edge, asked: LogIn, *, source: str | None, user_agent: st
     right = await edge.passwords.check(account.argon2 if account else None, asked.password)
     if not right or account is None or account.state == "closed":
         raise wrong_login()
+    if account.one_time_until is not None and at >= account.one_time_until:
+        raise one_time_password_expired()
     outdated = account.argon2 is not None and is_outdated(account.argon2)
     renewed = await edge.passwords.hash(asked.password) if outdated else None
     async with edge.pools.transaction() as tx:
         await store.insert_attempt(tx, fingerprint, source, at, ok=True)
         if renewed is not None:
-            await store.save_password(tx, account.account_id, renewed, at)
+            await store.save_password(tx, account.account_id, renewed, at, one_time_until=account.one_time_until)
         held = await store.list_posts(tx, account.person_id, at)
     post = _choose(account, held, asked.post_id)
     async with edge.pools.transaction() as tx:
@@ -108,6 +110,7 @@ async def _open(
         expires_at=at + timedelta(seconds=edge.sessions.absolute_s),
         source=source,
         user_agent=(user_agent or "")[:_USER_AGENT_LIMIT] or None,
+        restricted=account.one_time_until is not None,
     )
     actor = Actor(
         account_id=account.account_id,
@@ -170,6 +173,7 @@ async def change_password(edge: Edge, actor: Actor, asked: ChangePassword, at: d
 
     Raises:
         Unauthenticated: the current password is wrong, or was wrong too often from this session.
+        Invalid: the new password is too common, too plain, the account's own name, or the old one.
         Busy: the queue of password hashing is full.
     """
     own = f"session {_session(actor)}"
@@ -182,14 +186,49 @@ async def change_password(edge: Edge, actor: Actor, asked: ChangePassword, at: d
             raise locked_out(wait)
         await store.insert_attempt(tx, attempts, None, at, ok=False)
         current = await store.find_password(tx, actor.account_id)
+        account = await store.find_account(tx, actor.account_id)
     if not await edge.passwords.check(current, asked.current):
         raise Unauthenticated("Mật khẩu hiện tại không đúng.", "The current password is wrong.", code="wrong-password")
+    names = (account.login, account.display_name or "") if account else ()
+    choosing.demand_good(asked.new, old=asked.current, names=names)
     argon2 = await edge.passwords.hash(asked.new)
     async with edge.pools.transaction() as tx:
         await store.insert_attempt(tx, attempts, None, at, ok=True)
         await store.save_password(tx, actor.account_id, argon2, at)
         await store.end_other_sessions(tx, actor.account_id, _session(actor), at)
+        await store.free_session(tx, _session(actor))
         await _note(tx, actor, "password.change", at)
+
+
+async def reset_password(edge: Edge, actor: Actor, account_id: UUID, at: datetime) -> str:
+    """Give an account a one-time password, returned this once; every session of the account ends.
+
+    Whose account it may be is the caller's to check. A password alone signs nothing.
+
+    Raises:
+        Busy: the queue of password hashing is full.
+    """
+    password = choosing.one_time_password()
+    argon2 = await edge.passwords.hash(password)
+    async with edge.pools.transaction() as tx:
+        await store.save_password(tx, account_id, argon2, at, one_time_until=at + ONE_TIME_PASSWORD)
+        ended = await store.end_other_sessions(tx, account_id, None, at)
+        await audit.append(
+            tx,
+            actor,
+            process="api",
+            action="password.reset",
+            subject_kind="account",
+            subject_id=account_id,
+            detail={"sessions_ended": ended},
+            at=at,
+        )
+    return password
+
+
+async def end_sessions(tx: Tx, account_id: UUID, kept: UUID | None, at: datetime) -> int:
+    """End every session of an account but one, or every one; return how many."""
+    return await store.end_other_sessions(tx, account_id, kept, at)
 
 
 def _session(actor: Actor) -> UUID:

@@ -23,6 +23,7 @@ class LoginRow(msgspec.Struct, frozen=True, kw_only=True):
     person_id: PersonId
     state: str
     argon2: str | None
+    one_time_until: datetime | None
 
 
 class AccountRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,9 +61,10 @@ async def insert_session(
     expires_at: datetime,
     source: str | None,
     user_agent: str | None,
+    restricted: bool,
 ) -> UUID:
     """Open a session and return its id."""
-    row = (token_sha256, account_id, post_id, at, expires_at, source, user_agent, key_id)
+    row = (token_sha256, account_id, post_id, at, expires_at, source, user_agent, key_id, restricted)
     return await tx.fetchval(_q.insert_session, *row)
 
 
@@ -71,9 +73,14 @@ async def end_session(tx: Tx, session_id: UUID, at: datetime) -> None:
     await tx.execute(_q.end_session, session_id, at)
 
 
-async def end_other_sessions(tx: Tx, account_id: UUID, kept: UUID, at: datetime) -> None:
-    """End every session of an account but one."""
-    await tx.execute(_q.end_other_sessions, account_id, kept, at)
+async def end_other_sessions(tx: Tx, account_id: UUID, kept: UUID | None, at: datetime) -> int:
+    """End every session of an account but one; return how many."""
+    return len(await tx.fetch(_q.end_other_sessions, account_id, kept, at))
+
+
+async def free_session(tx: Tx, session_id: UUID) -> None:
+    """Let a session do what its post may."""
+    await tx.execute(_q.free_session, session_id)
 
 
 async def switch_post(tx: Tx, session_id: UUID, post_id: UUID) -> None:
@@ -108,9 +115,11 @@ async def find_password(tx: Tx, account_id: UUID) -> str | None:
     return found
 
 
-async def save_password(tx: Tx, account_id: UUID, argon2: str, at: datetime) -> None:
-    """Keep a new password hash."""
-    await tx.execute(_q.save_password, account_id, argon2, at)
+async def save_password(
+    tx: Tx, account_id: UUID, argon2: str, at: datetime, *, one_time_until: datetime | None = None
+) -> None:
+    """Keep a new password hash, of a one-time password until the given instant."""
+    await tx.execute(_q.save_password, account_id, argon2, at, one_time_until)
 
 
 async def list_posts(tx: Tx, person_id: UUID, at: datetime) -> list[HeldPost]:

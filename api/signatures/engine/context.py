@@ -17,6 +17,7 @@ from api.jobs.queue import enqueue
 from api.jobs.runner import JobContext, Park
 from api.kernel import Clock
 from api.signatures.engine import measures, store
+from api.signatures.engine.passkeys import RelyingParty
 from api.signatures.engine.store import Detail
 from signing.contract import KeyHolder, Trust
 from signing.errors import Crashed, HolderMisconfigured, TimedOut
@@ -27,6 +28,7 @@ SEND: Final = "signatures.send"
 ANSWER: Final = "signatures.answer"
 FINISH: Final = "signatures.finish"
 RELEASE: Final = "signatures.release"
+STOP: Final = "signatures.stop"
 
 _TIMES: Final = 3
 """How often a file may end or exhaust its process before it is put aside."""
@@ -45,6 +47,8 @@ class Engine:
     dossiers: Dossiers
     trust: Trust
     clock: Clock
+    relying_party: RelyingParty | None = None
+    """For whom passkeys are verified; without one, none is accepted."""
     kicks: dict[str, asyncio.Event] = field(default_factory=dict)
 
     def holder(self, name: str) -> KeyHolder:
@@ -66,6 +70,13 @@ class Engine:
 def detail(code: str, vi: str, en: str) -> Detail:
     """Say why an item ended as it did, without personal data."""
     return {"code": code, "vi": vi, "en": en}
+
+
+STOPPED: Final = detail(
+    "factor-blocked",
+    "Tài khoản bị khóa hoặc yếu tố xác thực bị báo mất; văn bản trở lại danh sách chờ ký.",
+    "The account was locked or its factor reported lost; the document waits to be signed again.",
+)
 
 
 async def give_back(

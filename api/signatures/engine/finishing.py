@@ -15,7 +15,15 @@ from api.jobs.runner import JobContext
 from api.kernel import AccountId, Actor, AgencyId, PersonId, PostId, Sha256
 from api.signatures.chain import CERTIFIED
 from api.signatures.engine import measures, rows, store
-from api.signatures.engine.context import Engine, close_if_done, demand_another_try, detail, give_back, set_aside
+from api.signatures.engine.context import (
+    STOPPED,
+    Engine,
+    close_if_done,
+    demand_another_try,
+    detail,
+    give_back,
+    set_aside,
+)
 from api.signatures.engine.judging import prepare_job
 from api.telemetry.spans import Span
 from signing.contract import Der, FinishOrder, Prepared, Signed
@@ -31,6 +39,10 @@ class HeadMoved(Exception):
 
 class AuthorityEnded(Exception):
     """The right to sign ended while the value was on its way: nothing was recorded."""
+
+
+class Stopped(Exception):
+    """The person was locked, or reported the factor lost, after asking: nothing was recorded."""
 
 
 async def finish(engine: Engine, context: JobContext, ids: dict[str, Any]) -> None:
@@ -106,6 +118,10 @@ async def _record(engine: Engine, work: rows.ToFinish, signed: Signed) -> None:
         async with engine.pools.transaction() as tx:
             await store.back_to_asked(tx, work.id, at)
             await enqueue_many(tx, [prepare_job(work.id, work.attempt, work.batch_id, 0)])
+    except Stopped:
+        async with engine.pools.transaction() as tx:
+            await give_back(tx, work.batch_id, work.id, work.number_id, "expired", STOPPED, at)
+            await close_if_done(tx, work.batch_id, at)
     except AuthorityEnded:
         why = detail("no-authority", "Thẩm quyền ký đã hết hiệu lực trước khi ghi nhận.", "The authority ended first.")
         async with engine.pools.transaction() as tx:
@@ -125,9 +141,12 @@ async def record(dossiers: Dossiers, tx: Tx, work: rows.ToFinish, signed: Signed
     Raises:
         HeadMoved: either conditional update found nothing; the caller's transaction must roll back.
         AuthorityEnded: the right to sign does not hold at this moment.
+        Stopped: the asking account was blocked since.
         MotcuaError: the dossier's state does not allow the step.
     """
     await store.lock_dossier(tx, work.dossier_id)
+    if await store.stopped_by_block(tx, work.batch_id):
+        raise Stopped
     if work.role == "signatory" and work.person_id is not None:
         mandates = await store.authority_rows(tx, work.person_id, work.agency_id)
         if not any(row.id == work.mandate_id and row.holds(at) for row in mandates):

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Literal
 from uuid import UUID
 
 from api.audit import append
@@ -14,7 +14,7 @@ from api.kernel import AccountId, Actor, AgencyId, PersonId, PostId
 from api.registry.authority import Mandate, Role
 from api.signatures import cutting, stepup
 from api.signatures.chain import CERTIFIED
-from api.signatures.engine import measures, rows, store
+from api.signatures.engine import factors, measures, rows, store
 from api.signatures.engine.context import PREPARE, Engine, detail, enqueue_send
 from api.signatures.engine.store import Detail
 
@@ -22,28 +22,9 @@ CHUNK: Final = 50
 FACTOR_AGE: Final = timedelta(minutes=5)
 _NUMBERED: Final = frozenset({"main_document", "copy", "digitised_paper"})
 
-_REASONS: Final[dict[str, Detail]] = {
-    "wrong": detail(
-        "second-factor-wrong", "Mã xác thực không đúng; chưa có văn bản nào được ký.", "The code was wrong."
-    ),
-    "replayed": detail(
-        "second-factor-replayed", "Mã xác thực đã được dùng; chờ mã mới rồi ký lại.", "The code was used."
-    ),
-    "locked": detail(
-        "second-factor-locked", "Nhập sai quá nhiều lần; thử lại sau 15 phút.", "Too many wrong codes; wait 15 minutes."
-    ),
-    "missing": detail(
-        "second-factor-missing", "Tài khoản chưa có yếu tố xác thực thứ hai.", "No second factor enrolled."
-    ),
-    "other-digests": detail(
-        "second-factor-other", "Mã xác thực không đi với các văn bản này.", "The factor was for other documents."
-    ),
-    "no-right": detail(
-        "account-without-post",
-        "Tài khoản không còn giữ chức danh đã dùng để ký.",
-        "The account no longer holds the post.",
-    ),
-}
+_NO_RIGHT: Final = detail(
+    "account-without-post", "Tài khoản không còn giữ chức danh đã dùng để ký.", "The account no longer holds the post."
+)
 
 
 async def judge(engine: Engine, _context: JobContext, ids: dict[str, Any]) -> None:
@@ -82,6 +63,8 @@ async def _factor_accepted(engine: Engine, tx: Tx, batch_id: UUID) -> bool:
     if batch.accepted is not None:
         return batch.accepted
     at = engine.clock()
+    # The API wrote until when; from here on nothing of it can lie behind the midnight after the ask.
+    await store.cap_authorisation(tx, batch_id, cutting.authorised_until(batch.asked_at))
     reason = await _factor_reason(engine, tx, batch, at)
     if batch.step_up_id is not None:
         await store.insert_step_up_verdict(tx, batch.step_up_id, not reason, reason, at)
@@ -92,46 +75,38 @@ async def _factor_accepted(engine: Engine, tx: Tx, batch_id: UUID) -> bool:
         action="second-factor.accepted" if not reason else "second-factor.refused",
         subject_kind="signature_batch",
         subject_id=batch_id,
-        detail={"reason": reason, "account_id": str(batch.account_id)},
+        detail={"reason": reason, "kind": batch.step_up_kind, "account_id": str(batch.account_id)},
         at=at,
     )
     if reason:
-        ended = await store.end_unjudged_items(tx, batch_id, _REASONS[reason], at)
+        why = _NO_RIGHT if reason == "no-right" else factors.REASONS[reason]
+        ended = await store.end_unjudged_items(tx, batch_id, why, at)
         measures.ended("failed", len(ended))
         for freed in ended:
             if freed.number_id is not None:
-                await store.give_up_number(tx, freed.number_id, _REASONS[reason]["vi"], at)
+                await store.give_up_number(tx, freed.number_id, why["vi"], at)
         await store.complete_batch(tx, batch_id)
         await store.close_batch(tx, batch_id, at)
     return not reason
 
 
-async def _factor_reason(engine: Engine, tx: Tx, batch: rows.Batch, at: datetime) -> str:
+async def _factor_reason(
+    engine: Engine, tx: Tx, batch: rows.Batch, at: datetime
+) -> stepup.Reason | Literal["no-right"]:
     """Return why the second factor does not count, or an empty text; remember what was used or guessed."""
-    if batch.step_up_id is None or batch.response is None or batch.offered_at is None:
+    if batch.step_up_id is None or batch.step_up_kind is None or batch.response is None or batch.offered_at is None:
         return "missing"
-    if batch.step_up_kind != "totp" or batch.step_up_account_id != batch.account_id:
+    if batch.step_up_account_id != batch.account_id:
         return "missing"
-    if abs(batch.offered_at - batch.asked_at) > FACTOR_AGE:
-        return "other-digests"
-    if batch.digest != stepup.digest_of(await store.shown_digests(tx, batch.id)):
+    digest = stepup.digest_of(await store.shown_digests(tx, batch.id))
+    if abs(batch.offered_at - batch.asked_at) > FACTOR_AGE or batch.digest != digest:
         return "other-digests"
     if not await store.account_holds_post(tx, batch, at):
         return "no-right"
-    row = await store.lock_factor(tx, batch.account_id)
-    factor = None
-    if row is not None:
-        factor = stepup.Factor(
-            secret=engine.factors.open("second-factor", row.secret_sealed),
-            last_counter=row.last_counter,
-            failures=row.failures,
-            last_failure_at=row.last_failure_at,
-        )
-    judged = stepup.judge(factor, batch.response.decode("ascii", "replace"), offered_at=batch.offered_at)
-    if row is not None:
-        failed_at = batch.offered_at if judged.reason == "wrong" else row.last_failure_at
-        await store.save_factor(tx, row.id, judged.last_counter, judged.failures, failed_at)
-    return judged.reason
+    if await store.stopped_by_block(tx, batch.id):
+        return "blocked"
+    offer = factors.Offer(batch.account_id, batch.step_up_kind, batch.response, "signature", digest, batch.offered_at)
+    return await factors.judge(engine, tx, offer)
 
 
 async def _judge_items(engine: Engine, tx: Tx, batch: rows.Batch, items: Sequence[rows.OpenItem]) -> None:

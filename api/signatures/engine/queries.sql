@@ -18,14 +18,52 @@ SELECT EXISTS (
           JOIN post_holding ON post_holding.person_id = account.person_id AND post_holding.post_id = $3
            AND post_holding.valid_from <= $5 AND (post_holding.valid_to IS NULL OR post_holding.valid_to > $5)
           JOIN post ON post.id = post_holding.post_id AND post.agency_id = $4
-         WHERE account.id = $1 AND account.person_id = $2 AND account.state = 'active');
+         WHERE account.id = $1 AND account.person_id = $2 AND account.state = 'active'
+           AND NOT EXISTS (SELECT 1 FROM account_block locked
+                            WHERE locked.account_id = $1 AND locked.what = 'account' AND locked.lifted_at IS NULL));
+
+-- name: cap_authorisation
+-- An authorisation ends at the midnight after the ask, whatever was written.
+UPDATE signature_batch SET authorised_until = $2 WHERE id = $1 AND authorised_until > $2;
+
+-- name: stopped_by_block
+-- Whether the person was locked, or reported the factor lost, after this ticket was asked.
+SELECT EXISTS (SELECT 1 FROM signature_batch batch JOIN account_block block ON block.account_id = batch.account_id
+                WHERE batch.id = $1 AND block.at >= batch.asked_at);
+
+-- name: open_of_account
+-- What one account has asked and nobody has signed or sent yet, with its ticket.
+SELECT request.id, request.batch_id, request.number_id
+  FROM signature_request request
+  JOIN signature_batch batch ON batch.id = request.batch_id
+ WHERE batch.account_id = $1 AND batch.closed_at IS NULL AND request.state IN ('asked', 'prepared')
+ ORDER BY request.batch_id, request.id;
 
 -- name: lock_factor
--- The TOTP factor of an account with the signer's own guess counter.
-SELECT id, key_id, secret_sealed, last_counter, failures, last_failure_at
+-- The TOTP factor of an account with the signer's own guess counter; a loss reported since it was enrolled blocks it.
+SELECT id, key_id, secret_sealed, last_counter, failures, last_failure_at,
+       EXISTS (SELECT 1 FROM account_block lost WHERE lost.account_id = $1 AND lost.what = 'factors'
+                  AND lost.at >= second_factor.enrolled_at) AS blocked
   FROM second_factor
  WHERE account_id = $1 AND kind = 'totp' AND revoked_at IS NULL
    FOR UPDATE;
+
+-- name: lock_passkey
+-- One passkey of this very account.
+SELECT id, public_key, sign_count, failures, last_failure_at,
+       EXISTS (SELECT 1 FROM account_block lost WHERE lost.account_id = $1 AND lost.what = 'factors'
+                  AND lost.at >= passkey.enrolled_at) AS blocked
+  FROM passkey
+ WHERE account_id = $1 AND credential_id = $2 AND revoked_at IS NULL
+   FOR UPDATE;
+
+-- name: save_passkey
+-- Remember the counter that was seen, or the wrong answer.
+UPDATE passkey SET sign_count = $2, failures = $3, last_failure_at = $4 WHERE id = $1;
+
+-- name: use_nonce
+-- A challenge is good once; a second use inserts nothing.
+INSERT INTO passkey_nonce (account_id, nonce, used_at) VALUES ($1, $2, $3) ON CONFLICT (account_id, nonce) DO NOTHING RETURNING nonce;
 
 -- name: save_factor
 -- Remember the counter used, or the wrong guess.
@@ -173,7 +211,8 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13);
 SELECT request.id, request.attempt, request.holder, request.person_id, request.agency_id, request.role, request.mandate_id, request.act,
        request.post_id, request.number_id, preparation.tbs_sha256, preparation.prepared_at, preparation.mechanism, certificate.credential_id, certificate.id AS certificate_id,
        certificate.revoked_at, certificate.not_after, dossier.code AS dossier_code, dossier.procedure_code, document.title, item.ordinal,
-       batch.authorised_until, batch.trace_id, key_holder.hashes_per_authorisation, key_holder.window_s, key_holder.parallel_limit
+       batch.authorised_until, batch.trace_id, key_holder.hashes_per_authorisation, key_holder.window_s, key_holder.parallel_limit,
+       EXISTS (SELECT 1 FROM account_block block WHERE block.account_id = batch.account_id AND block.at >= batch.asked_at) AS stopped
   FROM signature_request request
   JOIN preparation ON preparation.request_id = request.id AND preparation.attempt = request.attempt
   JOIN certificate ON certificate.id = request.certificate_id

@@ -46,6 +46,26 @@ class FactorRow(_Row, frozen=True, kw_only=True):
     last_counter: int
     failures: int
     last_failure_at: datetime | None
+    blocked: bool
+
+
+class PasskeyRow(_Row, frozen=True, kw_only=True):
+    """A passkey as stored."""
+
+    id: UUID
+    public_key: bytes
+    sign_count: int
+    failures: int
+    last_failure_at: datetime | None
+    blocked: bool
+
+
+class Asked(_Row, frozen=True, kw_only=True):
+    """A request that was asked and not sent."""
+
+    id: UUID
+    batch_id: UUID
+    number_id: UUID | None
 
 
 class OpenItem(_Row, frozen=True, kw_only=True):
@@ -173,6 +193,7 @@ class Ready(_Row, frozen=True, kw_only=True):
     hashes_per_authorisation: int
     window_s: int
     parallel_limit: int
+    stopped: bool
 
 
 class Transaction(_Row, frozen=True, kw_only=True):

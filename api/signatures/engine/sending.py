@@ -13,7 +13,7 @@ from api.jobs.queue import enqueue_many
 from api.jobs.runner import JobContext
 from api.signatures import cutting
 from api.signatures.engine import calls, rows, store
-from api.signatures.engine.context import Engine, close_if_done, detail, enqueue_send, give_back
+from api.signatures.engine.context import STOPPED, Engine, close_if_done, detail, enqueue_send, give_back
 from api.signatures.engine.judging import prepare_job
 from api.signatures.engine.store import Detail
 from signing.contract import Sha256, SignItem, SignOrder
@@ -63,12 +63,14 @@ async def _still_fit(tx: Tx, batch_id: UUID, ready: Sequence[rows.Ready], at: da
         why: Detail | None = None
         if at >= item.authorised_until:
             why = detail("authorisation-ended", "Quá nửa đêm, cần ký lại.", "The authorisation ended at midnight.")
+        elif item.stopped:
+            why = STOPPED
         elif item.revoked_at is not None or item.not_after <= at:
             why = detail("no-certificate", "Chưa có chứng thư hợp lệ.", "There is no valid certificate.")
         elif item.role == "signatory" and not held:
             why = detail("no-authority", "Thẩm quyền ký đã hết hiệu lực.", "The authority to sign has ended.")
         if why is not None:
-            outcome = "expired" if why["code"] == "authorisation-ended" else "failed"
+            outcome = "expired" if why["code"] in {"authorisation-ended", STOPPED["code"]} else "failed"
             await give_back(tx, batch_id, item.id, item.number_id, outcome, why, at)
         elif cutting.preparation_is_stale(item.prepared_at, at, PREPARATION_WINDOW):
             await store.back_to_asked(tx, item.id, at)

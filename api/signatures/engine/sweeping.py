@@ -1,6 +1,7 @@
 """Nothing passes its deadline unseen: ask again, expire, or raise it to a person. Every sweep is safe to repeat."""
 
 import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -25,11 +26,14 @@ MOVED_WITHIN: Final = timedelta(seconds=30)
 AT_ONCE: Final = 200
 
 
-async def run(engine: Engine, stopping: asyncio.Event) -> None:
-    """Sweep until stopped."""
+async def run(
+    engine: Engine, stopping: asyncio.Event, also: Sequence[Callable[[Engine], Awaitable[None]]] = ()
+) -> None:
+    """Sweep until stopped; `also` are the sweeps of slices above."""
     while not stopping.is_set():
         try:
-            await sweep(engine)
+            for one in (sweep, *also):
+                await one(engine)
         except Exception:  # noqa: BLE001 - the next sweep looks at the same rows again
             _log.exception("sweep_failed")
         try:
