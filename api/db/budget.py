@@ -37,7 +37,7 @@ SHARES: Final[Mapping[str, Share]] = {
     "uploads": Share(part=0.25, seconds=5.0),
     "reports": Share(part=0.25, seconds=20.0),
     "login": Share(part=0.5, seconds=5.0),
-    "streams": Share(part=0.25, seconds=5.0),
+    "streams": Share(part=0.5, seconds=5.0),
 }
 """By class of work; the classes and their room at the door are in `api.http.admission`."""
 
