@@ -173,7 +173,9 @@ def _body(schemas: Mapping[str, dict[str, Any]], samples: Samples) -> dict[str, 
 def _parameter(route: _Route, litestars: dict[str, Any]) -> dict[str, Any]:
     """Return a parameter as it can be sent: a null has no form in an address or a header."""
     name = litestars["name"]
-    given = {key: value for key, value in litestars["schema"].items() if value is not None or key != "default"}
+    given: dict[str, Any] = {
+        key: value for key, value in litestars["schema"].items() if value is not None or key != "default"
+    }
     choices = [one for one in given.pop("oneOf", []) if one != {"type": "null"}]
     schema: dict[str, Any] = {**(choices[0] if len(choices) == 1 else {}), **given}
     for key, value in schema.items():
