@@ -54,6 +54,7 @@ class RequestLine(msgspec.Struct, frozen=True, kw_only=True):
     account_id: UUID | None
     trace_id: str
     source: str | None
+    problem: str | None = None
     event: str = "request"
     level: str = "info"
     process: str = "api"

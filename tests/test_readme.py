@@ -145,6 +145,12 @@ RUN_BY: dict[str, tuple[str, str]] = {
     "motcua doctor": ("tests/journey/test_up.py", '[MOTCUA, "doctor"]'),
     "motcua verify FILE": ("tests/journey/test_up.py", '[MOTCUA, "verify", result]'),
     "motcua verify var/demo/result.pdf": ("tests/journey/test_up.py", '"var" / "demo" / "result.pdf"'),
+    "motcua mode": ("tests/journey/test_control.py", 'main, ["mode"]'),
+    "motcua mode maintenance --reason WHY [--until WHEN]": ("tests/journey/test_control.py", 'main, ["mode", "maint'),
+    "motcua limit AGENCY WORK --per-second N --burst N --reason WHY": (
+        "tests/journey/test_control.py",
+        'main, ["limit", ',
+    ),
     "motcua up": ("tests/journey/test_up.py", '[MOTCUA, "up"]'),
     "motcua up --demo": ("tests/journey/test_up.py", '"up", "--demo"'),
     # `up` starts the three as processes, and `doctor` asks the second how its keys are.

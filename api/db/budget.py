@@ -37,7 +37,7 @@ SHARES: Final[Mapping[str, Share]] = {
     "uploads": Share(part=0.25, seconds=5.0),
     "reports": Share(part=0.25, seconds=20.0),
     "login": Share(part=0.5, seconds=5.0),
-    "streams": Share(part=0.25, seconds=5.0),
+    "streams": Share(part=0.5, seconds=5.0),
 }
 """By class of work; the classes and their room at the door are in `api.http.admission`."""
 
@@ -55,10 +55,10 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             Busy: the caller's time is over.
         """
-        left = min(most, self.seconds_left())
+        left = self.seconds_left()
         if left <= 0:
             raise not_enough_time()
-        return left
+        return min(most, left)
 
     def seconds_left(self) -> float:
         """Return how many seconds are left, which may be none, or fewer than none."""

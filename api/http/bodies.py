@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Iterable
 from typing import Any, Final
 
+from litestar.exceptions import InternalServerException
 from litestar.types import Receive
 
 from api.errors import Busy, Invalid
@@ -25,7 +26,7 @@ async def taken_in(headers: Iterable[tuple[bytes, bytes]], receive: Receive) -> 
     """Take in an announced body and return what gives it out again; a larger one goes on where it was left.
 
     Raises:
-        Invalid: it stayed incomplete for too long (408).
+        Invalid: it stayed incomplete for too long, or broke off (408).
         Busy: too much lies here half arrived already.
     """
     if not any(name in (b"content-length", b"transfer-encoding") and value != b"0" for name, value in headers):
@@ -49,6 +50,8 @@ async def _take_in(receive: Receive, messages: deque[Any]) -> None:
     try:
         while held < TAKEN_IN_BYTES:
             message: Any = await receive()
+            if message["type"] == "http.disconnect":
+                raise too_slow()
             messages.append(message)
             if not message.get("more_body"):
                 return
@@ -70,7 +73,7 @@ async def in_time(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """Yield the chunks of an upload, each within its time.
 
     Raises:
-        Invalid: nothing came for too long (408).
+        Invalid: nothing came for too long, or it broke off (408).
     """
     while True:
         try:
@@ -78,7 +81,7 @@ async def in_time(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
                 chunk = await anext(chunks)
         except StopAsyncIteration:
             return
-        except TimeoutError:
+        except (TimeoutError, InternalServerException):  # the second is the framework's word for a caller who left
             raise too_slow() from None
         yield chunk
 

@@ -144,6 +144,7 @@ class Outermost:
                     account_id=actor.account_id if actor else None,
                     trace_id=state["trace_id"],
                     source=state["source"],
+                    problem=state.get("problem"),
                 )
             )
 

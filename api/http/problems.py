@@ -162,6 +162,7 @@ def answer(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     elif known is not error and not isinstance(error, HTTPException):
         _log.warning("database", code=known.kind_code, kind=type(error).__name__)
     members = problem_of(known, reference)
+    request.scope.setdefault("state", {})["problem"] = known.kind_code
     return Response(
         content=members,
         status_code=members["status"],

@@ -22,6 +22,7 @@ q: Final = load("api.registry")
 
 REREAD_S: Final = 1.5
 """Seconds between two looks at the version row: a lost NOTIFY is made good within two."""
+RETRY_S: Final = 0.25
 
 
 async def procedure_version(tx: Tx, version_id: UUID) -> ProcedureVersion | None:
@@ -158,7 +159,7 @@ async def changes(pools: Pools) -> AsyncGenerator[object]:
                 async for version in _changes_on(connection):
                     yield version
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-            await asyncio.sleep(REREAD_S / 2)
+            await asyncio.sleep(RETRY_S)
 
 
 async def _changes_on(connection: Listener) -> AsyncGenerator[object]:
@@ -169,6 +170,7 @@ async def _changes_on(connection: Listener) -> AsyncGenerator[object]:
 
     known: int | None = None
     await connection.add_listener("registry", ring)
+    connection.add_termination_listener(ring)
     while True:
         rung.clear()
         version = await connection.fetchval(q.registry_version, timeout=REREAD_S)

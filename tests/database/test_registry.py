@@ -340,7 +340,7 @@ async def test_a_lost_connection_is_taken_up_again(db, registry: Registry) -> No
     assert (await registry.current_version("1.004873", later)).version == 1
     await db.admin.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
-        " AND application_name = 'motcua-read'"
+        " AND application_name IN ('motcua-read', 'motcua-listen')"
     )
     await publish(db, "1.004873", draft())
     async with asyncio.timeout(15):

@@ -98,6 +98,14 @@ async def test_nobody_is_shut_out_without_a_reason(db, monkeypatch, capsys):
     assert "ISO 8601" in capsys.readouterr().err
     assert await asyncio.to_thread(main, ["mode"]) == 0
     assert "Chế độ: normal" in capsys.readouterr().out
+    until = ["--reason", "nâng cấp", "--until", "2026-12-01T22:00"]
+    assert await asyncio.to_thread(main, ["mode", "maintenance", *until]) == 0
+    assert "maintenance: nâng cấp, đến / until 2026-12-01" in capsys.readouterr().out
+    rate = ["--per-second", "5", "--burst", "50", "--reason", "thử"]
+    assert await asyncio.to_thread(main, ["limit", "all", "reports", *rate]) == 0
+    assert await db.admin.fetchval("SELECT burst FROM rate_limit WHERE work = 'reports'") == 50
+    assert await asyncio.to_thread(main, ["limit", "all", "reports", "--remove"]) == 0
+    assert await db.admin.fetchval("SELECT count(*) FROM rate_limit") == 0
 
 
 async def test_the_roles_of_processes_set_neither_mode_nor_limit(db):

@@ -17,7 +17,7 @@ import structlog
 from prometheus_client import Counter, Gauge
 
 import signing
-from api.signatures.engine import store
+from api.signatures.engine import holder_store
 from api.signatures.engine.context import Engine
 from signing.contract import (
     CANARY,
@@ -104,7 +104,7 @@ class Canary:
             _log.warning("holder_unreachable", holder=name, code=code)
         try:
             async with self._engine.pools.transaction() as tx:
-                await store.save_holder_state(tx, name, code, self._engine.clock())
+                await holder_store.save_holder_state(tx, name, code, self._engine.clock())
         except Exception as error:  # noqa: BLE001 - the metrics have it; a desk that is late is no reason to stop
             _log.warning("holder_state_not_saved", holder=name, kind=type(error).__name__)
 
