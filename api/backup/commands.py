@@ -132,6 +132,10 @@ _TO_DO = (
         "To do: hold restore-report.json (signatures and numbers given after the moment) against registers and papers.",
     ),
     (
+        "So nhật ký kiểm toán với checkpoints.jsonl cất ở ngoài, rồi chuyển tệp ấy sang chỗ khác và giữ lại.",
+        "Verify the audit against the checkpoints.jsonl kept outside, then move that file aside and keep it.",
+    ),
+    (
         "Mọi phiên đã kết thúc; lượt ký chưa gửi phải ký lại; mã một lần đã dùng không dùng lại được.",
         "All sessions have ended; what was not yet sent must be signed again; spent one-time codes stay spent.",
     ),

@@ -1,9 +1,15 @@
 """What can keep a backup or a restore from being whole, as words a person can act on."""
 
+import errno
+from collections.abc import Generator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import Final
 
 from api.errors import MotcuaError
+
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
 
 class BackupError(MotcuaError):
@@ -24,6 +30,28 @@ def no_room(where: Path, free: int, needed: int) -> BackupError:
             "Free some space, keep fewer backups (--keep), or choose another disk, and run it again.",
         ),
     )
+
+
+@contextmanager
+def told_of_the_disk(where: Path) -> Generator[None]:
+    """Turn what the system says of files and disks into words.
+
+    Raises:
+        BackupError: in place of any OSError of the block.
+    """
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in _FULL or "No space left" in str(error)  # copytree gives a list of words, no number
+        raise BackupError(
+            f"Hết chỗ trên đĩa chứa {where}." if full else f"Không đọc ghi được ở {where}: {error}",
+            f"The disk that holds {where} is full." if full else f"Cannot read or write in {where}: {error}",
+            code="backup-disk-full" if full else "backup-files",
+            next_step=(
+                "Giải phóng chỗ hoặc sửa quyền rồi chạy lại.",
+                "Free space or mend the rights, and run it again.",
+            ),
+        ) from error
 
 
 def in_use(where: Path, pid: str) -> BackupError:

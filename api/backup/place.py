@@ -256,5 +256,5 @@ def segment_of(lsn: str, segment_bytes: int) -> int:
 def first_gap(names: Iterable[str], start: int, segment_bytes: int) -> int | None:
     """Return the number of the first WAL file from `start` on that is missing though a later one is there."""
     there = {segment_number(name, segment_bytes) for name in names}
-    last = max(there, default=start)
+    last = max(there, default=start - 1)
     return next((number for number in range(start, last + 1) if number not in there), None)

@@ -13,7 +13,7 @@ import msgspec
 
 from api.backup import documents, fencing, recovery, store
 from api.backup.checking import Chosen, check_base, choose
-from api.backup.faults import BackupError, no_room
+from api.backup.faults import BackupError, no_room, told_of_the_disk
 from api.backup.fencing import Lost, Passed
 from api.backup.place import Manifest, Place, sync, take_lock, write_durably
 from api.backup.proving import Proof, prove
@@ -72,20 +72,27 @@ async def restore(place: Place, wish: Wish, blobs: BlobStore | None, clock: Cloc
     lock_file = wish.into.with_name(f"{wish.into.name}.restoring.lock")
     lock = take_lock(lock_file)
     try:
-        await asyncio.to_thread(_clear, building)
-        _require_room(place, chosen.manifest, building.parent, copies=2 if wish.look_ahead else 1)
-        say(f"Đang kiểm tra bản sao lưu {chosen.manifest.name}…", f"Checking the backup {chosen.manifest.name}…")
-        await check_base(place, chosen.manifest)
-        building.mkdir(mode=0o711)
-        report = await _build(place, wish, chosen, building, blobs, clock, say)
-        write_durably(building / "restore-report.json", msgspec.json.format(msgspec.json.encode(report), indent=1))
-        if wish.into.exists():
-            wish.into.rmdir()
-        building.rename(wish.into)
-        sync(wish.into.parent)
+        with told_of_the_disk(building.parent):
+            await asyncio.to_thread(_clear, building)
+            building.mkdir(mode=0o711)
+            try:
+                return await _restore(place, wish, chosen, building, blobs, clock, say)
+            except BaseException:
+                await asyncio.to_thread(_clear, building)
+                raise
     finally:
         lock_file.unlink(missing_ok=True)
         os.close(lock)
+
+
+async def _restore(
+    place: Place, wish: Wish, chosen: Chosen, building: Path, blobs: BlobStore | None, clock: Clock, say: Progress
+) -> Report:
+    _require_room(place, chosen.manifest, building.parent, copies=2 if wish.look_ahead else 1)
+    say(f"Đang kiểm tra bản sao lưu {chosen.manifest.name}…", f"Checking the backup {chosen.manifest.name}…")
+    await check_base(place, chosen.manifest)
+    report = await _build(place, wish, chosen, building, blobs, clock, say)
+    await asyncio.to_thread(_give_its_name, building, wish.into, report)
     return report
 
 
@@ -190,6 +197,15 @@ def _require_room(place: Place, manifest: Manifest, where: Path, *, copies: int)
     free = shutil.disk_usage(where).free
     if free < needed:
         raise no_room(where, free, needed)
+
+
+def _give_its_name(building: Path, into: Path, report: Report) -> None:
+    """From here on it may be called restored."""
+    write_durably(building / "restore-report.json", msgspec.json.format(msgspec.json.encode(report), indent=1))
+    if into.exists():
+        into.rmdir()
+    building.rename(into)
+    sync(into.parent)
 
 
 def _clear(building: Path) -> None:

@@ -11,6 +11,7 @@ import msgspec
 
 from api.backup.faults import BackupError
 from api.db import queries
+from api.db.faults import as_kind
 from api.db.pools import Tx, as_structs
 from api.kernel import Sha256, vn_day
 
@@ -59,6 +60,10 @@ async def connected(dsn: str) -> AsyncGenerator[Connection]:
         ) from None
     try:
         yield cast("Tx", connection)
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, ConnectionError) as error:
+        if (kind := as_kind(error)) is not None:
+            raise kind from error
+        raise
     finally:
         await connection.close()
 

@@ -5,6 +5,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC
 from importlib import metadata
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Final
 import msgspec
 
 from api.backup import documents, programs, store
-from api.backup.faults import no_room
+from api.backup.faults import BackupError, no_room, told_of_the_disk
 from api.backup.place import Manifest, Place, segment_number, sync, write_manifest
 from api.backup.store import Connection, Facts
 from api.db import migrate
@@ -37,19 +38,24 @@ async def take(place: Place, dsn: str, blobs: BlobStore, *, keep: int, say: Prog
     """
     lock = place.lock("base")
     try:
-        async with store.connected(dsn) as connection:
-            facts = await store.server_facts(connection)
-            place.lay(facts.system_id, facts.timeline)
-            for name in place.clear_unfinished():
-                say(f"Đã bỏ bản dở dang {name}.", f"Removed the unfinished {name}.")
-            _require_room(place, facts, await store.counts(connection))
-            manifest = await _take(place, dsn, connection, facts, blobs, say)
-            await _say_what_stands(place, connection, manifest, say)
-        if keep:
-            await prune(place, keep, say)
-        return manifest
+        with told_of_the_disk(place.root):
+            return await _take_and_prune(place, dsn, blobs, keep, say)
     finally:
         os.close(lock)
+
+
+async def _take_and_prune(place: Place, dsn: str, blobs: BlobStore, keep: int, say: Progress) -> Manifest:
+    async with store.connected(dsn) as connection:
+        facts = await store.server_facts(connection)
+        place.lay(facts.system_id, facts.timeline)
+        for name in place.clear_unfinished():
+            say(f"Đã bỏ bản dở dang {name}.", f"Removed the unfinished {name}.")
+        _require_room(place, facts, await store.counts(connection))
+        manifest = await _take(place, dsn, connection, facts, blobs, say)
+        await _say_what_stands(place, connection, manifest, say)
+    if keep:
+        await prune(place, keep, say)
+    return manifest
 
 
 async def _take(
@@ -125,8 +131,9 @@ def _tenths(say: Progress) -> Callable[[int], None]:
 
 def _require_room(place: Place, facts: Facts, counts: dict[str, int]) -> None:
     """Refuse to begin what would not fit: the cluster, and the documents that came since the last base."""
-    names = place.names()
-    known = place.manifest(names[-1]).counts["document_bytes"] if names else 0
+    names, known = place.names(), 0
+    with suppress(BackupError):  # an older base that is damaged is no reason against a new one
+        known = place.manifest(names[-1]).counts["document_bytes"] if names else 0
     needed = facts.bytes + max(0, counts["document_bytes"] - known) + _SPARE_BYTES
     free = shutil.disk_usage(place.root).free
     if free < needed:

@@ -7,6 +7,7 @@ A request that a node has taken must be answered by it.
 import asyncio
 import contextlib
 import itertools
+import os
 import secrets
 import signal
 import sys
@@ -32,6 +33,7 @@ class Node:
         self._server, self._port = server, free_port()
         self._environment = {**shared, "MOTCUA_LISTEN": f"127.0.0.1:{self._port}"}
         self.url = f"http://127.0.0.1:{self._port}"
+        self.process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
         with (self._server.room / "api.log").open("ab") as log:
@@ -46,6 +48,13 @@ class Node:
                         return
                 assert self.process.returncode is None, self._server.log("api")
                 await asyncio.sleep(0.1)
+
+    async def end(self) -> None:
+        """Kill it with all that it started."""
+        if self.process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            await self.process.wait()
 
     async def change(self) -> float:
         """Stop it in order and start its successor; return how long the stop took."""
@@ -129,9 +138,7 @@ async def test_nobody_is_turned_away_while_the_nodes_are_changed(cluster, provin
             await running
         finally:
             for node in nodes:
-                with contextlib.suppress(ProcessLookupError, AttributeError):
-                    node.process.kill()
-                    await node.process.wait()
+                await node.end()
         there = {row["code"] for row in await database.admin.fetch("SELECT code FROM dossier")}
     with capsys.disabled():
         stops = ", ".join(f"{seconds:.1f} s" for seconds in took)

@@ -134,6 +134,7 @@ def test_make_run_from_a_bundle_needs_no_network_and_survives_kill_9(place):
     assert not [pid for pid in second.family() if pid != second.process.pid]
 
 
+@pytest.mark.timeout(600)
 def test_demo_walks_on_the_running_server_and_on_its_own(place):
     told = environment(place, MOTCUA_VAR=str(place / "var"), MOTCUA_LISTEN="127.0.0.1:0")
     alone = subprocess.run([MOTCUA, "demo"], env=told, capture_output=True, text=True, check=False, timeout=180)
