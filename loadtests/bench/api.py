@@ -40,7 +40,7 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
     signings: int
 
 
-WHOLE: Final = Size(dossiers=1_000_000, rounds=5, seconds=4.0, signings=60)
+WHOLE: Final = Size(dossiers=1_000_000, rounds=5, seconds=3.0, signings=60)
 QUICK: Final = Size(dossiers=5_000, rounds=1, seconds=0.3, signings=1)
 
 
