@@ -77,17 +77,17 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $
 -- Write the projection after a step and its journal line, if nobody stepped in between; both or neither.
 WITH moved AS (
     UPDATE dossier
-       SET seq = $3, competent_agency_id = $4, step_agency_id = $5, step_unit = $6, transfer_agency_id = $7,
-           transfer_unit = $8, status = $9, finance = $10, delivery = $11, sync = $12, step = $13, outcome = $14,
-           results = $15, supplements = $16, open_opinions = $17, received_at = $18, due_original_at = $19, due_at = $20,
-           step_due_original_at = $21, step_due_at = $22, paused_at = $23, finished_at = $24, reappointments = $25,
-           urgent = $26
+       SET seq = $3, procedure_version_id = $4, competent_agency_id = $5, step_agency_id = $6, step_unit = $7,
+           transfer_agency_id = $8, transfer_unit = $9, status = $10, finance = $11, delivery = $12, sync = $13, step = $14,
+           outcome = $15, results = $16, supplements = $17, open_opinions = $18, received_at = $19, due_original_at = $20,
+           due_at = $21, step_due_original_at = $22, step_due_at = $23, paused_at = $24, finished_at = $25,
+           reappointments = $26, urgent = $27
      WHERE id = $1 AND seq = $2
     RETURNING id
 )
 INSERT INTO journal (dossier_id, seq, action, occurred_at, recorded_at, source, actor_account_id, actor_post_id,
        actor_agency_id, agency_name, data, effect)
-SELECT id, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37 FROM moved
+SELECT id, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38 FROM moved
 RETURNING dossier_id;
 
 -- name: insert_line
@@ -330,9 +330,3 @@ SELECT d.id, d.code, d.seq, d.procedure_code, d.procedure_version_id, d.calendar
              FROM dossier_pause WHERE dossier_id = d.id) x) AS pauses
   FROM dossier d
  WHERE d.code = $1;
-
--- name: id_by_code
--- The id behind a code.
-SELECT id
-  FROM dossier
- WHERE code = $1;

@@ -65,11 +65,6 @@ async def dossier_view(tx: Tx, code: str) -> ViewRow | None:
     return as_struct(await tx.fetchrow(q.dossier_view, code), ViewRow)
 
 
-async def id_by_code(tx: Tx, code: str) -> UUID | None:
-    """Return the id behind a code."""
-    return await tx.fetchval(q.id_by_code, code)
-
-
 async def dossiers_after(tx: Tx, after: UUID, limit: int) -> list[asyncpg.Record]:
     """Return the next dossier rows by id, as they stand in the table."""
     return await tx.fetch(q.dossiers_after, after, limit)
