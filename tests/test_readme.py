@@ -161,6 +161,7 @@ RUN_BY: dict[str, tuple[str, str]] = {
     "motcua audit verify --checkpoint FILE": ("tests/journey/test_up.py", '"audit", "verify", "--checkpoint"'),
     "motcua audit export FILE": ("tests/journey/test_up.py", '"audit", "export"'),
     "motcua audit verify --bundle FILE": ("tests/database/test_audit_evidence.py", '"--bundle", bundle'),
+    "motcua bench api": ("tests/journey/test_bench.py", '"loadtests.bench.api"'),
     "motcua bench audit": ("tests/journey/test_bench_audit.py", '"loadtests.bench.audit"'),
     "motcua keys new KIND": ("tests/journey/test_up.py", '"keys", "new", '),
     "motcua keys list KIND": ("tests/journey/test_up.py", '"keys", "list", '),

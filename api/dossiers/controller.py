@@ -148,7 +148,7 @@ class DossierController(Controller):
 
         async def work(tx: Tx) -> Stepped:
             return await dossiers.take_step(
-                tx, actor, await id_of(tx, code), known, facts, at=at, expected_version=data.version,
+                tx, actor, looked_for(code), known, facts, at=at, expected_version=data.version,
                 occurred_at=data.occurred_at,
             )  # fmt: skip
 
@@ -169,7 +169,7 @@ class DossierController(Controller):
 
         async def work(tx: Tx) -> Stepped:
             return await dossiers.deliver_result(
-                tx, actor, await id_of(tx, code), facts, proof, at=at, expected_version=data.version,
+                tx, actor, looked_for(code), facts, proof, at=at, expected_version=data.version,
                 occurred_at=data.occurred_at,
             )  # fmt: skip
 
@@ -282,16 +282,15 @@ def decode_step(action: str, data: StepIn) -> tuple[Action, f.Facts]:
         raise field_fault([(str(fault), "facts")], where="body") from None
 
 
-async def id_of(tx: Tx, code: str) -> UUID:
-    """Return the id behind a code.
+def looked_for(code: str) -> str:
+    """Return a code that can be one.
 
     Raises:
-        NotFound: there is no such dossier.
+        NotFound: no dossier can have it, so the database is not asked.
     """
-    found = await store.id_by_code(tx, code) if looks_like_code(code) else None
-    if found is None:
+    if not looks_like_code(code):
         raise no_dossier()
-    return found
+    return code
 
 
 async def with_secret(answer: Response[Filed], vault: Vault, pools: Pools) -> Response[FiledWithSecret]:

@@ -169,14 +169,8 @@ class Intake:
     ) -> None:
         named = [("filer", 1, filer, basis), *others]
         named += [("subject", number, person, None) for number, person in enumerate(subjects, 1)]
-        ids = [new_id(at) for _ in named]
-        await store.insert_people(
-            tx,
-            [(key, person.kind) for key, (_, _, person, _) in zip(ids, named, strict=True)],
-            [(key, *self._sealed(person)) for key, (_, _, person, _) in zip(ids, named, strict=True)],
-        )
-        rows = [(dossier_id, role, no, key, why) for key, (role, no, _, why) in zip(ids, named, strict=True)]
-        await store.insert_parties(tx, rows)
+        rows = [(new_id(at), person.kind, role, no, why, *self._sealed(person)) for role, no, person, why in named]
+        await store.insert_people(tx, dossier_id, rows)
 
     def _sealed(self, person: PersonIn) -> tuple[Any, ...]:
         vault = self._vault

@@ -9,6 +9,17 @@ SELECT id, code, seq, procedure_code, procedure_version_id, calendar_version, fo
  WHERE id = $1
    FOR NO KEY UPDATE;
 
+-- name: lock_dossier_by_code
+-- The same by its code, so that a step over HTTP asks once.
+SELECT id, code, seq, procedure_code, procedure_version_id, calendar_version, form_version, fee_version, channel,
+       help_agency_id, receipt_agency_id, competent_agency_id, step_agency_id, step_unit, transfer_agency_id, transfer_unit,
+       owning_system, territory_code, status, finance, delivery, sync, step, outcome, results, supplements, open_opinions,
+       submitted_at, received_at, due_original_at, due_at, step_due_original_at, step_due_at, paused_at, finished_at,
+       reappointments, urgent
+  FROM dossier
+ WHERE code = $1
+   FOR NO KEY UPDATE;
+
 -- name: dossier_by_code
 -- One dossier by its own code.
 SELECT id, code, seq, procedure_code, procedure_version_id, calendar_version, form_version, fee_version, channel,
@@ -62,16 +73,22 @@ INSERT INTO dossier (id, code, seq, procedure_code, procedure_version_id, calend
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24,
         $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37);
 
--- name: update_dossier
--- Write the projection after a step, if nobody stepped in between.
-UPDATE dossier
-   SET seq = $3, procedure_version_id = $4, competent_agency_id = $5, step_agency_id = $6, step_unit = $7,
-       transfer_agency_id = $8, transfer_unit = $9, status = $10, finance = $11, delivery = $12, sync = $13, step = $14,
-       outcome = $15, results = $16, supplements = $17, open_opinions = $18, received_at = $19, due_original_at = $20,
-       due_at = $21, step_due_original_at = $22, step_due_at = $23, paused_at = $24, finished_at = $25,
-       reappointments = $26, urgent = $27
- WHERE id = $1 AND seq = $2
-RETURNING id;
+-- name: record_step
+-- Write the projection after a step and its journal line, if nobody stepped in between; both or neither.
+WITH moved AS (
+    UPDATE dossier
+       SET seq = $3, procedure_version_id = $4, competent_agency_id = $5, step_agency_id = $6, step_unit = $7,
+           transfer_agency_id = $8, transfer_unit = $9, status = $10, finance = $11, delivery = $12, sync = $13, step = $14,
+           outcome = $15, results = $16, supplements = $17, open_opinions = $18, received_at = $19, due_original_at = $20,
+           due_at = $21, step_due_original_at = $22, step_due_at = $23, paused_at = $24, finished_at = $25,
+           reappointments = $26, urgent = $27
+     WHERE id = $1 AND seq = $2
+    RETURNING id
+)
+INSERT INTO journal (dossier_id, seq, action, occurred_at, recorded_at, source, actor_account_id, actor_post_id,
+       actor_agency_id, agency_name, data, effect)
+SELECT id, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38 FROM moved
+RETURNING dossier_id;
 
 -- name: insert_line
 -- Append one line to the journal.
@@ -124,21 +141,26 @@ SELECT d.id, d.code
   JOIN dossier d ON d.id = c.dossier_id
  WHERE c.issuer = $1 AND c.code = $2;
 
--- name: insert_person
--- A person without any personal datum.
-INSERT INTO person (id, kind)
-VALUES ($1, $2);
-
--- name: insert_person_private
--- The sealed personal data of a person, with keyed hashes for exact search.
-INSERT INTO person_private (person_id, key_id, name_sealed, name_fingerprint, id_number_sealed, id_number_fingerprint,
-       contact_sealed, phone_fingerprint)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8);
-
--- name: insert_party
--- Who files, owns or is concerned.
+-- name: insert_people
+-- Persons with their sealed data and keyed hashes, and what each is to the dossier, in one round trip.
+WITH named AS (
+    SELECT id, kind, role, ordinal, basis, key_id, name_sealed, name_fingerprint, id_number_sealed, id_number_fingerprint,
+           contact_sealed, phone_fingerprint
+      FROM unnest($2::uuid[], $3::text[], $4::text[], $5::smallint[], $6::text[], $7::text[], $8::bytea[], $9::bytea[],
+                         $10::bytea[], $11::bytea[], $12::bytea[], $13::bytea[])
+        AS one (id, kind, role, ordinal, basis, key_id, name_sealed, name_fingerprint, id_number_sealed,
+                id_number_fingerprint, contact_sealed, phone_fingerprint)
+), people AS (
+    INSERT INTO person (id, kind) SELECT id, kind FROM named
+), sealed AS (
+    INSERT INTO person_private (person_id, key_id, name_sealed, name_fingerprint, id_number_sealed, id_number_fingerprint,
+           contact_sealed, phone_fingerprint)
+    SELECT id, key_id, name_sealed, name_fingerprint, id_number_sealed, id_number_fingerprint, contact_sealed,
+           phone_fingerprint
+      FROM named
+)
 INSERT INTO dossier_party (dossier_id, role, ordinal, person_id, representation_basis)
-VALUES ($1, $2, $3, $4, $5);
+SELECT $1, role, ordinal, id, basis FROM named;
 
 -- name: insert_part
 -- A part handed in.
@@ -308,9 +330,3 @@ SELECT d.id, d.code, d.seq, d.procedure_code, d.procedure_version_id, d.calendar
              FROM dossier_pause WHERE dossier_id = d.id) x) AS pauses
   FROM dossier d
  WHERE d.code = $1;
-
--- name: id_by_code
--- The id behind a code.
-SELECT id
-  FROM dossier
- WHERE code = $1;

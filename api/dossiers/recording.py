@@ -48,13 +48,13 @@ class Recorder:
         self.process: Final = process
         self._after_step = tuple(after_step)
 
-    async def locked(self, tx: Tx, dossier_id: UUID, expected_version: int | None = None) -> Projection:
-        """Lock a dossier for this transaction.
+    async def locked(self, tx: Tx, which: UUID | str, expected_version: int | None = None) -> Projection:
+        """Lock a dossier for this transaction, named by its id or its code.
 
         Raises:
             NotFound: there is none. Conflict: it is not the version that was seen.
         """
-        dossier = await store.lock_dossier(tx, dossier_id)
+        dossier = await store.lock_dossier(tx, which)
         if dossier is None:
             raise no_dossier()
         if expected_version is not None and dossier.seq != expected_version:
@@ -141,8 +141,7 @@ class Recorder:
             require_known_parts({item.part_code for item in facts.items}, plan)
         entry = lifecycle.step(before, action, facts, at=at, plan=plan)
         after = lifecycle.apply(before, entry)
-        await store.update_dossier(tx, after, before.seq)
-        await store.insert_line(tx, after.id, entry, await self.source(actor, way, at), recorded_at or at)
+        await store.record_step(tx, after, before.seq, entry, await self.source(actor, way, at), recorded_at or at)
         await self.seal_words(tx, after.id, entry.seq, f.split(facts)[1])
         await _clock_rows(tx, before, after, entry, facts, plan)
         await _money_rows(tx, after, entry, facts)

@@ -41,7 +41,7 @@ class Dossiers(Recorder):
         self,
         tx: Tx,
         actor: Actor,
-        dossier_id: UUID,
+        which: UUID | str,
         action: Action,
         facts: f.Facts,
         *,
@@ -49,14 +49,14 @@ class Dossiers(Recorder):
         expected_version: int | None = None,
         occurred_at: datetime | None = None,
     ) -> Stepped:
-        """Take one step as an official, or say why not and what is allowed.
+        """Take one step as an official, or say why not and what is allowed; `which` is the dossier's id or its code.
 
         Raises:
             NotFound: no such dossier. Forbidden: no right to this act at its place.
             Conflict: another officer has the work, or the dossier moved on since it was seen.
             Refused: the state does not allow it. Invalid: facts that cannot be right.
         """
-        before = await self.locked(tx, dossier_id, expected_version)
+        before = await self.locked(tx, which, expected_version)
         require_right(actor, action, before)
         await tasks.require_holder(tx, before, action, actor)
         await self._require_places(facts, at)
@@ -178,7 +178,7 @@ class Dossiers(Recorder):
         self,
         tx: Tx,
         actor: Actor,
-        dossier_id: UUID,
+        which: UUID | str,
         facts: f.Deliver,
         proof: dict[str, Any],
         *,
@@ -194,7 +194,7 @@ class Dossiers(Recorder):
         named = msgspec.structs.replace(facts, delivery_id=delivery_id)
         when = occurred_at or at
         done = await self.take_step(
-            tx, actor, dossier_id, Action.DELIVER, named, at=at, expected_version=expected_version,
+            tx, actor, which, Action.DELIVER, named, at=at, expected_version=expected_version,
             occurred_at=occurred_at,
         )  # fmt: skip
         row = (delivery_id, facts.result_id, facts.channel, "delivered", proof, actor.account_id, when, when)

@@ -49,9 +49,10 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     way: str
 
 
-async def lock_dossier(tx: Tx, dossier_id: UUID) -> Projection | None:
-    """Lock and return one dossier."""
-    return as_struct(await tx.fetchrow(q.lock_dossier, dossier_id), Projection)
+async def lock_dossier(tx: Tx, dossier: UUID | str) -> Projection | None:
+    """Lock and return one dossier, by its id or its code."""
+    statement = q.lock_dossier if isinstance(dossier, UUID) else q.lock_dossier_by_code
+    return as_struct(await tx.fetchrow(statement, dossier), Projection)
 
 
 async def dossier_by_code(tx: Tx, code: str) -> Projection | None:
@@ -62,11 +63,6 @@ async def dossier_by_code(tx: Tx, code: str) -> Projection | None:
 async def dossier_view(tx: Tx, code: str) -> ViewRow | None:
     """Return all that an officer's page shows."""
     return as_struct(await tx.fetchrow(q.dossier_view, code), ViewRow)
-
-
-async def id_by_code(tx: Tx, code: str) -> UUID | None:
-    """Return the id behind a code."""
-    return await tx.fetchval(q.id_by_code, code)
 
 
 async def dossiers_after(tx: Tx, after: UUID, limit: int) -> list[asyncpg.Record]:
@@ -120,22 +116,20 @@ async def insert_opened(
     await tx.executemany(q.insert_line, [(dossier.id, *line_of(line, source, recorded_at)) for line in lines])
 
 
-async def update_dossier(tx: Tx, dossier: Projection, before_seq: int) -> None:
-    """Write a dossier's row after a step.
+async def record_step(
+    tx: Tx, dossier: Projection, before_seq: int, entry: Entry, source: Source, recorded_at: datetime
+) -> None:
+    """Write a dossier's row and its journal line after a step.
 
     Raises:
         Conflict: somebody stepped in between.
     """
     values = [getattr(dossier, name) for name in MOVING]
-    if await tx.fetchval(q.update_dossier, dossier.id, before_seq, dossier.seq, *values) is None:
+    line = line_of(entry, source, recorded_at)
+    if await tx.fetchval(q.record_step, dossier.id, before_seq, dossier.seq, *values, *line) is None:
         raise Conflict(
             "Hồ sơ vừa được người khác xử lý.", "Somebody else has just worked on this dossier.", code="dossier-moved"
         )
-
-
-async def insert_line(tx: Tx, dossier_id: UUID, entry: Entry, source: Source, recorded_at: datetime) -> None:
-    """Append a journal line."""
-    await tx.execute(q.insert_line, dossier_id, *line_of(entry, source, recorded_at))
 
 
 async def insert_note(tx: Tx, dossier_id: UUID, seq: int, sealed: bytes) -> None:
@@ -191,15 +185,9 @@ async def dossier_by_foreign_code(tx: Tx, issuer: str, code: str) -> tuple[UUID,
     return (row["id"], row["code"]) if row else None
 
 
-async def insert_people(tx: Tx, people: Sequence[tuple[Any, ...]], private: Sequence[tuple[Any, ...]]) -> None:
-    """Write persons and their sealed data."""
-    await tx.executemany(q.insert_person, people)
-    await tx.executemany(q.insert_person_private, private)
-
-
-async def insert_parties(tx: Tx, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Write who files, owns, or is concerned."""
-    await tx.executemany(q.insert_party, rows)
+async def insert_people(tx: Tx, dossier_id: UUID, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Write persons, their sealed data, and who files, owns, or is concerned."""
+    await tx.execute(q.insert_people, dossier_id, *map(list, zip(*rows, strict=True)))
 
 
 async def insert_parts(tx: Tx, dossier_id: UUID, rows: Iterable[tuple[Any, ...]]) -> None:

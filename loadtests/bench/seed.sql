@@ -149,7 +149,3 @@ SELECT request.id, encode(document.head_sha256, 'hex') AS sha256
 SELECT name, setting FROM pg_settings
  WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit', 'shared_buffers', 'server_version')
  ORDER BY name;
-
--- name: transactions
--- How many transactions have ended in this database.
-SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database();
