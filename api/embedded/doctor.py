@@ -21,6 +21,8 @@ import asyncpg
 import msgspec
 
 from api import settings
+from api.audit.chain import newest
+from api.audit.outside import CheckpointFile
 from api.db import migrate
 from api.embedded import demo_settings, ports
 from api.embedded.binaries import find_bindir, server_user
@@ -59,6 +61,7 @@ def examine(write: Callable[[str], object]) -> int:
         _check_fonts,
         _check_database,
         _check_keys,
+        _check_checkpoints,
     )
     bad = 0
     for check in checks:
@@ -287,3 +290,19 @@ def _check_keys(environment: Mapping[str, str]) -> list[Finding]:
         return [Finding(level="good", vi=f"Khóa ký dùng được: {said}", en=f"The signing keys work: {said}")]
     mend = ("Kiểm tra MOTCUA_HOLDERS_FILE và nơi giữ khóa.", "Check MOTCUA_HOLDERS_FILE and the key holder.")
     return [Finding(level="bad", vi=f"Khóa ký chưa dùng được: {said}", en=f"Signing keys fail: {said}", mend=mend)]
+
+
+def _check_checkpoints(environment: Mapping[str, str]) -> list[Finding]:
+    told = environment.get("MOTCUA_CHECKPOINT_DIR")
+    if not told:
+        vi, en = "Chưa có chỗ chép điểm kiểm tra của nhật ký kiểm toán", "No place for the audit's checkpoints yet"
+        return [Finding(level="note", vi=vi, en=en)]
+    if not os.access(told, os.W_OK | os.X_OK):
+        mend = ("Tạo thư mục hoặc gắn ổ đĩa ấy cho worker ghi được.", "Make or mount it so that the worker may write.")
+        vi, en = f"Không ghi được điểm kiểm tra vào {told}", f"The audit's checkpoints cannot be written to {told}"
+        return [Finding(level="bad", vi=vi, en=en, mend=mend)]
+    line = CheckpointFile(Path(told)).last()
+    last = newest([line]) if line else None
+    until = f"{last.number}, {last.at:%Y-%m-%d %H:%M} UTC" if last else "–"
+    vi, en = f"Điểm kiểm tra chép vào {told} (cuối: {until})", f"Checkpoints are copied to {told} (last: {until})"
+    return [Finding(level="good", vi=vi, en=en)]

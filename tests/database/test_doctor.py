@@ -92,3 +92,13 @@ async def test_keys_that_cannot_be_opened_are_broken(outside, tmp_path):
     status, said = await report()
     assert status == 1
     assert "Signing keys fail" in said
+
+
+async def test_a_place_for_checkpoints_that_cannot_be_written_is_broken(outside, tmp_path):
+    outside.setenv("MOTCUA_CHECKPOINT_DIR", str(tmp_path / "not-mounted"))
+    status, said = await report()
+    assert status == 1
+    assert "✗ Không ghi được điểm kiểm tra vào" in said
+    (tmp_path / "not-mounted").mkdir()
+    status, said = await report()
+    assert (status, "Checkpoints are copied to" in said) == (0, True), said
