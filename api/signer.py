@@ -31,7 +31,6 @@ from api.registry.service import Registry
 from api.settings import Settings
 from api.signatures import following
 from api.signatures.engine import (
-    calls,
     canary,
     context,
     finishing,
@@ -167,9 +166,7 @@ async def serve(settings: Settings) -> None:
             aside = [
                 asyncio.create_task(stopping.wait()),
                 asyncio.create_task(process.watch_loop(engine.pools.shared), name="loop-lag"),
-                asyncio.create_task(
-                    process.sampling(partial(_sample, engine), partial(calls.knock, engine)), name="samples"
-                ),
+                asyncio.create_task(process.sampling(partial(_sample, engine)), name="samples"),
             ]
             await asyncio.wait([*aside, *tasks], return_when=asyncio.FIRST_COMPLETED)
             runner.stop()

@@ -151,7 +151,7 @@ class Outermost:
 
 def _tell(scope: HTTPScope, status: int, place: spans.Place, caller: spans.Place | None, began_ns: int) -> None:
     """Leave a span of what changed something, what failed, and what a caller wants traced; other reads are counted."""
-    if scope["method"] in _READS and status < 500 and not place.sampled:
+    if not spans.are_sent() or (scope["method"] in _READS and status < 500 and not place.sampled):
         return
     route = str(scope.get("path_template") or "unknown")
     span = spans.Span(

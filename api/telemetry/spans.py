@@ -64,6 +64,11 @@ def send_to(receiver: Receiver | None) -> None:
     _State.receiver = receiver
 
 
+def are_sent() -> bool:
+    """Tell whether anybody takes spans here; where not, none need be made."""
+    return _State.receiver is not None
+
+
 def here() -> Place | None:
     """Return the span in which this code runs."""
     return _here.get()

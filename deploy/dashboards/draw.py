@@ -67,6 +67,11 @@ ROWS: Final[dict[str, list[Panel]]] = {
             {"{{holder}} {{kind}}": "sum by (holder, kind) (rate(motcua_holder_errors_total[5m]))"},
         ),
         (
+            "Ký thử lần cuối / Since the last trial signature",
+            "s",
+            {"{{instance}} {{holder}}": "motcua_canary_age_seconds"},
+        ),
+        (
             "Chứng thư sắp hết hạn / Certificates that end soon",
             "short",
             {"{{within_days}} ngày / days": "max by (within_days) (motcua_certificates_expiring)"},
@@ -126,6 +131,12 @@ ROWS: Final[dict[str, list[Panel]]] = {
             "percentunit",
             {"{{job}} {{pool}}": "max by (job, pool) (motcua_pool_in_use / motcua_pool_size)"},
         ),
+        (
+            "Không có kết nối / Got no connection",
+            "ops",
+            {"{{pool}} {{work}}": "sum by (pool, work) (rate(motcua_pool_refused_total[5m]))"},
+        ),
+        ("Đỉnh kết nối / Peak of connections", "short", {"{{job}} {{pool}}": "max by (job, pool) (motcua_pool_peak)"}),
         (
             "Đĩa còn trống / Free disk",
             "percentunit",

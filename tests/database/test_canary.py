@@ -11,7 +11,7 @@ import pytest_asyncio
 import signing
 from api.desks.controller import LOOK_LASTS
 from api.kernel import system_clock
-from api.signatures.engine import canary
+from api.signatures.engine import calls, canary
 from signing.contract import CANARY, Outcome
 from signing.errors import HolderUnavailable
 from signing.holders import HolderConfig, open_canary, open_holder
@@ -125,8 +125,8 @@ async def test_a_dead_holder_shows_in_metrics_and_on_the_desk_and_nobody_is_less
         flying = canary.Canary(ground.engine, open_canary())
         assert await flying.fly()
         assert flying.is_fresh(), "another's death made this signer unready"
-        assert canary.reachable.labels("sp769")._value.get() == 0
-        assert canary.reachable.labels("software")._value.get() == 1
+        assert calls.up.labels("sp769")._value.get() == 0
+        assert calls.up.labels("software")._value.get() == 1
         shown = {one["name"]: one for one in (await web.get("/desk/holders")).json()["items"]}
         assert {name: one["state"] for name, one in shown.items()} == {"software": "reachable", "sp769": "unreachable"}
         assert (await web.get("/readyz")).status_code == 200, "a dead holder made an API node unready"

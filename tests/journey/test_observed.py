@@ -2,10 +2,14 @@
 collector, in logs, answers and audit; the operators' commands; every metric that an alert or the dashboard names."""
 
 import asyncio
+import contextlib
+import io
+import os
 import re
 import subprocess
 import sys
 import time
+from unittest import mock
 
 import aiohttp
 import httpx
@@ -13,6 +17,7 @@ import msgspec
 import pytest
 import pytest_asyncio
 
+from api.cli import main
 from api.embedded.walk import Walk
 from api.telemetry import otlp, spans
 from loadtests.outside.collector import Collector
@@ -174,14 +179,12 @@ async def test_audit_and_logs_name_the_trace(server, ticket):
 
 
 async def motcua(server, *words):
-    """Run a command as an operator does; its status and everything it says."""
-    environment = {**server.environment("worker"), "HOME": str(server.room)}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "api", *words, env=environment, cwd=ROOT,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-    )  # fmt: skip
-    said, _ = await process.communicate()
-    return process.returncode, said.decode()
+    """Run a command as an operator does, in a thread; its status and everything it says."""
+    said = io.StringIO()
+    as_worker = mock.patch.dict(os.environ, {"DATABASE_URL_WORKER": server.database.dsn("worker")})
+    with as_worker, contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        status = await asyncio.to_thread(main, words)
+    return status, said.getvalue()
 
 
 async def test_an_operator_is_told_where_a_ticket_stands(server, trace, ticket):

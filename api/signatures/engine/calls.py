@@ -1,9 +1,8 @@
 """Calls to key holders, each in its ticket's trace, timed and counted; and whether a holder can be reached at all."""
 
-import asyncio
 import time
 from collections.abc import Generator, Iterable
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from typing import Final
 from uuid import UUID
 
@@ -11,7 +10,6 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from api.jobs.queue import claim_key
 from api.signatures.engine import rows
-from api.signatures.engine.context import Engine
 from api.signatures.engine.judging import prepare_job
 from api.telemetry import spans
 from signing import tracing
@@ -24,24 +22,19 @@ _SECONDS: Final = Histogram(
     buckets=(0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20),
 )
 _ERRORS: Final = Counter("motcua_holder_errors", "Calls that a key holder did not answer in order.", ["holder", "kind"])
-_UP: Final = Gauge("motcua_holder_up", "Whether the last call to a key holder was answered.", ["holder"])
+up: Final = Gauge("motcua_holder_up", "Whether a key holder answered when it was last called (1 or 0).", ["holder"])
 _LAST: Final = Gauge(
     "motcua_holder_last_answer_timestamp_seconds",
     "When a key holder last answered, in seconds of the epoch.",
     ["holder"],
 )
 
-QUIET_FOR_S: Final = 15.0
-"""A holder that nobody has called for so long is called, so that its silence is known before a person needs it."""
-LIMIT_S: Final = 10.0
-_called: dict[str, float] = {}
-
 
 @contextmanager
 def calling(holder: str, call: str, parent: spans.Place | None = None) -> Generator[spans.Span]:
     """Make one call: its span goes out as `traceparent`; a refusal is an answer, silence and nonsense are none."""
     span = spans.Span(f"holder.{call}", parent=parent, kind="client", attributes={"holder": holder})
-    began = _called[holder] = time.monotonic()
+    began = time.monotonic()
     answered = True
     with span, tracing.outgoing(span.place.traceparent):
         try:
@@ -54,9 +47,14 @@ def calling(holder: str, call: str, parent: spans.Place | None = None) -> Genera
             raise
         finally:
             _SECONDS.labels(holder, call).observe(time.monotonic() - began)
-            _UP.labels(holder).set(answered)
-            if answered:
-                _LAST.labels(holder).set_to_current_time()
+            seen(holder, answered=answered)
+
+
+def seen(holder: str, *, answered: bool) -> None:
+    """Note whether a holder answered when it was last called, or looked at in a quiet time."""
+    up.labels(holder).set(answered)
+    if answered:
+        _LAST.labels(holder).set_to_current_time()
 
 
 def ticket(batch_id: UUID, trace_id: str | None) -> AbstractContextManager[None]:
@@ -92,14 +90,3 @@ def ended(transaction: rows.Transaction, outcome: str, items: Iterable[rows.Sent
         began_ns=int(transaction.started_at.timestamp() * 1e9),
     )
     span.end(None if outcome == "signed" else outcome)
-
-
-async def knock(engine: Engine) -> None:
-    """Call each holder that has not been called for a while; what it says does not matter."""
-    for name, holder in engine.holders.items():
-        if time.monotonic() - _called.get(name, -QUIET_FOR_S) < QUIET_FOR_S:
-            continue
-        with suppress(SigningError, TimeoutError), calling(name, "knock") as span:
-            span.quiet = True
-            async with asyncio.timeout(LIMIT_S):
-                await holder.poll("mc-check")

@@ -17,7 +17,7 @@ import structlog
 from prometheus_client import Counter, Gauge
 
 import signing
-from api.signatures.engine import holder_store
+from api.signatures.engine import calls, holder_store
 from api.signatures.engine.context import Engine
 from signing.contract import (
     CANARY,
@@ -50,9 +50,6 @@ _POLL_S: Final = 0.2
 trials = Counter("motcua_canary_total", "Trial signatures, by key holder and outcome.", ["holder", "outcome"])
 took = Gauge("motcua_canary_seconds", "How long the last trial signature took.", ["holder"])
 age = Gauge("motcua_canary_age_seconds", "Seconds since the last good trial signature.", ["holder"])
-reachable = Gauge(
-    "motcua_holder_reachable", "Whether a key holder answered when it was last asked (1 or 0).", ["holder"]
-)
 
 _PLAN: Final = FieldPlan(signatures=(Field(name="Signatory1", kind="signature", page=0, box=(36, 36, 164, 100)),))
 _LEAST_PDF: Final = (
@@ -99,7 +96,7 @@ class Canary:
 
     async def _look_at(self, name: str, holder: KeyHolder) -> None:
         code = await self._try(name, holder) if await self._keeps_canary(holder) else await _probe(holder)
-        reachable.labels(name).set(code is None)
+        calls.seen(name, answered=code is None)
         if code is not None:
             _log.warning("holder_unreachable", holder=name, code=code)
         try:
