@@ -41,6 +41,7 @@ STEPS = sorted(set(Action) - set(ELSEWHERE))
 UNTRIED = {
     Action.CLAIM, Action.RELEASE, Action.ASSIGN, Action.ANSWER_OPINION,  # with a task of one's own
     Action.DELIVER,  # with the proof of its channel
+    Action.TAKE_BACK_SIGNATURE,  # with a signature of one's own
     Action.REBASE,  # with a newer version of the procedure
     Action.RECORD_OUTSIDE_RESULT,  # with a result that another system made
 }  # fmt: skip
@@ -193,9 +194,8 @@ class Life(Ground):
                 moves = [self.drafting]
             elif action is Action.SUBMIT_FOR_SIGNATURE:
                 moves = [self.submission]
-            elif action in {Action.TAKE_BACK_SIGNATURE, Action.PASS_SIGNATURE}:
-                name = "take_back" if action is Action.TAKE_BACK_SIGNATURE else "pass_on"
-                moves = [lambda tx, actor, name=name: self.signature(tx, actor, name)]
+            elif action is Action.PASS_SIGNATURE:
+                moves = [lambda tx, actor: self.signature(tx, actor, "pass_on")]
             else:
                 moves = [lambda tx, actor: self.step(tx, actor, action)]
             for move in moves:
