@@ -3,8 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST_OPTIONS ?=
-TOOLS := poppler-utils mupdf-tools qpdf openssl libnss3-tools softhsm2
-PROGRAMS := pdfsig mutool qpdf openssl certutil softhsm2-util
+TOOLS := poppler-utils mupdf-tools qpdf openssl libnss3-tools softhsm2 faketime
+PROGRAMS := pdfsig mutool qpdf openssl certutil softhsm2-util faketime
 
 # A bundle carries its wheels in `wheels/`; then nothing is asked of any network.
 WHEELS := $(wildcard wheels)
@@ -27,9 +27,9 @@ demo: venv
 doctor: venv
 	@exec $(BIN)/motcua doctor
 
-## chaos: 50 random kill -9 of API, signer, worker and PostgreSQL under a small load; SEED=N repeats a run, KILLS=N another number
+## chaos: 50 random kill -9 of API, signer, worker and PostgreSQL under a small load; SEED=N repeats a run, KILLS=N and LIVES=N change its size
 chaos: venv-dev
-	@exec $(BIN)/python -m loadtests.chaos --kills $(or $(KILLS),50) $(if $(SEED),--seed $(SEED),)
+	@exec $(BIN)/python -m loadtests.chaos --kills $(or $(KILLS),50) $(if $(SEED),--seed $(SEED),) $(if $(LIVES),--lives $(LIVES),)
 
 ## test: everything that proves the product: linters, types, import contracts, then all tests
 test: test-tools venv-dev bundle

@@ -21,8 +21,10 @@ START_S = 90
 class ApiProcess:
     """Where it answers, and the directory of orders that it obeys."""
 
-    def __init__(self, database: Database, province: Province, room: Path, **more: str) -> None:
-        self.province, self.room = province, room
+    def __init__(
+        self, database: Database, province: Province, room: Path, *, inside: tuple[str, ...] = (), **more: str
+    ) -> None:
+        self.province, self.room, self._inside = province, room, inside
         self.orders = room / "failpoints"
         self.orders.mkdir(exist_ok=True)
         port = free_port()
@@ -47,8 +49,8 @@ class ApiProcess:
         """Start it and wait until it answers."""
         with (self.room / "api.log").open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "api", "api", env=self._environment, cwd=ROOT, stdout=log, stderr=log,
-                start_new_session=True,
+                *self._inside, sys.executable, "-m", "api", "api",
+                env=self._environment, cwd=ROOT, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         await self.answers()
 
@@ -84,9 +86,11 @@ class ApiProcess:
 
 
 @contextlib.asynccontextmanager
-async def api_process(database: Database, province: Province, room: Path, **more: str) -> AsyncIterator[ApiProcess]:
-    """Run the API on a database of the demo province."""
-    api = ApiProcess(database, province, room, **more)
+async def api_process(
+    database: Database, province: Province, room: Path, *, inside: tuple[str, ...] = (), **more: str
+) -> AsyncIterator[ApiProcess]:
+    """Run the API on a database of the demo province, `inside` another program where its surroundings are to differ."""
+    api = ApiProcess(database, province, room, inside=inside, **more)
     try:
         await api.start()
         yield api

@@ -177,6 +177,7 @@ RUN_BY: dict[str, tuple[str, str]] = {
     "motcua jobs requeue KEY": ("tests/journey/test_observed.py", '(("requeue", "drop"), keys, strict=True)'),
     "motcua jobs drop KEY": ("tests/journey/test_observed.py", '(("requeue", "drop"), keys, strict=True)'),
     "motcua certificates": ("tests/journey/test_observed.py", 'motcua(server, "certificates", '),
+    "make chaos": ("tests/faults/test_chaos.py", '["make", "chaos"'),
     "motcua migrate": ("tests/test_readme.py", 'SCRIPTS / "motcua", "migrate"]'),
     "motcua migrate --post": ("tests/test_readme.py", '"migrate", "--post"]'),
     "motcua backup DIR": ("tests/faults/test_backup.py", '"backup", office.place.root'),

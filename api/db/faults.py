@@ -10,6 +10,7 @@ _AWAY = (
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.TooManyConnectionsError,
+    asyncpg.InternalClientError,  # of a connection that was cut as it lay idle, and has not noticed yet
     ConnectionError,
 )
 _IN_THE_WAY = (

@@ -11,6 +11,7 @@ from litestar.params import Parameter
 from litestar.response import ServerSentEvent, ServerSentEventMessage
 
 from api.dossiers.service import Dossiers
+from api.failpoints import reach
 from api.http import idempotency
 from api.http.auth.guards import NO_KEY, PUBLIC, requires, signed_in
 from api.http.edge import edge_of
@@ -263,4 +264,5 @@ class AnswerController(Controller):
         body = await request.body()
         async with edge_of(request).pools.transaction() as tx:
             await answering.keep(tx, holder, dict(request.headers), body)
+        await reach("committed", holder)
         return Response(b"", status_code=202, media_type="text/plain")

@@ -1,6 +1,8 @@
 """The short form of `make chaos`: a few random kills under load, and a ledger that is held against what stands."""
 
 import asyncio
+import os
+import signal
 import sys
 
 import pytest
@@ -12,15 +14,15 @@ KILLS = 5
 
 @pytest.mark.timeout(600)
 async def test_nothing_acknowledged_is_lost_or_doubled_by_random_kills(capsys):
-    words = [sys.executable, "-m", "loadtests.chaos", "--kills", str(KILLS), "--lives", "2"]
+    words = ["make", "chaos", f"KILLS={KILLS}", "LIVES=2"]
     process = await asyncio.create_subprocess_exec(
-        *words, cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        *words, cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, start_new_session=True
     )
     try:
         out, _ = await process.communicate()
     finally:
         if process.returncode is None:
-            process.terminate()
+            os.killpg(process.pid, signal.SIGTERM)
             await process.wait()
     told = out.decode()
     with capsys.disabled():

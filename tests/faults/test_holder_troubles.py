@@ -8,6 +8,7 @@ import types
 from datetime import timedelta
 
 import aiohttp
+import httpx
 import msgspec
 import pytest
 import pytest_asyncio
@@ -15,6 +16,7 @@ import pytest_asyncio
 from api.signatures.engine import polling, sweeping
 from api.telemetry import spans
 from signing.keys.sp769 import Sp769Holder, Sp769Settings
+from tests.api_process import api_process
 from tests.many_documents import lay_many
 from tests.office import log_in, new_key, serving
 from tests.signer_process import remote_signer
@@ -235,6 +237,35 @@ async def test_a_webhook_is_judged_in_its_tickets_trace_and_linked_to_the_reques
     assert job.parent == request.place
     assert answer.links == (job.place,)
     assert trace in {span.place.trace_id for span in kept if span.name == "signatures.finish"}
+
+
+async def test_an_answer_is_kept_before_it_is_answered(ground):
+    seal = await ground.ready_to_seal("giua chung")
+    await ground.control(by_hand=True)
+    accepted = await ground.ask("vanthu", seal)
+    await runner_for(ground).drain()
+    one = (await ground.outside())[-1]["id"]
+    await ground.control(f"/{one}/confirm")
+    async with (
+        api_process(ground.db, ground.province, ground.room) as api,
+        httpx.AsyncClient(base_url=api.url, timeout=30) as web,
+    ):
+        (api.orders / "committed.sp769").touch()
+        with pytest.raises(httpx.TransportError):
+            await call_back(ground, web, one)
+        assert await ground.db.admin.fetchval("SELECT count(*) FROM signature_answer") == 1
+        await api.answers()
+        again = [call_back(ground, web, one) for _ in range(5)]  # the holder never heard, and calls once more, at once
+        assert await asyncio.gather(*again) == [202] * 5
+        await runner_for(ground).drain()
+        assert await ground.outcomes(accepted.ticket) == ["recorded"]
+        assert await call_back(ground, web, one) == 202
+    await runner_for(ground).drain()
+    assert await ground.db.admin.fetchval("SELECT count(*) FROM signature_answer") == 7
+    values = await ground.db.admin.fetch("SELECT source FROM signature_value WHERE request_id = $1", seal)
+    assert [value["source"] for value in values] == ["webhook"]
+    assert await ground.db.admin.fetchval("SELECT count(*) FROM revision WHERE request_id = $1", seal) == 1
+    assert await ground.db.admin.fetchval("SELECT count(*) FROM answer_verdict") == 7
 
 
 async def test_asking_is_quick_while_every_holder_is_down(ground, capsys):
