@@ -166,8 +166,14 @@ async def _reserve_numbers(tx: Tx, items: Sequence[AskedItem], at: datetime) -> 
     return {item.id: given[item.document_id].id for item in sealed}
 
 
-async def plan(tx: Tx, order: PlanAsk) -> list[Confirmations]:
-    """Say how a batch would be cut, before anybody confirms anything: "3 lần xác nhận, mỗi lần 50"."""
+async def plan(tx: Tx, actor: Actor, order: PlanAsk) -> list[Confirmations]:
+    """Say how a batch would be cut, before anybody confirms anything: "3 lần xác nhận, mỗi lần 50".
+
+    Raises:
+        NotFound: a request is not there, or not this person's to know of.
+        Forbidden: the post in use may not sign or seal.
+    """
+    _demand_theirs(actor, order.request_ids, await store.items_to_ask(tx, order.request_ids))
     told: list[Confirmations] = []
     for share in await store.holders_of_requests(tx, order.request_ids):
         times, each = cutting.confirmations(share.documents, share.hashes_per_authorisation)
