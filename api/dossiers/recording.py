@@ -48,15 +48,23 @@ class Recorder:
         self.process: Final = process
         self._after_step = tuple(after_step)
 
-    async def locked(self, tx: Tx, which: UUID | str, expected_version: int | None = None) -> Projection:
+    async def locked(self, tx: Tx, which: UUID | str) -> Projection:
         """Lock a dossier for this transaction, named by its id or its code.
 
         Raises:
-            NotFound: there is none. Conflict: it is not the version that was seen.
+            NotFound: there is none.
         """
         dossier = await store.lock_dossier(tx, which)
         if dossier is None:
             raise no_dossier()
+        return dossier
+
+    async def require_seen(self, dossier: Projection, expected_version: int | None) -> None:
+        """Refuse to act on what was not seen; asked after the right, since the refusal tells how the dossier stands.
+
+        Raises:
+            Conflict: it is not the version that was seen.
+        """
         if expected_version is not None and dossier.seq != expected_version:
             raise Conflict(
                 "Hồ sơ đã thay đổi từ lúc mở xem; hãy tải lại.",
@@ -65,7 +73,6 @@ class Recorder:
                 version=dossier.seq,
                 allowed=[str(action) for action in lifecycle.offered(dossier, await self.plan(dossier))],
             )
-        return dossier
 
     async def plan(self, dossier: Projection) -> Plan:
         """Return what a dossier is worked by: the versions and the rules of the day it began."""

@@ -56,8 +56,9 @@ class Dossiers(Recorder):
             Conflict: another officer has the work, or the dossier moved on since it was seen.
             Refused: the state does not allow it. Invalid: facts that cannot be right.
         """
-        before = await self.locked(tx, which, expected_version)
+        before = await self.locked(tx, which)
         require_right(actor, action, before)
+        await self.require_seen(before, expected_version)
         await tasks.require_holder(tx, before, action, actor)
         await self._require_places(facts, at)
         await self._require_version(before, facts, at)
@@ -106,8 +107,7 @@ class Dossiers(Recorder):
         """Take work that nobody has; of two, the second is told who was first."""
 
         async def take(task: Task) -> bool:
-            if not authority.may(actor, "dossier.claim", task.agency_id) or task.role not in actor.roles:
-                authority.require(actor, "dossier.claim", task.agency_id)
+            if task.role not in actor.roles:
                 raise Conflict("Việc này của vai trò khác.", "This work is another role's.", code="task-of-other-role")
             return await store.claim_task(tx, task_id, actor.account_id, at)
 
@@ -121,7 +121,6 @@ class Dossiers(Recorder):
         """Put one's own work back for others."""
 
         async def put_back(task: Task) -> bool:
-            authority.require(actor, "dossier.release", task.agency_id)
             if task.assignee_account_id != actor.account_id:
                 raise tasks.taken(task)
             return await store.release_task(tx, task_id)
@@ -143,7 +142,6 @@ class Dossiers(Recorder):
         """Give work to an officer of the task's agency, also when another has it."""
 
         async def give(task: Task) -> bool:
-            authority.require(actor, "dossier.assign", task.agency_id)
             if not await store.account_in_agency(tx, account_id, task.agency_id, at):
                 raise Invalid(
                     "Người được phân công không thuộc cơ quan này.", "The assignee is not of this agency.",
@@ -167,7 +165,9 @@ class Dossiers(Recorder):
         at: datetime,
     ) -> Stepped:
         task = await tasks.find(tx, task_id)
-        before = await self.locked(tx, task.dossier_id, expected_version)
+        before = await self.locked(tx, task.dossier_id)
+        authority.require(actor, f"dossier.{action}", task.agency_id)
+        await self.require_seen(before, expected_version)
         if not await change(task):
             now = await tasks.find(tx, task_id)
             raise tasks.taken(now)

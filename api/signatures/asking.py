@@ -191,8 +191,14 @@ def base64url(raw: bytes) -> str:
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
-async def plan(tx: Tx, order: PlanAsk) -> list[Confirmations]:
-    """Say how a batch would be cut, before anybody confirms anything: "3 lần xác nhận, mỗi lần 50"."""
+async def plan(tx: Tx, actor: Actor, order: PlanAsk) -> list[Confirmations]:
+    """Say how a batch would be cut, before anybody confirms anything: "3 lần xác nhận, mỗi lần 50".
+
+    Raises:
+        NotFound: a request is not there, or not this person's to know of.
+        Forbidden: the post in use may not sign or seal.
+    """
+    _demand_theirs(actor, order.request_ids, await store.items_to_ask(tx, order.request_ids))
     told: list[Confirmations] = []
     for share in await store.holders_of_requests(tx, order.request_ids):
         times, each = cutting.confirmations(share.documents, share.hashes_per_authorisation)

@@ -190,10 +190,10 @@ class BatchController(Controller):
             return await asking.challenge(tx, actor, data, at=at)
 
     @post("/plan", guards=[signed_in], status_code=200, opt={NO_KEY: True}, summary="Số lần xác nhận / How it is cut")
-    async def plan(self, request: AnyRequest, data: contract.PlanAsk) -> list[contract.Confirmations]:
+    async def plan(self, request: AnyRequest, data: contract.PlanAsk, actor: Actor) -> list[contract.Confirmations]:
         """Say how often the person will be asked to confirm, before anybody confirms anything."""
         async with edge_of(request).pools.reading() as tx:
-            return await asking.plan(tx, data)
+            return await asking.plan(tx, actor, data)
 
     @get("/", guards=[signed_in], summary="Các lượt ký của tôi / My tickets")
     async def mine(self, request: AnyRequest, actor: Actor) -> list[contract.TicketSummary]:

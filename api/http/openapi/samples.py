@@ -51,7 +51,7 @@ PARAMETERS: Final[dict[str, tuple[str, Any]]] = {
 
 _TEXTS: Final = {
     "accepted_sha256": _SHA256,
-    "address": "Khu 3, phường Kinh Bắc, tỉnh Bắc Ninh",
+    "address": "Khu 5, phường Kinh Bắc, tỉnh Bắc Ninh",
     "agency": "Ủy ban nhân dân phường Kinh Bắc",
     "agency_code": "H05.23.01",
     "agency_name": "Ủy ban nhân dân phường Kinh Bắc",
@@ -64,18 +64,18 @@ _TEXTS: Final = {
     "detail_en": "must have at least 1 characters",
     "display_name": "Nguyễn Văn An",
     "dossier_code": _DOSSIER,
-    "email": "nhung@example.vn",
+    "email": "binh@example.vn",
     "en": "The file is whole.",
     "explanation": "Hồ sơ cần xác minh thêm ở nơi cư trú cũ.",
     "field": "Signatory1",
     "file_name": "to-khai.pdf",
     "holder": "sp769",
-    "id_number": "024199001234",
+    "id_number": "024085007654",
     "issuer": "VNPT",
     "kind_code": "marital_status",
     "legal_basis": "Luật Hộ tịch 2014, Điều 18",
     "login": "tiepnhan.kinhbac",
-    "name": "Nguyễn Thị Hồng Nhung",
+    "name": "Trần Văn Bình",
     "new": "mot-cua-kinh-bac-2026",
     "note": "Công dân nhận trực tiếp",
     "number": "12/UBND-XNTTHN",
@@ -87,7 +87,7 @@ _TEXTS: Final = {
     "pattern": "{n}/UBND-XNTTHN",
     "per": "hồ sơ",
     "person_name": "Nguyễn Văn An",
-    "phone": "0912345678",
+    "phone": "0987654321",
     "procedure_code": "1.004873",
     "procedure_name": "Cấp giấy xác nhận tình trạng hôn nhân",
     "question": "Đề nghị cho ý kiến về nơi cư trú trước đây.",
@@ -120,9 +120,9 @@ _SHORT: Final = "Ví dụ"
 _STRUCTS: Final[dict[str, dict[str, Any]]] = {
     "NewDraft": {
         "template": "marital_status",
-        "data": {"full_name": "Nguyễn Thị Hồng Nhung", "purpose": "Đăng ký kết hôn"},
+        "data": {"full_name": "Trần Văn Bình", "purpose": "Đăng ký kết hôn"},
     },
-    "NewPrint": {"template": "form_01", "data": {"dossier_code": _DOSSIER}},
+    "NewPrint": {"template": "intake_slip", "data": {"dossier_code": _DOSSIER}},
     "NewDocument": {"act": "main_document"},
     "NewResult": {},
     "DeliverIn": {"result_id": _ID, "channel": "counter", "received_by": "filer", "signed_for": True},
@@ -219,5 +219,5 @@ _FORMATS: Final = {
     "date": "2026-11-20",
     "base64": "TW90Y3Vh",
 }
-_FORMS: Final = ("123456", "1.004873", _SHA256, "TK", "0912345678")
+_FORMS: Final = ("123456", "1.004873", _SHA256, "TK", "0987654321")
 """Texts of which one fits any pattern that a field's usual text does not."""
