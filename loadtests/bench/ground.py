@@ -82,6 +82,7 @@ class Ground:
             "PATH": os.environ["PATH"],
             "DATABASE_URL_APP": self.dsn(),
             "MOTCUA_DEMO": "1",
+            "MOTCUA_LIMITS": "0",  # one person of the benchmark asks for a whole province
             "MOTCUA_DATA_KEYS": f"{_KEY_ID}:{DATA_KEY.hex()}",
             "MOTCUA_SESSION_KEYS": f"{_KEY_ID}:{_SESSION_KEY.hex()}",
             "MOTCUA_BLOB_DIR": str(room),
