@@ -30,7 +30,8 @@ POINTS: Final = (
 """The boundaries of a write and of a signature, in order.
 
 `committed` lies in the API between any write's commit and its answer (subject: the idempotency key, or the key holder
-that called), `settled` between the end of any job and the queue's word of it (the job's key); the others are the signer's (the ticket).
+that called), `settled` between the end of any job and the queue's word of it (the job's key); the others are the
+signer's (the ticket).
 """
 
 AUDIT_POINTS: Final = ("audit-chained", "audit-sealed", "audit-copied")
