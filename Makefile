@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := run
-.PHONY: run demo doctor test test-tools venv venv-dev lint format lock bundle clean help
+.PHONY: run demo doctor chaos test test-tools fuzz venv venv-dev lint format lock bundle clean help
 
 ## run: build the environment if need be, then database, API, signer, worker and one dossier through the five steps
 run: venv
@@ -26,6 +26,10 @@ demo: venv
 ## doctor: say in plain words what is missing or wrong
 doctor: venv
 	@exec $(BIN)/motcua doctor
+
+## chaos: 50 random kill -9 of API, signer, worker and PostgreSQL under a small load; SEED=N repeats a run, KILLS=N another number
+chaos: venv-dev
+	@exec $(BIN)/python -m loadtests.chaos --kills $(or $(KILLS),50) $(if $(SEED),--seed $(SEED),)
 
 ## test: everything that proves the product: linters, types, import contracts, then all tests
 test: test-tools venv-dev bundle
@@ -92,6 +96,10 @@ echo "… Cài $$(grep -c '^[a-z0-9]' $(1)) gói theo $(1) / Installing the pack
   && $(PIP) install --no-index --no-deps --no-build-isolation --editable . \
   && echo "… Xong / Done"
 endef
+
+## fuzz: ten minutes of good and bad requests made from the API's description, as every role; prints its seed
+fuzz: venv-dev
+	@MOTCUA_FUZZ_S=$${MOTCUA_FUZZ_S:-600} exec $(BIN)/python -m pytest -s tests/faults/test_fuzz.py
 
 ## lint: what `test` runs before pytest
 lint: venv-dev

@@ -24,15 +24,17 @@ from api.documents.file_controller import FileController
 from api.documents.verify_controller import VerifyController
 from api.dossiers.controller import DossierController, TaskController
 from api.dossiers.service import Dossiers
-from api.http import openapi, problems
+from api.http import idempotency, openapi, problems
 from api.http.admission import Admission
 from api.http.auth.controller import SessionController
 from api.http.auth.guards import check_guards
 from api.http.auth.passwords import PasswordPool
 from api.http.auth.rules import SessionRules
 from api.http.auth.tokens import TokenKeys
+from api.http.control import Control
 from api.http.edge import Edge, source_of
 from api.http.health import HealthController
+from api.http.lighter import Json, lighten
 from api.http.outermost import Outermost
 from api.http.request import EdgeRequest
 from api.kernel import Actor, Clock, system_clock
@@ -116,19 +118,23 @@ def create_app(
     Raises:
         RuntimeError: a route is neither guarded nor public.
     """
+    control = Control(clock, limits=settings.limits)
     app = Litestar(
         route_handlers=[*CONTROLLERS, *extra],
         dependencies={name: Provide(give, sync_to_thread=False) for name, give in _DEPENDENCIES.items()},
         exception_handlers={Exception: problems.answer},
-        lifespan=[_lifespan(settings, clock)],
-        middleware=[Admission()],
+        lifespan=[_lifespan(settings, clock, control)],
+        middleware=[Admission(control=control)],
+        before_request=control.count,
         request_class=EdgeRequest,
+        response_class=Json,
         request_max_body_size=MAX_BODY_BYTES,
-        openapi_config=openapi.config(version("motcua")),
+        openapi_config=openapi.config(version("motcua"), _sessions(settings).cookie),
         logging_config=None,
         type_encoders=None,
     )
     check_guards(app, PUBLIC, authority.ACTIONS)
+    lighten(app)
     app.asgi_handler = Outermost(
         app.asgi_handler,
         tls=settings.public_url.startswith("https://"),
@@ -148,7 +154,9 @@ def refuse_key_holders() -> None:
         raise RuntimeError(f"the web process must not load {', '.join(found)}")
 
 
-def _lifespan(settings: Settings, clock: Clock) -> Callable[[Litestar], contextlib.AbstractAsyncContextManager[None]]:
+def _lifespan(
+    settings: Settings, clock: Clock, control: Control
+) -> Callable[[Litestar], contextlib.AbstractAsyncContextManager[None]]:
     @contextlib.asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncGenerator[None]:
         async with contextlib.AsyncExitStack() as stack:
@@ -164,13 +172,16 @@ def _lifespan(settings: Settings, clock: Clock) -> Callable[[Litestar], contextl
             stack.push_async_callback(blobs.close)
             edge = _edge(settings, pools, clock)
             stack.callback(edge.passwords.close)
-            registry = await stack.enter_async_context(Registry(pools).watching())
+            await control.reload(pools)
+            registry = await stack.enter_async_context(Registry(pools).watching(lambda: control.reload(pools)))
             dossiers = Dossiers(registry, edge.vault, after_step=(following.after_step,))
             tickets = Watch(pools)
             stack.callback(tickets.close)
-            stack.callback(asyncio.create_task(process.watch_loop(), name="loop-lag").cancel)
+            stack.callback(asyncio.create_task(process.watch_loop(pools.shared), name="loop-lag").cancel)
+            stack.callback(asyncio.create_task(idempotency.forget(edge), name="forget-intents").cancel)
             app.state.update(
                 edge=edge,
+                control=control,
                 pools=pools,
                 vault=edge.vault,
                 settings=settings,
@@ -187,16 +198,21 @@ def _lifespan(settings: Settings, clock: Clock) -> Callable[[Litestar], contextl
     return lifespan
 
 
+def _sessions(settings: Settings) -> SessionRules:
+    return SessionRules(
+        idle_s=settings.session_idle_s,
+        absolute_s=settings.session_absolute_s,
+        secure_cookie=settings.public_url.startswith("https://"),
+    )
+
+
 def _edge(settings: Settings, pools: Pools, clock: Clock) -> Edge:
-    over_tls = settings.public_url.startswith("https://")
     return Edge(
         pools=pools,
         vault=Vault(settings.data_keys, settings.data_key),
         clock=clock,
         authority=authority,
-        sessions=SessionRules(
-            idle_s=settings.session_idle_s, absolute_s=settings.session_absolute_s, secure_cookie=over_tls
-        ),
+        sessions=_sessions(settings),
         tokens=TokenKeys(settings.session_keys),
         passwords=PasswordPool(),
     )

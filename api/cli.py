@@ -179,6 +179,33 @@ def _doctor(_: argparse.Namespace) -> int:
     return examine(sys.stdout.write)
 
 
+def _mode(options: argparse.Namespace) -> int:
+    from api.http.control import command  # noqa: PLC0415
+
+    return asyncio.run(command.mode(_owner(), options.mode, reason=options.reason, until=options.until, say=say))
+
+
+def _limit(options: argparse.Namespace) -> int:
+    from api.http.control import command  # noqa: PLC0415
+
+    rate = None if options.remove else (options.per_second, options.burst)
+    return asyncio.run(command.limit(_owner(), options.agency, options.work, rate, reason=options.reason, say=say))
+
+
+def _owner() -> str:
+    """Return the owner's DSN: of the environment, or of what `up --demo` has made here."""
+    from api.embedded import demo_settings  # noqa: PLC0415
+    from api.settings import BadSettings  # noqa: PLC0415
+
+    made = demo_settings.layout().settings / f"{demo_settings.OWNER}.env"
+    owner = os.environ.get("DATABASE_URL")
+    if not owner and made.exists():
+        owner = demo_settings.read_environment(made).get("DATABASE_URL")
+    if not owner:
+        raise BadSettings([("DATABASE_URL: chưa có", "DATABASE_URL: is missing")])
+    return owner
+
+
 def _verify(options: argparse.Namespace) -> int:
     from api.embedded.verifying import verify_file  # noqa: PLC0415
 
@@ -272,6 +299,22 @@ def _people_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--name", required=True, help="họ tên / name in public office")
 
 
+def _mode_options(command: argparse.ArgumentParser) -> None:
+    modes = ("normal", "read-only", "maintenance")
+    command.add_argument("mode", nargs="?", choices=modes, help="không có: cho xem / without: show it")
+    command.add_argument("--reason", default="", help="lý do, người dùng đọc được / why, as people read it")
+    command.add_argument("--until", help="đến khi nào, ISO 8601 / until when")
+
+
+def _limit_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("agency", help="mã cơ quan, hoặc all / an agency's code, or all")
+    command.add_argument("work", help="loại công việc, hoặc all / class of work, or all")
+    command.add_argument("--per-second", type=float, default=100.0, help="về lâu dài / in the long run")
+    command.add_argument("--burst", type=int, default=1000, help="cùng một lúc / at once")
+    command.add_argument("--reason", default="", help="lý do / why")
+    command.add_argument("--remove", action="store_true", help="trở về mặc định / back to the default")
+
+
 def _verify_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("file", metavar="FILE", help="tệp PDF / the PDF file")
     command.add_argument("--json", action="store_true", help="in JSON / print JSON")
@@ -326,6 +369,8 @@ _COMMANDS: Final[dict[str, _Command]] = {
     "restore": ("khôi phục về một thời điểm / restore to a moment", _restore, _restore_options),
     "verify": ("kiểm tra một tệp PDF đã ký / verify a signed PDF", _verify, _verify_options),
     **operators.COMMANDS,
+    "mode": ("bảo trì, chỉ xem / maintenance, read-only", _mode, _mode_options),
+    "limit": ("giới hạn số yêu cầu của cơ quan / how often an agency may ask", _limit, _limit_options),
     "bench": ("đo tốc độ / measure speed", _bench, _bench_options),
     "audit": ("kiểm tra, xuất nhật ký kiểm toán / verify or export the audit", _audit, _audit_options),
     "keys": ("tạo, đổi, bỏ khóa / draw, rotate and drop keys", _keys, _keys_options),

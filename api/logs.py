@@ -8,7 +8,9 @@ import logging
 import re
 import sys
 from collections.abc import MutableMapping
+from datetime import UTC, datetime
 from typing import Any, Final
+from uuid import UUID
 
 import msgspec
 import structlog
@@ -40,6 +42,27 @@ def set_up(process: str, *, level: int = logging.INFO) -> None:
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(handlers=[Forward()], level=logging.WARNING, force=True)
+
+
+class RequestLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One answered request: a route's template and ids, nothing a person typed, so there is nothing to take out."""
+
+    method: str
+    route: str
+    status: int
+    ms: float
+    account_id: UUID | None
+    trace_id: str
+    source: str | None
+    event: str = "request"
+    level: str = "info"
+    process: str = "api"
+    timestamp: datetime = msgspec.field(default_factory=lambda: datetime.now(UTC))
+
+
+def write_request(line: RequestLine) -> None:
+    """Write the line of a request as it is: there is one for each, and the processors would cost a tenth of it."""
+    sys.stderr.write(msgspec.json.encode(line).decode() + "\n")
 
 
 def without_personal_data(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -90,6 +90,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     pool_read: int = 8
     pool_write: int = 8
     pool_budget_s: float = 2.0
+    limits: bool = True
+    """API only: count how often an account and an agency ask; off where something in front of it counts already."""
     max_upload_mb: int = 50
     session_idle_s: int = 8 * 3600
     session_absolute_s: int = 16 * 3600
@@ -189,6 +191,7 @@ def read(process: Process, environment: Mapping[str, str] = os.environ) -> Setti
         pool_read=reader.may("MOTCUA_POOL_READ", _whole, 8),
         pool_write=reader.may("MOTCUA_POOL_WRITE", _whole, 8),
         pool_budget_s=reader.may("MOTCUA_POOL_BUDGET_S", _seconds, 2.0),
+        limits=reader.may("MOTCUA_LIMITS", _flag, default=True),
         max_upload_mb=reader.may("MOTCUA_MAX_UPLOAD_MB", _whole, 50),
         session_idle_s=reader.may("MOTCUA_SESSION_IDLE_S", _whole, 8 * 3600),
         session_absolute_s=reader.may("MOTCUA_SESSION_ABSOLUTE_S", _whole, 16 * 3600),

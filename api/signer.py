@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from functools import partial
+from math import isfinite
 from typing import Any, Final
 
 import msgspec
@@ -31,6 +32,7 @@ from api.settings import Settings
 from api.signatures import following
 from api.signatures.engine import (
     calls,
+    canary,
     context,
     finishing,
     judging,
@@ -66,6 +68,8 @@ STEPS: Final[dict[str, _Step]] = {
 """Every kind of job that this process does."""
 
 POLICY: Final = RetryPolicy(max_failures=4, max_claims=3)
+_PATIENCE_S: Final = 2.0
+"""How long the probe of a balancer waits for the database."""
 SILENT_FOR: Final = timedelta(seconds=5)
 """A signer silent for so long has lost its jobs to another: people wait, and a doubled job does nothing."""
 
@@ -148,11 +152,13 @@ async def serve(settings: Settings) -> None:
             policy=POLICY,
             heartbeat_timeout=SILENT_FOR,
         )
-        async with _listener(settings, engine):
+        flying = canary.Canary(engine, keys.open_canary())
+        async with _listener(settings, engine, flying):
             _log.info("ready", holders=sorted(engine.holders))
             tasks = [
                 asyncio.create_task(runner.run(), name="jobs"),
                 asyncio.create_task(sweeping.run(engine, stopping, also=people.SWEEPS), name="sweep"),
+                asyncio.create_task(canary.run(flying, stopping), name="canary"),
                 *(
                     asyncio.create_task(polling.run(engine, name, stopping), name=f"poll-{name}")
                     for name in engine.holders
@@ -160,7 +166,7 @@ async def serve(settings: Settings) -> None:
             ]
             aside = [
                 asyncio.create_task(stopping.wait()),
-                asyncio.create_task(process.watch_loop(), name="loop-lag"),
+                asyncio.create_task(process.watch_loop(engine.pools.shared), name="loop-lag"),
                 asyncio.create_task(
                     process.sampling(partial(_sample, engine), partial(calls.knock, engine)), name="samples"
                 ),
@@ -175,22 +181,27 @@ async def serve(settings: Settings) -> None:
 
 async def _sample(engine: Engine) -> None:
     """Tell what this process uses."""
-    process.note_pools({"read": engine.pools.read, "write": engine.pools.write})
     if isinstance(engine.workshop, BoundedPool):
         process.note_processes(engine.workshop)
 
 
 @asynccontextmanager
-async def _listener(settings: Settings, engine: Engine) -> AsyncGenerator[None]:
+async def _listener(settings: Settings, engine: Engine, flying: canary.Canary) -> AsyncGenerator[None]:
     """Answer /healthz, /readyz and /metrics on the signer's own address."""
 
     async def healthz(_: web.Request) -> web.Response:
         return web.json_response({"status": "ok"})
 
     async def readyz(_: web.Request) -> web.Response:
-        async with engine.pools.reading() as connection:
+        async with asyncio.timeout(_PATIENCE_S), engine.pools.reading() as connection:
             await connection.fetchval("SELECT 1")
-        return web.json_response({"status": "ready", "holders": sorted(engine.holders)})
+        fresh, age_s = flying.is_fresh(), flying.age_s()
+        told = {
+            "status": "ready" if fresh else "not-ready",
+            "canary_age_s": round(age_s, 1) if isfinite(age_s) else None,
+            "holders": sorted(engine.holders),
+        }
+        return web.json_response(told, status=200 if fresh else 503, headers=None if fresh else {"Retry-After": "5"})
 
     async def metrics(_: web.Request) -> web.Response:
         return web.Response(body=generate_latest(), content_type="text/plain")

@@ -130,7 +130,7 @@ async def serve(settings: Settings) -> None:
             asyncio.create_task(_order_sweeps(workshop), name="sweeps"),
             asyncio.create_task(_sealer(settings, workshop).run(), name="sealer"),
             asyncio.create_task(process.sampling(partial(_sample, settings, workshop)), name="samples"),
-            asyncio.create_task(process.watch_loop(), name="loop-lag"),
+            asyncio.create_task(process.watch_loop(workshop.pools.shared), name="loop-lag"),
         ]
         waiting = asyncio.create_task(stopping.wait())
         try:
@@ -166,7 +166,6 @@ async def _order_sweeps(workshop: Workshop) -> None:
 async def _sample(settings: Settings, workshop: Workshop) -> None:
     """Tell what the system holds and what this process uses."""
     await sampling.sample(workshop.pools, workshop.clock())
-    process.note_pools({"read": workshop.pools.read, "write": workshop.pools.write})
     if isinstance(workshop.processes, BoundedPool):
         process.note_processes(workshop.processes)
     process.note_disks({"documents": settings.blob_dir, "data": settings.data_dir})

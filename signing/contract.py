@@ -26,6 +26,9 @@ CertificateClass = Literal["demo", "public", "public_duty"]
 DEMO_MARK = "CHỈ ĐỂ THỬ"
 """What a demo certificate's subject carries and what is printed across every page that it will sign."""
 
+CANARY = "motcua-canary"
+"""Owner and credential of a key that exists for trial signatures alone; a holder that keeps one may be tried by it."""
+
 
 class Field(msgspec.Struct, frozen=True, kw_only=True):
     """A place on a page. `page` counts from 0, -1 is the last; `box` is x0, y0, x1, y1 in points from bottom left."""

@@ -10,11 +10,12 @@ import msgspec
 
 from signing.contract import KeyHolder, Trust
 from signing.errors import HolderMisconfigured
+from signing.keys.canary import CanaryHolder
 from signing.keys.software import SoftwareHolder
 from signing.keys.sp769 import Sp769Holder, Sp769Settings
 from signing.trust.anchors import load_certificates, load_trust
 
-__all__ = ["HolderConfig", "KeyHolder", "Trust", "load_certificates", "load_trust", "open_holder"]
+__all__ = ["HolderConfig", "KeyHolder", "Trust", "load_certificates", "load_trust", "open_canary", "open_holder"]
 
 
 class HolderConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,6 +25,11 @@ class HolderConfig(msgspec.Struct, frozen=True, kw_only=True):
     production: bool
     keys: str = ""
     sp769: Sp769Settings | None = None
+
+
+def open_canary() -> KeyHolder:
+    """Make a key for trial signatures alone, in memory."""
+    return CanaryHolder()
 
 
 def open_holder(config: HolderConfig) -> KeyHolder:

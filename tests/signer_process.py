@@ -39,16 +39,16 @@ class SignerProcess:
             "MOTCUA_PDF_PROCESSES": "1",
         }
         self.deaths = 0
+        self.may_end = False
+        self.port = free_port()
         self._process: asyncio.subprocess.Process | None = None
         self._task: asyncio.Task[None] | None = None
 
-    async def start(self, failpoint: str = "") -> None:
-        """Start it; with a failpoint it kills itself there once and is started again without."""
-        environment = {**self.environment, "MOTCUA_SIGNER_LISTEN": f"127.0.0.1:{free_port()}"}
-        if failpoint:
-            token = self.room / f"token-{failpoint}"
-            token.touch()
-            environment["MOTCUA_FAILPOINTS"] = f"{failpoint}={token}"
+    async def start(self, failpoints: Path | None = None) -> None:
+        """Start it; with a directory of orders it dies or stands where these say."""
+        environment = {**self.environment, "MOTCUA_SIGNER_LISTEN": f"127.0.0.1:{self.port}"}
+        if failpoints:
+            environment["MOTCUA_FAILPOINTS"] = str(failpoints)
         self._task = asyncio.create_task(self._supervise(environment))
 
     async def _supervise(self, environment: dict[str, str]) -> None:
@@ -59,9 +59,10 @@ class SignerProcess:
             )
             log.close()
             code = await self._process.wait()
-            if code != -signal.SIGKILL:
+            if code != -signal.SIGKILL and not self.may_end:
                 raise RuntimeError(f"signer ended with {code}: {self.log()[-2000:]}")
             self.deaths += 1
+            await asyncio.sleep(0.2 if code != -signal.SIGKILL else 0)
 
     @property
     def process_id(self) -> int:

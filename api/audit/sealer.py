@@ -77,7 +77,7 @@ class Sealer:
             outside = await self._outside(tx, last)
             rows = await self._seal(tx, last)
         if rows:
-            failpoints.reach("audit-sealed")
+            await failpoints.reach("audit-sealed", "audit")
         if rows or (last is not None and outside != newest([last])):
             await self.copy()
         return rows
@@ -99,7 +99,7 @@ class Sealer:
                 noted = [*keys, *missing] if _other_key(outside, missing) else missing
                 await asyncio.to_thread(self._file.append, noted)
                 outside = newest(missing)
-        failpoints.reach("audit-copied")
+        await failpoints.reach("audit-copied", "audit")
 
     async def measure(self) -> None:
         """Set the gauges.
@@ -155,7 +155,7 @@ class Sealer:
             hashes.append(reached)
         positions = range(position + 1, position + 1 + len(rows))
         await store.insert_links(tx, positions, [row.id for row in rows], hashes)
-        failpoints.reach("audit-chained")
+        await failpoints.reach("audit-chained", "audit")
         at = self._clock()
         await self._vouch(tx, at)
         signed = self._notary.sign(

@@ -8,7 +8,7 @@ import asyncio
 import os
 import signal
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 from api.backup import documents, programs, store
@@ -22,6 +22,7 @@ from api.errors import Busy
 from api.kernel import Sha256
 
 EVERY_S: Final = 10.0
+_LAST_WORDS_S: Final = 10.0
 LOOKED_BACK: Final = timedelta(hours=1)
 """A row carries the time at which its transaction began, and none of ours is open for so long."""
 
@@ -37,14 +38,15 @@ async def follow(place: Place, dsn: str, blobs: BlobStore, say: Progress, every_
         async with store.connected(dsn) as connection:
             facts = await store.server_facts(connection)
             place.lay(facts.system_id, facts.timeline)
-            receiver = await _receive(place, dsn)
+            receiver, kept = await _receive(place, dsn), FileStore(place.documents)
             try:
                 await _until_receiving(place, receiver)
                 say("Đang nhận nhật ký ghi trước (WAL) liên tục.", "Receiving the write-ahead log.")
                 if not place.names():
                     await take(place, dsn, blobs, keep=0, say=say)
-                await _keep_up(place, connection, blobs, receiver, say, every_s)
+                await _keep_up(_Follower(place, connection, blobs, kept, say), receiver, every_s)
             finally:
+                await kept.close()
                 await _end(receiver)
     finally:
         os.close(lock)
@@ -67,43 +69,57 @@ async def _until_receiving(place: Place, receiver: asyncio.subprocess.Process) -
         await asyncio.sleep(0.05)
 
 
-async def _keep_up(
-    place: Place,
-    connection: Connection,
-    blobs: BlobStore,
-    receiver: asyncio.subprocess.Process,
-    say: Progress,
-    every_s: float,
-) -> None:
-    kept = FileStore(place.documents)
-    told: frozenset[Sha256] = frozenset()
+class _Follower:
+    """Passes over what is new; each vouches for the moment at which the one before it began."""
+
+    def __init__(self, place: Place, connection: Connection, blobs: BlobStore, kept: FileStore, say: Progress) -> None:
+        self._place, self._connection, self._blobs, self._kept, self._say = place, connection, blobs, kept, say
+        self._lost: frozenset[Sha256] = frozenset()
+
+    async def begin(self) -> None:
+        """Bring everything that there is."""
+        self._at, self._lsn = await store.mark(self._connection)
+        await documents.copy_all(self._connection, self._blobs, self._kept, documents.Copied())
+
+    async def look(self) -> None:
+        """Bring what is new; a store that is away is told, and nothing newer is vouched for meanwhile."""
+        now, lsn = await store.mark(self._connection)
+        done = documents.Copied()
+        try:
+            newer = await store.documents_since(self._connection, self._at - LOOKED_BACK)
+            await documents.copy(newer, self._blobs, self._kept, done)
+        except Busy as error:
+            self._say(error.vi, error.en)
+            return
+        await documents.forget_removed(self._connection, done)
+        self._tell_of(frozenset(done.missing))
+        if await store.received(self._connection, self._lsn):
+            self._place.note_followed(self._at)
+            self._at, self._lsn = now, lsn
+
+    async def end(self) -> None:
+        """Vouch for the moment of an orderly stop: two passes, the WAL having a little time to come."""
+        until = asyncio.get_running_loop().time() + _LAST_WORDS_S
+        stopped_at = await store.now(self._connection)
+        while (self._place.followed() or self._at) < stopped_at and asyncio.get_running_loop().time() < until:
+            await self.look()
+            await asyncio.sleep(0.1)
+
+    def _tell_of(self, lost: frozenset[Sha256]) -> None:
+        if lost - self._lost:
+            self._say(f"Kho tài liệu thiếu {len(lost)} tệp.", f"The document store lacks {len(lost)} files.")
+        self._lost = lost
+
+
+async def _keep_up(follower: _Follower, receiver: asyncio.subprocess.Process, every_s: float) -> None:
+    await follower.begin()
     try:
-        at, lsn = await store.mark(connection)
-        await documents.copy_all(connection, blobs, kept, documents.Copied())
         while True:
             await _require_alive(receiver, within_s=every_s)
-            now, now_lsn = await store.mark(connection)
-            try:
-                lost = await _bring_new(connection, blobs, kept, at)
-            except Busy as error:  # the store is away: WAL goes on, and nothing newer is vouched for
-                say(error.vi, error.en)
-                continue
-            if lost - told:
-                say(f"Kho tài liệu thiếu {len(lost)} tệp.", f"The document store lacks {len(lost)} files.")
-            told = lost
-            if await store.received(connection, lsn):
-                place.note_followed(at)
-                at, lsn = now, now_lsn
-    finally:
-        await kept.close()
-
-
-async def _bring_new(connection: Connection, blobs: BlobStore, kept: FileStore, since: datetime) -> frozenset[Sha256]:
-    """Bring the documents of newer rows; return those that the live store itself has lost."""
-    done = documents.Copied()
-    await documents.copy(await store.documents_since(connection, since - LOOKED_BACK), blobs, kept, done)
-    await documents.forget_removed(connection, done)
-    return frozenset(done.missing)
+            await follower.look()
+    except asyncio.CancelledError:
+        await follower.end()
+        raise
 
 
 async def _require_alive(receiver: asyncio.subprocess.Process, *, within_s: float = 0.0) -> None:

@@ -17,6 +17,8 @@ _IN_THE_WAY = (
     asyncpg.SerializationError,
     asyncpg.LockNotAvailableError,
     asyncpg.QueryCanceledError,
+    asyncpg.InvalidCachedStatementError,
+    asyncpg.OutdatedSchemaCacheError,
     TimeoutError,
 )
 _NOT_STORABLE = (

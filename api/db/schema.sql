@@ -715,6 +715,16 @@ CREATE TABLE public.file_check (
 
 COMMENT ON TABLE public.file_check IS 'A file that somebody outside asks us to verify; kept for a day.';
 
+CREATE TABLE public.holder_state (
+    name text NOT NULL,
+    reachable boolean NOT NULL,
+    since timestamp with time zone NOT NULL,
+    checked_at timestamp with time zone NOT NULL,
+    code text
+);
+
+COMMENT ON TABLE public.holder_state IS 'Whether the signer reached each key holder when it last looked, and since when that is so; desks show it.';
+
 CREATE TABLE public.holder_transaction (
     id text NOT NULL,
     holder text NOT NULL,
@@ -743,10 +753,13 @@ CREATE TABLE public.idempotency (
     status smallint NOT NULL,
     answer json NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
+    lasting boolean DEFAULT false NOT NULL,
     CONSTRAINT idempotency_key_check CHECK (((length(key) >= 1) AND (length(key) <= 255)))
 );
 
 COMMENT ON TABLE public.idempotency IS 'The answer to an intent, as a reference without personal data, written in the transaction of its effect.';
+
+COMMENT ON COLUMN public.idempotency.lasting IS 'Never forgotten: the effect has no natural key, so a late repeat would have it twice.';
 
 CREATE TABLE public.job_claim (
     key text NOT NULL,
@@ -1190,6 +1203,19 @@ CREATE TABLE public.proposal (
 
 COMMENT ON TABLE public.proposal IS 'A change of what the signer decides by: the API may only propose it; the signer applies it after a second person''s fresh factor. made_id is what came of it.';
 
+CREATE TABLE public.rate_limit (
+    agency_id uuid,
+    work text,
+    per_second real NOT NULL,
+    burst integer NOT NULL,
+    reason text NOT NULL,
+    set_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT rate_limit_burst_check CHECK ((burst >= 1)),
+    CONSTRAINT rate_limit_per_second_check CHECK ((per_second > (0)::double precision))
+);
+
+COMMENT ON TABLE public.rate_limit IS 'Where an agency, or every one, may ask more or less often than by default; without a class of work it holds for all of them.';
+
 CREATE TABLE public.registry_version (
     one boolean DEFAULT true NOT NULL,
     version bigint DEFAULT 1 NOT NULL,
@@ -1302,6 +1328,19 @@ CREATE TABLE public.second_factor (
 );
 
 COMMENT ON TABLE public.second_factor IS 'Secrets of second factors with the signer''s own guess counter: only the role signer reads or writes them.';
+
+CREATE TABLE public.service_mode (
+    one boolean DEFAULT true NOT NULL,
+    mode text DEFAULT 'normal'::text NOT NULL,
+    reason text,
+    until timestamp with time zone,
+    since timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT service_mode_check CHECK (((mode = 'normal'::text) = (reason IS NULL))),
+    CONSTRAINT service_mode_mode_check CHECK ((mode = ANY (ARRAY['normal'::text, 'read-only'::text, 'maintenance'::text]))),
+    CONSTRAINT service_mode_one_check CHECK (one)
+);
+
+COMMENT ON TABLE public.service_mode IS 'What the API answers just now: everything, reading alone, or that it is being maintained. One row, set by the owner alone.';
 
 CREATE TABLE public.session (
     id uuid DEFAULT uuidv7() NOT NULL,
@@ -1686,6 +1725,9 @@ ALTER TABLE ONLY public.factor_verdict
 ALTER TABLE ONLY public.file_check
     ADD CONSTRAINT file_check_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.holder_state
+    ADD CONSTRAINT holder_state_pkey PRIMARY KEY (name);
+
 ALTER TABLE ONLY public.holder_transaction
     ADD CONSTRAINT holder_transaction_pkey PRIMARY KEY (id);
 
@@ -1794,6 +1836,9 @@ ALTER TABLE ONLY public.procedure_version
 ALTER TABLE ONLY public.proposal
     ADD CONSTRAINT proposal_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.rate_limit
+    ADD CONSTRAINT rate_limit_agency_id_work_key UNIQUE NULLS NOT DISTINCT (agency_id, work);
+
 ALTER TABLE ONLY public.registry_version
     ADD CONSTRAINT registry_version_pkey PRIMARY KEY (one);
 
@@ -1829,6 +1874,9 @@ ALTER TABLE ONLY public.schema_migrations
 
 ALTER TABLE ONLY public.second_factor
     ADD CONSTRAINT second_factor_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.service_mode
+    ADD CONSTRAINT service_mode_pkey PRIMARY KEY (one);
 
 ALTER TABLE ONLY public.session
     ADD CONSTRAINT session_pkey PRIMARY KEY (id);
@@ -2022,11 +2070,11 @@ CREATE INDEX signature_request_open ON public.signature_request USING btree (sta
 
 CREATE INDEX signature_request_recent ON public.signature_request USING btree (recorded_at) WHERE (recorded_at IS NOT NULL);
 
-CREATE INDEX signature_request_to_sign_agency ON public.signature_request USING btree (agency_id, role, lane, due_at, id) WHERE (state = 'to_sign'::text);
-
-CREATE INDEX signature_request_to_sign_person ON public.signature_request USING btree (person_id, lane, due_at, id) WHERE (state = 'to_sign'::text);
-
 CREATE INDEX signature_request_transaction ON public.signature_request USING btree (transaction_id) WHERE (transaction_id IS NOT NULL);
+
+CREATE INDEX signature_request_waits_agency ON public.signature_request USING btree (agency_id, role, lane, COALESCE(due_at, 'infinity'::timestamp with time zone), id) WHERE (state = 'to_sign'::text);
+
+CREATE INDEX signature_request_waits_person ON public.signature_request USING btree (person_id, lane, COALESCE(due_at, 'infinity'::timestamp with time zone), id) WHERE (state = 'to_sign'::text);
 
 CREATE UNIQUE INDEX signature_request_writer ON public.signature_request USING btree (document_id) WHERE (state = ANY (ARRAY['asked'::text, 'prepared'::text, 'sent'::text, 'value_received'::text]));
 
@@ -2078,6 +2126,8 @@ CREATE TRIGGER number_gap_append_only BEFORE DELETE OR UPDATE ON public.number_g
 
 CREATE TRIGGER procedure_version_changed AFTER INSERT OR DELETE OR UPDATE ON public.procedure_version FOR EACH STATEMENT EXECUTE FUNCTION public.registry_changed();
 
+CREATE TRIGGER rate_limit_changed AFTER INSERT OR DELETE OR UPDATE ON public.rate_limit FOR EACH STATEMENT EXECUTE FUNCTION public.registry_changed();
+
 CREATE TRIGGER result_effect_append_only BEFORE DELETE OR UPDATE ON public.result_effect FOR EACH STATEMENT EXECUTE FUNCTION public.append_only();
 
 CREATE TRIGGER result_link_append_only BEFORE DELETE OR UPDATE ON public.result_link FOR EACH STATEMENT EXECUTE FUNCTION public.append_only();
@@ -2085,6 +2135,8 @@ CREATE TRIGGER result_link_append_only BEFORE DELETE OR UPDATE ON public.result_
 CREATE TRIGGER revision_append_only BEFORE DELETE OR UPDATE ON public.revision FOR EACH STATEMENT EXECUTE FUNCTION public.append_only();
 
 CREATE TRIGGER revision_withdrawal_append_only BEFORE DELETE OR UPDATE ON public.revision_withdrawal FOR EACH STATEMENT EXECUTE FUNCTION public.append_only();
+
+CREATE TRIGGER service_mode_changed AFTER INSERT OR DELETE OR UPDATE ON public.service_mode FOR EACH STATEMENT EXECUTE FUNCTION public.registry_changed();
 
 CREATE TRIGGER signature_answer_append_only BEFORE DELETE OR UPDATE ON public.signature_answer FOR EACH STATEMENT EXECUTE FUNCTION public.append_only();
 
@@ -2313,6 +2365,9 @@ ALTER TABLE ONLY public.factor_verdict
 ALTER TABLE ONLY public.file_check
     ADD CONSTRAINT file_check_sha256_fkey FOREIGN KEY (sha256) REFERENCES public.blob(sha256);
 
+ALTER TABLE ONLY public.holder_state
+    ADD CONSTRAINT holder_state_name_fkey FOREIGN KEY (name) REFERENCES public.key_holder(name);
+
 ALTER TABLE ONLY public.holder_transaction
     ADD CONSTRAINT holder_transaction_batch_id_fkey FOREIGN KEY (batch_id) REFERENCES public.signature_batch(id);
 
@@ -2411,6 +2466,9 @@ ALTER TABLE ONLY public.proposal
 
 ALTER TABLE ONLY public.proposal
     ADD CONSTRAINT proposal_subject_account_id_fkey FOREIGN KEY (subject_account_id) REFERENCES public.account(id);
+
+ALTER TABLE ONLY public.rate_limit
+    ADD CONSTRAINT rate_limit_agency_id_fkey FOREIGN KEY (agency_id) REFERENCES public.agency(id);
 
 ALTER TABLE ONLY public.rendition
     ADD CONSTRAINT rendition_revision_id_fkey FOREIGN KEY (revision_id) REFERENCES public.revision(id);
@@ -2846,6 +2904,9 @@ GRANT UPDATE(report) ON TABLE public.file_check TO worker;
 
 GRANT UPDATE(done_at) ON TABLE public.file_check TO worker;
 
+GRANT SELECT ON TABLE public.holder_state TO app;
+GRANT SELECT,INSERT,UPDATE ON TABLE public.holder_state TO signer;
+
 GRANT SELECT ON TABLE public.holder_transaction TO app;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.holder_transaction TO signer;
 GRANT SELECT ON TABLE public.holder_transaction TO worker;
@@ -3062,6 +3123,8 @@ GRANT UPDATE(decided_at) ON TABLE public.proposal TO signer;
 GRANT SELECT(made_id) ON TABLE public.proposal TO app;
 GRANT UPDATE(made_id) ON TABLE public.proposal TO signer;
 
+GRANT SELECT ON TABLE public.rate_limit TO app;
+
 GRANT SELECT ON TABLE public.registry_version TO app;
 GRANT SELECT ON TABLE public.registry_version TO signer;
 GRANT SELECT ON TABLE public.registry_version TO worker;
@@ -3121,6 +3184,8 @@ GRANT UPDATE(failures) ON TABLE public.second_factor TO signer;
 GRANT UPDATE(last_failure_at) ON TABLE public.second_factor TO signer;
 
 GRANT UPDATE(revoked_at) ON TABLE public.second_factor TO signer;
+
+GRANT SELECT ON TABLE public.service_mode TO app;
 
 GRANT SELECT,INSERT ON TABLE public.session TO app;
 GRANT SELECT ON TABLE public.session TO signer;

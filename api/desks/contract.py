@@ -68,6 +68,22 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
     counts: tuple[StatusCount, ...]
 
 
+class Holder(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether a key holder can be reached, as the signer last saw it; what is asked meanwhile waits and is not lost."""
+
+    name: str
+    state: Literal["reachable", "unreachable", "unknown"]
+    state_vi: str
+    since: datetime | None
+    checked_at: datetime | None
+
+
+class Holders(msgspec.Struct, frozen=True, kw_only=True):
+    """Every key holder."""
+
+    items: tuple[Holder, ...]
+
+
 class LateList(msgspec.Struct, frozen=True, kw_only=True):
     """A page of late dossiers; `next` is the cursor of the following one."""
 

@@ -9,10 +9,10 @@ from litestar import Controller, Request, get
 from litestar.params import QueryParameter
 
 from api.desks import cursor, store
-from api.desks.contract import Counts, LateLine, LateList, WorkLine, WorkList
+from api.desks.contract import Counts, Holder, Holders, LateLine, LateList, WorkLine, WorkList
 from api.dossiers.table import FINAL
 from api.dossiers.words import Status
-from api.http.auth.guards import requires
+from api.http.auth.guards import requires, signed_in
 from api.http.edge import edge_of
 from api.kernel import Actor
 from api.registry.service import Registry
@@ -28,6 +28,13 @@ OPEN: Final = tuple(
     if status not in FINAL | {Status.DELIVERED, Status.SUBMITTED, Status.SUPPLEMENT_AT_INTAKE}
 )
 """Statuses a head of centre watches over: received and not yet handed over."""
+LOOK_LASTS: Final = timedelta(minutes=3)
+"""After so long without a look of the signer nobody knows; it looks once a minute."""
+_HOLDER_VI: Final = {
+    "reachable": "đang hoạt động",
+    "unreachable": "không trả lời; lượt ký vẫn được giữ và sẽ tiếp tục",
+    "unknown": "chưa rõ; dịch vụ ký chưa báo",
+}
 WATCHED: Final = tuple(s for s in OPEN if s not in {Status.DONE, Status.SUPPLEMENT_ASKED, Status.DUTY_ASKED})
 """Statuses in which a due date can be missed: a paused or finished dossier is within its term."""
 
@@ -65,6 +72,12 @@ class DeskController(Controller):
         shown, following = _cut(rows, limit)
         return WorkList(items=shown, next=following)
 
+    @get("/holders", guards=[signed_in], opt=_OFFICERS, summary="Nơi giữ khóa / Key holders")
+    async def holders(self, request: Request[Any, Any, Any], at: datetime) -> Holders:
+        """Say which key holders can be reached: a ticket that waits for one that cannot is not lost."""
+        async with edge_of(request).pools.reading() as tx:
+            return Holders(items=tuple(_holder(row, at) for row in await store.holders(tx)))
+
     @get("/head", guards=[requires("report.read")], opt=_OFFICERS, summary="Tình hình giải quyết / Where things stand")
     async def head(self, request: Request[Any, Any, Any], registry: Registry, actor: Actor, at: datetime) -> Counts:
         """Count the own agency's dossiers by status, with those overdue and due soon."""
@@ -90,6 +103,14 @@ class DeskController(Controller):
             rows = await store.head_overdue(tx, actor.agency_id, WATCHED, before, cursor.decode(after), limit + 1)
         shown, following = _cut(rows, limit)
         return LateList(items=shown, next=following)
+
+
+def _holder(row: store.HolderRow, at: datetime) -> Holder:
+    seen = row.checked_at is not None and at - row.checked_at < LOOK_LASTS
+    state: Literal["reachable", "unreachable", "unknown"] = "unknown"
+    if seen and row.reachable is not None:
+        state = "reachable" if row.reachable else "unreachable"
+    return Holder(name=row.name, state=state, state_vi=_HOLDER_VI[state], since=row.since, checked_at=row.checked_at)
 
 
 def _cut(rows: list[Row], limit: int) -> tuple[tuple[Row, ...], str | None]:

@@ -1,14 +1,19 @@
 -- name: officer_desk
--- A page of the open work an officer may take or has taken, what is due first on top.
+-- A page of the open work an officer may take or has taken, what is due first on top; each role's part is read in the order
+-- of the index and no further than the page.
 SELECT t.id, t.kind, t.step, t.unit, t.role, t.state, t.assignee_account_id, t.due_at, t.started_at, t.version,
        d.code AS dossier_code, d.status, d.due_at AS dossier_due_at, d.urgent, d.procedure_code, p.name AS procedure_name,
        d.seq AS dossier_version
-  FROM task t
+  FROM unnest($2::text[]) AS mine (role)
+ CROSS JOIN LATERAL (
+       SELECT id, dossier_id, kind, step, unit, role, state, assignee_account_id, due_at, started_at, version
+         FROM task
+        WHERE agency_id = $1 AND task.role = mine.role AND state IN ('open', 'claimed') AND (due_at, id) > ($4, $5)
+          AND (state = 'open' OR assignee_account_id = $3)
+        ORDER BY due_at, id
+        LIMIT $6) t
   JOIN dossier d ON d.id = t.dossier_id
   JOIN procedure p ON p.code = d.procedure_code
- WHERE t.agency_id = $1 AND t.role = ANY ($2::text[]) AND t.state IN ('open', 'claimed')
-   AND (t.due_at, t.id) > ($4, $5)
-   AND (t.state = 'open' OR t.assignee_account_id = $3)
  ORDER BY t.due_at, t.id
  LIMIT $6;
 
@@ -56,3 +61,10 @@ SELECT d.id, d.code, d.status, d.due_at, d.due_original_at, d.step, d.step_agenc
    AND (d.due_at, d.id) > ($4, $5)
  ORDER BY d.due_at, d.id
  LIMIT $6;
+
+-- name: holders
+-- Every key holder with what the signer last saw of it.
+SELECT h.name, s.reachable, s.since, s.checked_at
+  FROM key_holder h
+  LEFT JOIN holder_state s ON s.name = h.name
+ ORDER BY h.name;

@@ -5,6 +5,8 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+import msgspec
+
 from api.db.pools import Tx, as_structs
 from api.db.queries import load
 from api.desks.contract import LateLine, StatusCount, WorkLine
@@ -12,6 +14,15 @@ from api.kernel import Actor
 
 q: Final = load("api.desks")
 Keys = tuple[datetime, UUID]
+
+
+class HolderRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A key holder; without a look of the signer the last three are missing."""
+
+    name: str
+    reachable: bool | None
+    since: datetime | None
+    checked_at: datetime | None
 
 
 async def officer_desk(tx: Tx, actor: Actor, after: Keys, limit: int) -> list[WorkLine]:
@@ -28,6 +39,11 @@ async def own_desk(tx: Tx, actor: Actor, after: Keys, limit: int) -> list[WorkLi
 async def dispatch_desk(tx: Tx, after: Keys, limit: int) -> list[WorkLine]:
     """Return dossiers that wait for a competent agency."""
     return as_structs(await tx.fetch(q.dispatch_desk, *after, limit), WorkLine)
+
+
+async def holders(tx: Tx) -> list[HolderRow]:
+    """Return every key holder with what the signer last saw of it."""
+    return as_structs(await tx.fetch(q.holders), HolderRow)
 
 
 async def head_counts(

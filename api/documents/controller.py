@@ -35,6 +35,8 @@ from api.documents.contract import (
 from api.errors import TooLarge
 from api.http import idempotency
 from api.http.auth.guards import requires
+from api.http.bodies import in_time
+from api.http.openapi.answers import ANSWERS, BODY, Answer
 from api.http.text import clean, utf8
 from api.kernel import Actor
 from api.registry.service import Registry
@@ -42,6 +44,8 @@ from api.settings import Settings
 
 FileName = Annotated[str | None, Parameter(header="X-File-Name", max_length=1000, required=False)]
 """The name of the file, percent-encoded UTF-8; it may name a person, so it stands in no address and is sealed."""
+ANY_FILE: Final = ("application/pdf", "application/octet-stream")
+"""What an upload may call itself; what it is, the worker finds out."""
 _READ: Final = [requires("document.read")]
 _DRAFT: Final = [requires("result.draft")]
 
@@ -55,6 +59,11 @@ class UploadController(Controller):
     @post(
         "/",
         guards=[requires("document.upload")],
+        opt={
+            "work": "uploads",
+            BODY: ANY_FILE,
+            ANSWERS: tuple(Answer(status=status, kind=Received, headers=("Location",)) for status in (201, 202)),
+        },
         status_code=202,
         request_max_body_size=None,
         summary="Tải tệp lên / Upload a file",
@@ -84,6 +93,7 @@ class UploadController(Controller):
                 tx, vault, actor, stored, profile=profile, file_name=name, dossier_id=dossier_id, at=at
             ),
             body_sha256=stored.sha256,
+            lasting=True,
         )
         return await uploads_answer(pools, answer)
 
@@ -231,7 +241,7 @@ class PrintController(Controller):
 
 async def body_of(request: Request[Any, Any, Any]) -> AsyncIterator[bytes]:
     """Yield the request's body as it comes."""
-    async for chunk in request.stream():
+    async for chunk in in_time(aiter(request.stream())):
         yield chunk
 
 

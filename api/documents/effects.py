@@ -25,6 +25,11 @@ async def unblock(tx: Tx, result_id: UUID) -> None:
     _demand(await tx.fetchval(_q.unblock_result, result_id))
 
 
+async def drop(tx: Tx, result_id: UUID) -> None:
+    """Put aside a draft that is not wanted; raise Conflict unless it is one."""
+    _demand(await tx.fetchval(_q.drop_result, result_id))
+
+
 async def lose_force(
     tx: Tx, result_id: UUID, effect: str, *, legal_basis: str, account_id: UUID | None, at: datetime
 ) -> None:

@@ -6,6 +6,10 @@ UPDATE result SET state = 'blocked', version = version + 1 WHERE id = $1 AND sta
 -- The result is released again.
 UPDATE result SET state = 'issued', version = version + 1 WHERE id = $1 AND state = 'blocked' RETURNING id;
 
+-- name: drop_result
+-- A draft that is not wanted: it stays, and is never signed.
+UPDATE result SET state = 'dropped', version = version + 1 WHERE id = $1 AND state = 'draft' RETURNING id;
+
 -- name: set_effect
 -- A result in force loses its force; what it was stays in result_effect.
 UPDATE result SET effect = $2, version = version + 1 WHERE id = $1 AND effect IN ('in_force', 'corrected') RETURNING id;

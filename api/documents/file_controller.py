@@ -13,7 +13,9 @@ from api.documents import files, printing, store
 from api.documents.blobs import BlobStore
 from api.documents.ranges import Unsatisfiable, matches, pick
 from api.documents.rows import FileRow
+from api.errors import Invalid
 from api.http.auth.guards import requires
+from api.http.openapi.answers import ANSWERS, FILE
 from api.kernel import Actor
 
 _READ: Final = [requires("document.read")]
@@ -28,6 +30,7 @@ class FileController(Controller):
 
     path = "/"
     tags: Sequence[str] | None = ("documents",)
+    opt: Mapping[str, Any] | None = {ANSWERS: FILE}
 
     @get("/documents/{document_id:uuid}/file", guards=_READ, summary="Tệp hiện hành / The current file")
     async def head(
@@ -100,7 +103,9 @@ def serve(request: Request[Any, Any, Any], blobs: BlobStore, row: FileRow, cachi
     try:
         wanted = pick(request.headers.get("range"), row.size) if unchanged else None
     except Unsatisfiable:
-        return Response(content=None, status_code=416, headers={**headers, "Content-Range": f"bytes */{row.size}"})
+        raise Invalid(
+            "Tệp không có phần được yêu cầu.", "The file has no such part.", code="range-not-satisfiable", size=row.size
+        ) from None
     start, end = wanted or (0, row.size)
     if wanted is not None:
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{row.size}"

@@ -16,16 +16,18 @@ from api.db.pools import Pools
 from api.db.privacy import Vault
 from api.documents import verification
 from api.documents.blobs import BlobStore
-from api.documents.controller import body_of, refuse_declared_excess
+from api.documents.controller import ANY_FILE, body_of, refuse_declared_excess
 from api.documents.facts import Fact, Facts, SignedBy
 from api.documents.verification import FileCheck
 from api.errors import NotFound
 from api.http.auth.guards import NO_KEY, PUBLIC
+from api.http.openapi.answers import ANSWERS, BODY, Answer
 from api.kernel import VIETNAM
 from api.settings import Settings
 
 PUBLIC_ROUTES: Final = frozenset({("GET", "/verify/{code}"), ("POST", "/verify"), ("GET", "/verify/checks/{check_id}")})
 _CITIZENS: Final[Mapping[str, Any]] = MappingProxyType({PUBLIC: True, NO_KEY: True, "work": "citizens"})
+_FILES: Final[Mapping[str, Any]] = MappingProxyType({PUBLIC: True, NO_KEY: True, "work": "uploads"})
 _HEADERS: Final = {"Cache-Control": "no-store", "Vary": "Accept"}
 _HTML: Final = "text/html; charset=utf-8"
 _MARKS: Final = {"yes": "✓", "no": "✗", "unknown": "?"}
@@ -50,7 +52,18 @@ class VerifyController(Controller):
     path = "/verify"
     tags: Sequence[str] | None = ("public",)
 
-    @get("/{code:str}", opt=_CITIZENS, summary="Kiểm tra theo mã / Verify by code")
+    @get(
+        "/{code:str}",
+        opt={
+            **_CITIZENS,
+            ANSWERS: (
+                Answer(status=200, kind=Facts),
+                Answer(status=200, media_type="text/html", text="<!doctype html>…"),
+                Answer(status=404, media_type="text/html", text="<!doctype html>…"),
+            ),
+        },
+        summary="Kiểm tra theo mã / Verify by code",
+    )
     async def by_code(
         self, request: Request[Any, Any, Any], pools: Pools, code: Annotated[str, Parameter(max_length=40)]
     ) -> Response[Any]:
@@ -67,7 +80,17 @@ class VerifyController(Controller):
             return Response(page(facts), media_type=_HTML, headers=_PAGE_HEADERS)
         return Response(facts, headers=_HEADERS)
 
-    @post("/", opt=_CITIZENS, status_code=202, request_max_body_size=None, summary="Kiểm tra tệp / Verify a file")
+    @post(
+        "/",
+        opt={
+            **_FILES,
+            BODY: ANY_FILE,
+            ANSWERS: (Answer(status=202, kind=FileCheck, headers=("Location",)),),
+        },
+        status_code=202,
+        request_max_body_size=None,
+        summary="Kiểm tra tệp / Verify a file",
+    )
     async def file(
         self, request: Request[Any, Any, Any], pools: Pools, blobs: BlobStore, settings: Settings, at: datetime
     ) -> Response[FileCheck]:

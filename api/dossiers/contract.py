@@ -110,6 +110,22 @@ class StepIn(_In, frozen=True, kw_only=True):
     occurred_at: Instant | None = None
 
 
+def step_body(action: str, facts: type[msgspec.Struct]) -> type[msgspec.Struct]:
+    """Return the body of one action's step, as the API's description shows it."""
+    may_be_empty = all(not field.required for field in msgspec.structs.fields(facts))
+    given = ("facts", facts, msgspec.field(default_factory=facts)) if may_be_empty else ("facts", facts)
+    name = "Step" + action.title().replace("_", "")
+    return msgspec.defstruct(
+        name,
+        [given],
+        bases=(StepIn,),
+        frozen=True,
+        kw_only=True,
+        forbid_unknown_fields=True,
+        namespace={"__doc__": facts.__doc__},
+    )
+
+
 class TaskIn(_In, frozen=True, kw_only=True):
     """Something done to one task."""
 

@@ -30,6 +30,7 @@ from api.dossiers.contract import (
     TaskAssign,
     TaskHandOver,
     TaskIn,
+    step_body,
 )
 from api.dossiers.forms import Form
 from api.dossiers.intake import Intake
@@ -42,6 +43,8 @@ from api.errors import Invalid
 from api.http import idempotency
 from api.http.auth.guards import requires, signed_in
 from api.http.edge import edge_of
+from api.http.lighter import Json
+from api.http.openapi.answers import BODIES
 from api.http.validation import field_fault
 from api.kernel import Actor
 from api.settings import Settings
@@ -60,7 +63,6 @@ ELSEWHERE: dict[Action, str] = {
     Action.ANSWER_OPINION: "POST /tasks/{task_id}/answer",
     Action.DELIVER: "POST /dossiers/{code}/deliveries",
     Action.DRAFT_RESULT: "POST /dossiers/{code}/results",
-    Action.DROP_RESULT: "POST /dossiers/{code}/results",
     Action.SUBMIT_FOR_SIGNATURE: "POST /documents/{document_id}/chains",
     Action.RECORD_SIGNATURE: "the signer",
     Action.TAKE_BACK_SIGNATURE: "POST /signature-requests/{request_id}/take-back",
@@ -70,6 +72,11 @@ ELSEWHERE: dict[Action, str] = {
     Action.FAIL_SYNC: "the exchange",
 }
 """Actions that are more than a line of the journal, and where each is asked for."""
+
+STEP_BODIES: dict[str, type[msgspec.Struct]] = {
+    str(action): step_body(action, kind) for action, kind in f.FACTS.items() if action not in ELSEWHERE
+}
+"""The body of each step that is asked for here."""
 
 
 class DossierController(Controller):
@@ -83,7 +90,9 @@ class DossierController(Controller):
         self, request: AnyRequest, dossiers: Dossiers, vault: Vault, data: NewDossier, actor: Actor, at: datetime
     ) -> Response[FiledWithSecret]:
         """Hand a dossier in at the own counter; the citizen's secret is told in this answer only."""
-        answer = await idempotency.run(request, actor, lambda tx: Intake(dossiers).submit(tx, actor, data, at=at))
+        answer = await idempotency.run(
+            request, actor, lambda tx: Intake(dossiers).submit(tx, actor, data, at=at), lasting=True
+        )
         return await with_secret(answer, vault, edge_of(request).pools)
 
     @post("/imported", guards=[requires("dossier.import")], opt=_OFFICERS, summary="Nhập / Take over")
@@ -91,7 +100,9 @@ class DossierController(Controller):
         self, request: AnyRequest, dossiers: Dossiers, vault: Vault, data: Imported, actor: Actor, at: datetime
     ) -> Response[FiledWithSecret]:
         """Take a dossier over from another system in the state it has there."""
-        answer = await idempotency.run(request, actor, lambda tx: Intake(dossiers).take_over(tx, actor, data, at=at))
+        answer = await idempotency.run(
+            request, actor, lambda tx: Intake(dossiers).take_over(tx, actor, data, at=at), lasting=True
+        )
         return await with_secret(answer, vault, edge_of(request).pools)
 
     @get("/{code:str}", guards=[requires("dossier.read")], opt=_OFFICERS, summary="Một hồ sơ / One dossier")
@@ -122,7 +133,13 @@ class DossierController(Controller):
         async with edge_of(request).pools.transaction() as tx:
             return await Views(dossiers).form(tx, actor, code, form, settings.public_url, at=at)
 
-    @post("/{code:str}/steps/{action:str}", guards=[signed_in], opt=_OFFICERS, summary="Một bước / One step")
+    @post(
+        "/{code:str}/steps/{action:str}",
+        guards=[signed_in],
+        opt={**_OFFICERS, BODIES: STEP_BODIES},
+        status_code=200,
+        summary="Một bước / One step",
+    )
     async def take_step(
         self, request: AnyRequest, dossiers: Dossiers, code: Code, action: str, data: StepIn, actor: Actor, at: datetime
     ) -> Response[Stepped]:
@@ -135,7 +152,7 @@ class DossierController(Controller):
                 occurred_at=data.occurred_at,
             )  # fmt: skip
 
-        return await idempotency.run(request, actor, work, status=200)
+        return await idempotency.run(request, actor, work)
 
     @post(
         "/{code:str}/deliveries",
@@ -176,27 +193,29 @@ class TaskController(Controller):
     path = "/tasks/{task_id:uuid}"
     tags: Sequence[str] | None = ("dossiers",)
 
-    @post("/claim", guards=[requires("dossier.claim")], opt=_OFFICERS, summary="Nhận việc / Claim")
+    @post("/claim", guards=[requires("dossier.claim")], opt=_OFFICERS, status_code=200, summary="Nhận việc / Claim")
     async def claim(
         self, request: AnyRequest, dossiers: Dossiers, task_id: UUID, data: TaskIn, actor: Actor, at: datetime
     ) -> Response[Stepped]:
         """Take work that nobody has; the second of two gets 409 and learns who was first."""
         work = dossiers.claim
         return await idempotency.run(
-            request, actor, lambda tx: work(tx, actor, task_id, expected_version=data.version, at=at), status=200
+            request, actor, lambda tx: work(tx, actor, task_id, expected_version=data.version, at=at)
         )
 
-    @post("/release", guards=[requires("dossier.release")], opt=_OFFICERS, summary="Trả việc / Release")
+    @post(
+        "/release", guards=[requires("dossier.release")], opt=_OFFICERS, status_code=200, summary="Trả việc / Release"
+    )
     async def release(
         self, request: AnyRequest, dossiers: Dossiers, task_id: UUID, data: TaskIn, actor: Actor, at: datetime
     ) -> Response[Stepped]:
         """Put one's own work back on the list."""
         work = dossiers.release
         return await idempotency.run(
-            request, actor, lambda tx: work(tx, actor, task_id, expected_version=data.version, at=at), status=200
+            request, actor, lambda tx: work(tx, actor, task_id, expected_version=data.version, at=at)
         )
 
-    @post("/assign", guards=[requires("dossier.assign")], opt=_OFFICERS, summary="Phân công / Assign")
+    @post("/assign", guards=[requires("dossier.assign")], opt=_OFFICERS, status_code=200, summary="Phân công / Assign")
     async def assign(
         self, request: AnyRequest, dossiers: Dossiers, task_id: UUID, data: TaskAssign, actor: Actor, at: datetime
     ) -> Response[Stepped]:
@@ -205,10 +224,15 @@ class TaskController(Controller):
             request,
             actor,
             lambda tx: dossiers.assign(tx, actor, task_id, data.account_id, expected_version=data.version, at=at),
-            status=200,
         )
 
-    @post("/hand-over", guards=[requires("dossier.hand_over")], opt=_OFFICERS, summary="Chuyển hồ sơ / Hand over")
+    @post(
+        "/hand-over",
+        guards=[requires("dossier.hand_over")],
+        opt=_OFFICERS,
+        status_code=200,
+        summary="Chuyển hồ sơ / Hand over",
+    )
     async def hand_over(
         self, request: AnyRequest, dossiers: Dossiers, task_id: UUID, data: TaskHandOver, actor: Actor, at: datetime
     ) -> Response[Stepped]:
@@ -218,17 +242,22 @@ class TaskController(Controller):
             request,
             actor,
             lambda tx: dossiers.hand_over(tx, actor, task_id, facts, expected_version=data.version, at=at),
-            status=200,
         )
 
-    @post("/answer", guards=[requires("dossier.answer_opinion")], opt=_OFFICERS, summary="Cho ý kiến / Give an opinion")
+    @post(
+        "/answer",
+        guards=[requires("dossier.answer_opinion")],
+        opt=_OFFICERS,
+        status_code=200,
+        summary="Cho ý kiến / Give an opinion",
+    )
     async def answer(
         self, request: AnyRequest, dossiers: Dossiers, task_id: UUID, data: TaskAnswer, actor: Actor, at: datetime
     ) -> Response[Stepped]:
         """Give the opinion that was asked for; it gives no other right to the dossier."""
         facts = f.AnswerOpinion(task_id=task_id, opinion=data.opinion, verdict=data.verdict)
         return await idempotency.run(
-            request, actor, lambda tx: dossiers.answer_opinion(tx, actor, task_id, facts, at=at), status=200
+            request, actor, lambda tx: dossiers.answer_opinion(tx, actor, task_id, facts, at=at)
         )
 
 
@@ -273,4 +302,4 @@ async def with_secret(answer: Response[Filed], vault: Vault, pools: Pools) -> Re
         async with pools.reading() as tx:
             stored = await store.access_digest(tx, filed.id)
     told = FiledWithSecret(**msgspec.structs.asdict(filed), secret=access.secret_of(vault, filed.id, stored))
-    return Response(told, status_code=answer.status_code, headers=answer.headers)
+    return Json(told, status_code=answer.status_code, headers=answer.headers)

@@ -27,6 +27,7 @@ from api.embedded.binaries import find_bindir, server_user
 from api.embedded.faults import LauncherError
 from api.embedded.fonts import missing_fonts
 from api.embedded.up import find_running
+from api.http.server import connection_budget
 
 Level = Literal["good", "note", "bad"]
 _MARK: Final[Mapping[Level, str]] = {"good": "✓", "note": "•", "bad": "✗"}
@@ -175,8 +176,11 @@ def _synchronised() -> bool | None:
 
 
 def _check_descriptors(_: Mapping[str, str]) -> list[Finding]:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    vi, en = f"Số tệp mở tối đa: {soft} (trần {hard})", f"Open files allowed: {soft} (ceiling {hard})"
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]  # each process raises its own limit to the ceiling
+    most = _WANTED_DESCRIPTORS if hard == resource.RLIM_INFINITY else hard
+    held = connection_budget(most)
+    vi = f"Số tệp mở tối đa: {most}, đủ cho {held} kết nối cùng lúc mỗi tiến trình web"
+    en = f"Open files allowed: {most}, enough for {held} connections at once per web worker"
     if hard != resource.RLIM_INFINITY and hard < _WANTED_DESCRIPTORS:
         mend = (
             f"Đủ để thử. Cho nhiều người dùng: ulimit -n {_WANTED_DESCRIPTORS}.",

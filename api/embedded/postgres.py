@@ -32,6 +32,9 @@ DATABASE: Final = "motcua"
 START_BUDGET_S: Final = 120.0
 """Crash recovery after a power cut may take this long; pg_ctl's own limit of 10 s called that a failure."""
 STOP_BUDGET_S: Final = 60.0
+LOOK_S: Final = 0.1
+PAUSE_S: Final = 2.0
+"""How often `keep` looks whether the server lives, and how long it waits after a start that failed."""
 LONGEST_LOG: Final = 20 * 1024 * 1024
 
 TUNING: Final[Mapping[str, str]] = {
@@ -144,6 +147,20 @@ class Cluster:
         except BaseException:
             await self.stop()
             raise
+
+    async def keep(self, progress: Progress) -> None:
+        """Start the server again whenever it ends by itself, until cancelled; a full disk is waited for."""
+        while self._server is not None:
+            if self._server.poll() is None:
+                await asyncio.sleep(LOOK_S)
+                continue
+            progress("PostgreSQL đã dừng, khởi động lại.", "PostgreSQL ended; starting it again.")
+            try:
+                await self._end_leftovers(progress)
+                await self._run_until_ready(server_user(), progress)
+            except (LauncherError, OSError) as error:
+                progress(f"PostgreSQL chưa chạy lại được: {error}", f"PostgreSQL cannot run yet: {error}")
+                await asyncio.sleep(PAUSE_S)
 
     async def stop(self) -> None:
         """Shut the server down fast (open transactions roll back) and give the directory free."""

@@ -24,7 +24,7 @@ from api.embedded.postgres import Progress, die_with_parent
 RUN_VARIABLE: Final = "MOTCUA_RUN_ID"
 FIRST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 30.0
-STEADY_S: Final = 60.0
+STEADY_S: Final = 10.0
 """A process that ran this long is healthy: its next failure begins again with the shortest pause."""
 STOP_BUDGET_S: Final = 35.0
 LONGEST_LOG: Final = 20 * 1024 * 1024

@@ -190,6 +190,8 @@ class _Everything:
         cluster = Cluster(self._files.cluster)
         await cluster.start(self._say)
         self._stack.push_async_callback(cluster.stop)
+        keeper = asyncio.create_task(cluster.keep(self._say), name="keep-postgres")
+        self._stack.callback(keeper.cancel)
         return cluster.dsn
 
     async def _until_healthy(self, supervisor: Supervisor) -> None:

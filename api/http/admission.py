@@ -2,20 +2,26 @@
 
 The server below queues without end and in silence; here no class starves another, and nobody waits longer than a
 page is worth. A handler names its class by `opt={"work": "signing"}`; a controller may do so for all its handlers.
+A small body is taken in before the door: whoever sends it drop by drop keeps nobody out.
 """
 
 import asyncio
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, Literal
 
 import msgspec
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from api.db import budget
+from api.db.budget import SHARES, Budget
 from api.errors import Broken, Busy
 from api.http import metrics
+from api.http.bodies import taken_in
+from api.http.control import IN_READ_ONLY, Control
 
-Work = Literal["signing", "officers", "citizens", "reports", "login", "streams", "always"]
+Work = Literal["signing", "officers", "citizens", "uploads", "reports", "login", "streams", "always"]
 
 
 class Room(msgspec.Struct, frozen=True):
@@ -31,11 +37,16 @@ ROOMS: Final[Mapping[Work, Room]] = {
     "signing": Room(inside=64, waiting=256, patience_s=2.0, retry_after_s=2),
     "officers": Room(inside=128, waiting=512, patience_s=2.0, retry_after_s=2),
     "citizens": Room(inside=64, waiting=256, patience_s=1.0, retry_after_s=5),
+    "uploads": Room(inside=512, waiting=0, patience_s=0.0, retry_after_s=10),
     "reports": Room(inside=2, waiting=8, patience_s=2.0, retry_after_s=15),
     "login": Room(inside=64, waiting=256, patience_s=3.0, retry_after_s=3),
     "streams": Room(inside=12_000, waiting=0, patience_s=0.0, retry_after_s=10),
 }
-"""Per process. `always` (health, metrics, the API's description) is never turned away."""
+"""Per process. `always` (health, metrics, the API's description) is never turned away. An upload may take minutes on a
+slow line, so it keeps its room apart from the class of whoever sends it."""
+
+_WAIT: Final = re.compile(rb"(?:^|[,;\s])wait=(\d{1,5})(?:$|[,;\s])")
+"""RFC 7240, 4.3: how many seconds at most the caller expects the answer to take."""
 
 
 class _Door:
@@ -48,12 +59,13 @@ class _Door:
         self._waiting = 0
         self._inside = metrics.admitted.labels(work)
 
-    async def enter(self) -> None:
-        """Come in, waiting for at most the patience of this class.
+    async def enter(self, mine: Budget) -> None:
+        """Come in, waiting for at most the patience of this class, and no longer than the caller does.
 
         Raises:
-            Busy: too many wait already, or nobody left in time.
+            Busy: too many wait already, nobody left in time, or the caller's time is over.
         """
+        patience = mine.left(self._room.patience_s)
         if not self._free.locked():
             await self._free.acquire()
         elif self._waiting >= self._room.waiting:
@@ -61,9 +73,9 @@ class _Door:
         else:
             self._waiting += 1
             try:
-                await asyncio.wait_for(self._free.acquire(), self._room.patience_s)
+                await asyncio.wait_for(self._free.acquire(), patience)
             except TimeoutError:
-                raise self._full() from None
+                raise (budget.not_enough_time() if patience < self._room.patience_s else self._full()) from None
             finally:
                 self._waiting -= 1
         self._inside.inc()
@@ -87,22 +99,37 @@ class _Door:
 class Admission(ASGIMiddleware):
     """The middleware; stands inside the router, so that the handler's class of work is known."""
 
-    def __init__(self, rooms: Mapping[Work, Room] = ROOMS) -> None:
-        """Open one door per class of work."""
+    def __init__(self, rooms: Mapping[Work, Room] = ROOMS, control: Control | None = None) -> None:
+        """Open one door per class of work; `control` knows the operator's mode."""
+        self._control = control or Control()
         self._doors = {work: _Door(work, room) for work, room in rooms.items()}
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """Let the request in, or turn it away."""
         handler: Any = scope["route_handler"]
         work = handler.opt.get("work", "officers")
-        if work == "always":
+        if work == "always" or scope["type"] != "http":
             await next_app(scope, receive, send)
             return
         door = self._doors.get(work)
         if door is None:
             raise Broken("Loại công việc không có.", f"There is no class of work {work!r}.", code="unknown-work")
-        await door.enter()
+        self._control.check_mode(scope["method"], stays_open=bool(handler.opt.get(IN_READ_ONLY)))
+        mine = Budget(work=work, share=SHARES[work], deadline=deadline_of(scope["headers"]))
+        if work != "uploads":
+            receive = await taken_in(scope["headers"], receive)
+        await door.enter(mine)
+        token = budget.current.set(mine)
         try:
             await next_app(scope, receive, send)
         finally:
+            budget.current.reset(token)
             door.leave()
+
+
+def deadline_of(headers: Iterable[tuple[bytes, bytes]]) -> float | None:
+    """Return the time of the event loop until which the caller waits (`Prefer: wait=`), or None where it says none."""
+    for name, value in headers:
+        if name == b"prefer" and (found := _WAIT.search(value)):
+            return asyncio.get_running_loop().time() + int(found[1])
+    return None

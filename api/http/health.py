@@ -10,7 +10,10 @@ from litestar import Controller, Request, Response, get
 
 from api.http import metrics
 from api.http.auth.guards import PUBLIC
+from api.http.control import Control
+from api.http.control.rules import Mode
 from api.http.edge import edge_of
+from api.http.openapi.answers import ANSWERS, Answer
 from api.telemetry.process import note_pools
 
 _log = structlog.get_logger("api.http")
@@ -25,12 +28,22 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Readiness(msgspec.Struct, frozen=True, kw_only=True):
-    """What this process needs for work, each with whether it is there."""
+    """What this process needs for work, each with whether it is there; and the mode, in which it answers all the same.
+
+    A node under maintenance stays ready: it says so itself, where an empty balancer would say nothing.
+    """
 
     ready: bool
     database_read: bool
     database_write: bool
     store: bool
+    mode: Mode
+
+
+_READY: Final = (
+    Answer(status=200, kind=Readiness),
+    Answer(status=503, kind=Readiness, headers=("Retry-After",)),
+)
 
 
 class HealthController(Controller):
@@ -43,7 +56,7 @@ class HealthController(Controller):
         """Answer as long as the event loop turns."""
         return Health(status="ok")
 
-    @get("/readyz", opt=_OPEN, summary="Sẵn sàng phục vụ / Ready for work")
+    @get("/readyz", opt={**_OPEN, ANSWERS: _READY}, summary="Sẵn sàng phục vụ / Ready for work")
     async def readyz(self, request: Request[Any, Any, Any]) -> Response[Readiness]:
         """Try the database for reading and for writing, and the store; 503 where one is missing."""
         pools = edge_of(request).pools
@@ -53,14 +66,20 @@ class HealthController(Controller):
             _holds("database_write", lambda: pools.write.fetchval("SELECT NOT pg_is_in_recovery()")),
             _holds("store", probe_store),
         )
-        found = Readiness(ready=read and write and stored, database_read=read, database_write=write, store=stored)
+        control: Control = request.app.state.control
+        found = Readiness(
+            ready=read and write and stored,
+            database_read=read,
+            database_write=write,
+            store=stored,
+            mode=control.mode,
+        )
         return Response(found, status_code=200 if found.ready else 503, headers=None if found.ready else _SOON)
 
     @get("/metrics", opt=_OPEN, include_in_schema=False)
     async def metrics(self, request: Request[Any, Any, Any]) -> Response[bytes]:
         """Return what Prometheus reads."""
-        pools = edge_of(request).pools
-        note_pools({"read": pools.read, "write": pools.write})
+        note_pools(edge_of(request).pools.shared)
         return Response(metrics.page(), media_type=metrics.CONTENT_TYPE)
 
 

@@ -27,6 +27,7 @@ seconds = Histogram("motcua_http_seconds", "Time to answer, in seconds.", ["meth
 in_flight = Gauge("motcua_http_in_flight", "Requests being worked on.", multiprocess_mode="livesum")
 admitted = Gauge("motcua_admitted", "Requests inside, by class of work.", ["work"], multiprocess_mode="livesum")
 shed = Counter("motcua_shed_total", "Requests turned away with 503, by class of work.", ["work"])
+callers_gone = Counter("motcua_callers_gone_total", "Requests ended because their caller had gone.", ["route"])
 
 
 @cache

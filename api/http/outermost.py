@@ -2,16 +2,17 @@
 
 It stands outside the router, so unknown addresses pass it as well. It never looks into a body, but takes in what is
 left of one before a refusal goes out: a connection closed on a sending client is reset, and the refusal with it.
+Work whose caller has hung up is ended: its statement is cancelled and its transaction rolled back.
 """
 
 import asyncio
 import contextlib
 import time
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Any, Final
 
-import structlog
 from litestar import Request
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
@@ -21,13 +22,15 @@ from api.http import metrics, problems
 from api.http.text import clean, clean_query
 from api.telemetry import spans
 
-_log = structlog.get_logger("api.http")
-
 LONGEST_QUERY: Final = 8192
 LONGEST_PATH: Final = 2048
 DRAINED_BYTES: Final = 256 << 20
 DRAIN_S: Final = 10.0
 """How much of an unread body is taken in, and for how long; a client that sends more may lose the answer."""
+GONE_STATUS: Final = 499
+"""In log and metrics alone: the caller had gone before there was an answer."""
+WATCH_AFTER_S: Final = 0.25
+"""Who is answered sooner costs no look at whether the caller is still there."""
 _QUIET: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 _READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -77,19 +80,38 @@ class Outermost:
         began, began_ns = time.perf_counter(), time.time_ns()
         metrics.in_flight.inc()
         try:
-            await self._pass(scope, body, answered)
+            await self._while_waited_for(scope, body, answered)
         finally:
             metrics.in_flight.dec()
             self._count(scope, answered.status, time.perf_counter() - began)
             _tell(scope, answered.status, place, caller, began_ns)
 
-    async def _pass(self, scope: Scope, receive: Receive, answered: "_Answered") -> None:
+    async def _while_waited_for(self, scope: HTTPScope, body: "_Body", answered: "_Answered") -> None:
+        watch = _CallerWatch(body, answered)
+        try:
+            await self._pass(scope, body, answered)
+        except asyncio.CancelledError:
+            if not watch.ended_it():
+                raise
+            answered.status = GONE_STATUS
+            metrics.callers_gone.labels(str(scope.get("path_template") or "unknown")).inc()
+        finally:
+            watch.close()
+
+    async def _pass(self, scope: HTTPScope, receive: Receive, answered: "_Answered") -> None:
         try:
             _clean_target(scope)
         except MotcuaError as error:
             request: Request[Any, Any, Any] = Request(scope, receive)
             response = problems.answer(request, error).to_asgi_response(app=None, request=request)
             await response(scope, receive, answered)
+            return
+        if scope["method"] == "OPTIONS" and (methods := problems.methods_of(Request(scope, receive))):
+            # Litestar's own answer forgets the methods of handlers that were registered later.
+            await answered(
+                {"type": "http.response.start", "status": 204, "headers": [(b"allow", ", ".join(methods).encode())]}
+            )
+            await answered({"type": "http.response.body", "body": b"", "more_body": False})
             return
         await self._inner(scope, receive, answered)
 
@@ -111,14 +133,18 @@ class Outermost:
         route = str(scope.get("path_template") or "unknown")
         metrics.observe(scope["method"], route, status, seconds)
         if route not in _QUIET:
-            actor = scope["state"].get("actor")
-            _log.info(
-                "request",
-                method=scope["method"],
-                route=route,
-                status=status,
-                ms=round(seconds * 1000, 1),
-                account_id=actor.account_id if actor else None,
+            state = scope["state"]
+            actor = state.get("actor")
+            logs.write_request(
+                logs.RequestLine(
+                    method=scope["method"],
+                    route=route,
+                    status=status,
+                    ms=round(seconds * 1000, 1),
+                    account_id=actor.account_id if actor else None,
+                    trace_id=state["trace_id"],
+                    source=state["source"],
+                )
             )
 
 
@@ -145,11 +171,42 @@ class _Body:
         self._receive = receive
         announced = b"content-length" in headers or b"transfer-encoding" in headers
         self._coming = announced and b"expect" not in headers  # who expects 100-continue sends nothing unasked
+        self._whole = not announced
+        self._given = announced
+        self._leaving: asyncio.Future[Any] | None = None
 
     async def __call__(self) -> Any:
+        if not self._given:
+            self._given = True
+            return {"type": "http.request", "body": b"", "more_body": False}
+        if self._whole:
+            return await self.left()
         message: Any = await self._receive()
         self._coming = message["type"] == "http.request" and bool(message.get("more_body"))
+        self._whole = not self._coming
         return message
+
+    @property
+    def whole(self) -> bool:
+        """Tell whether nothing is to come but the caller's leaving."""
+        return self._whole
+
+    async def left(self) -> Any:
+        """Return the message that the caller has gone, once that is so; any number may wait for it."""
+        if self._leaving is None:
+            self._leaving = asyncio.ensure_future(self._wait_for_leaving())
+        return await asyncio.shield(self._leaving)
+
+    async def _wait_for_leaving(self) -> Any:
+        while True:
+            message: Any = await self._receive()
+            if message["type"] == "http.disconnect":
+                return message
+
+    def close(self) -> None:
+        """Stop listening."""
+        if self._leaving is not None:
+            self._leaving.cancel()
 
     async def drain(self) -> None:
         """Take in what nobody has read, within bounds."""
@@ -163,6 +220,45 @@ class _Body:
                     left -= len(message.get("body", b""))
 
 
+class _CallerWatch:
+    """Ends the work of the present task once its caller has gone, unless it is answering already."""
+
+    def __init__(self, body: _Body, answered: "_Answered") -> None:
+        self._body = body
+        self._answered = answered
+        self._work = asyncio.current_task()
+        self._ended = False
+        self._looking: asyncio.Task[None] | None = None
+        self._timer = asyncio.get_running_loop().call_later(WATCH_AFTER_S, self._begin)
+
+    def _begin(self) -> None:
+        if self._answered.begun:
+            return
+        if self._body.whole:
+            self._looking = asyncio.create_task(self._look())
+        else:  # the handler is still reading, and hears by itself of a caller who breaks off
+            self._timer = asyncio.get_running_loop().call_later(WATCH_AFTER_S, self._begin)
+
+    async def _look(self) -> None:
+        await self._body.left()
+        if self._work is not None and not self._answered.begun:
+            self._ended = True
+            self._work.cancel()
+
+    def ended_it(self) -> bool:
+        """Tell whether the cancellation of the work was ours, and take it back if so."""
+        if self._ended and self._work is not None:
+            self._work.uncancel()
+        return self._ended
+
+    def close(self) -> None:
+        """Stop watching."""
+        self._timer.cancel()
+        if self._looking is not None:
+            self._looking.cancel()
+        self._body.close()
+
+
 class _Answered:
     """Sends on, with the headers every answer has, and remembers the status."""
 
@@ -172,10 +268,12 @@ class _Answered:
         self._body = body
         self._always = headers
         self.status = 500
+        self.begun = False
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
+            self.begun = True
             await self._body.drain()
             headers = list(message.get("headers", ()))
             present = {name.lower() for name, _ in headers}
@@ -197,6 +295,7 @@ def _clean_target(scope: Scope) -> None:
     scope["query_string"] = clean_query(query)
 
 
+@lru_cache(4096)
 def _address(text: str) -> str | None:
     try:
         return str(ip_address(text.strip().strip("[]")))

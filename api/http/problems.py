@@ -43,11 +43,13 @@ STATUS_OF_KIND: Final[dict[type[MotcuaError], int]] = {
 }
 STATUS_OF_CODE: Final = {
     "method-not-allowed": 405,
+    "body-too-slow": 408,
     "unsupported-media-type": 415,
     "range-not-satisfiable": 416,
     "invalid-field": 422,
     "idempotency-key-reused": 422,
     "locked-out": 429,
+    "rate-limited": 429,
 }
 """Where a code needs a sharper status than its kind has."""
 
@@ -57,6 +59,7 @@ TITLES: Final = {
     403: "Không có quyền",
     404: "Không tìm thấy",
     405: "Phương thức không được phép",
+    408: "Gửi quá chậm",
     409: "Không thực hiện được ở trạng thái hiện tại",
     413: "Dữ liệu quá lớn",
     415: "Kiểu nội dung không được nhận",
@@ -75,6 +78,7 @@ _NEXT: Final = {
     ),
     404: ("Kiểm tra lại mã hoặc địa chỉ.", "Check the code or the address."),
     405: ("Xem các phương thức cho phép ở tiêu đề Allow.", "See the Allow header for the methods that work."),
+    408: ("Kiểm tra đường truyền rồi gửi lại.", "Check the line, then send it again."),
     409: ("Tải lại để xem trạng thái mới nhất.", "Reload to see the present state."),
     413: ("Gửi dữ liệu nhỏ hơn.", "Send less data."),
     415: ("Gửi nội dung dạng application/json.", "Send the body as application/json."),
@@ -173,13 +177,15 @@ def _headers(request: Request[Any, Any, Any], error: MotcuaError, status: int) -
         headers["Retry-After"] = str(wait)
     if status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="motcua"'
+    if status == 416:
+        headers["Content-Range"] = f"bytes */{error.facts.get('size', '*')}"
     if status == 405:
-        headers["Allow"] = ", ".join(_methods_of(request))
+        headers["Allow"] = ", ".join(methods_of(request))
     return headers
 
 
-def _methods_of(request: Request[Any, Any, Any]) -> list[str]:
-    """Ask the router which methods this path takes; only a 405 costs this."""
+def methods_of(request: Request[Any, Any, Any]) -> list[str]:
+    """Ask the router which methods this path takes; only a 405 and OPTIONS cost this."""
     found: list[str] = []
     for method in ("DELETE", "GET", "OPTIONS", "PATCH", "POST", "PUT"):
         with contextlib.suppress(HTTPException):

@@ -7,13 +7,16 @@ starts at once.
 import asyncio
 import multiprocessing
 import os
+import resource
 import shutil
 import socket
 import tempfile
 from typing import Any, Final
 
+import structlog
 from granian import Granian
 from granian.constants import HTTPModes, Interfaces, Loops
+from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
 from api import logs
@@ -22,8 +25,30 @@ from api.db.pools import open_pools
 from api.errors import Invalid
 from api.settings import Address, Settings
 
-BACKLOG: Final = 16_384
+_log = structlog.get_logger("api.http")
+CONNECTIONS: Final = 16_384
 """Connections a worker may hold: granian counts idle keep-alive ones, and number 1,025 got no answer by default."""
+HEADER_S: Final = 15
+"""How long a request's head may take. A connection without a request is closed after the same time, and browsers open
+another unasked."""
+HEAD_BYTES: Final = 64 << 10
+"""How much a connection may send ahead of being read: the head with all its fields has to fit."""
+_OWN_DESCRIPTORS: Final = 256
+"""What a worker needs besides its callers: pools, files of the store, libraries."""
+
+
+def connection_budget(descriptors: int) -> int:
+    """Return how many connections a worker holds of those it would like, given how many files it may open."""
+    return max(64, min(CONNECTIONS, descriptors - _OWN_DESCRIPTORS))
+
+
+def raise_descriptors() -> int:
+    """Raise the limit of open files to its ceiling, which needs no right; workers inherit it. Returns the limit."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        soft = hard
+    return CONNECTIONS + _OWN_DESCRIPTORS if soft == resource.RLIM_INFINITY else soft
 
 
 def main(settings: Settings) -> int:
@@ -35,6 +60,9 @@ def main(settings: Settings) -> int:
         Invalid: the address is taken, or the database cannot be reached with these settings.
     """
     logs.set_up("api")
+    connections = connection_budget(raise_descriptors())
+    if connections < CONNECTIONS:
+        _log.warning("few_descriptors", connections=connections, wanted=CONNECTIONS)
     _refuse_taken(settings.listen)
     asyncio.run(_refuse_unreachable(settings))
     multiprocessing.set_start_method("spawn", force=True)  # a forked worker would inherit counters made for one process
@@ -52,8 +80,9 @@ def main(settings: Settings) -> int:
             loop=Loops.uvloop,
             websockets=False,
             workers=settings.api_workers,
-            backlog=BACKLOG,
-            backpressure=BACKLOG,
+            backlog=max(connections, 128),
+            backpressure=connections,
+            http1_settings=HTTP1Settings(header_read_timeout=HEADER_S * 1000, max_buffer_size=HEAD_BYTES),
             respawn_failed_workers=True,
             workers_kill_timeout=30,
             log_level=LogLevels.warning,

@@ -10,14 +10,19 @@ ON CONFLICT (dedupe_key)
 RETURNING id;
 
 -- name: unfinished_claims
--- How often this work was begun and neither finished nor failed in order: its process died, or it still runs.
-SELECT coalesce(max(claims), 0) FROM job_claim WHERE key = $1;
+-- How often this work was begun and neither finished nor failed in order: its process died, or it still runs. What the
+-- database's own end broke off does not count.
+SELECT coalesce(max(claims), 0) FROM job_claim WHERE key = $1 AND last_claimed_at >= pg_postmaster_start_time();
 
 -- name: claim
--- Count a beginning, committed before the work begins; a parked piece of work is not counted on.
+-- Count a beginning, committed before the work begins; a parked piece of work is not counted on, and the count begins
+-- anew with the database: what its end broke off is no fault of the work.
 INSERT INTO job_claim AS c (key, kind) VALUES ($1, $2)
 ON CONFLICT (key) DO UPDATE
-   SET claims = c.claims + CASE WHEN c.parked_at IS NULL THEN 1 ELSE 0 END, last_claimed_at = now()
+   SET claims = CASE WHEN c.parked_at IS NOT NULL THEN c.claims
+                     WHEN c.last_claimed_at < pg_postmaster_start_time() THEN 1
+                     ELSE c.claims + 1 END,
+       last_claimed_at = now()
 RETURNING claims, failures, parked_at IS NOT NULL AS parked;
 
 -- name: settle_done

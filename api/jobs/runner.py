@@ -27,6 +27,7 @@ from prometheus_client import Counter, Histogram
 
 from api.db.pools import Pools, Tx, open_pools
 from api.errors import Broken, MotcuaError
+from api.failpoints import reach
 from api.jobs import store
 from api.jobs.queue import Envelope, ParkedJob, claim_key
 from api.telemetry import spans
@@ -234,6 +235,7 @@ class Runner:
         else:
             async with self._open_books().transaction() as tx:
                 await store.settle_done(tx, key)
+            await reach("settled", key)
             _ENDED.labels(job.entrypoint, "done").inc()
             _log.info("job", key=key, ms=round((time.perf_counter() - began) * 1000, 1))
         finally:

@@ -14,8 +14,6 @@ from api.kernel import Clock, system_clock
 from api.operating import causes, store, telling
 
 Write = Callable[[str], object]
-BEFORE, AFTER = timedelta(minutes=5), timedelta(days=2)
-"""Around the ask: when the audit rows of a ticket's trace can have been written; it ends at midnight."""
 MOST: int = 200
 
 
@@ -51,9 +49,7 @@ async def _told(dsn: str, ticket_id: UUID) -> telling.Told:
             items=items,
             transactions=await store.transactions(tx, ticket_id),
             jobs=await store.jobs_of(tx, [str(ticket_id), *(str(item.request_id) for item in items)]),
-            audit=await store.audit_of(
-                tx, ticket_id, ticket.trace_id, ticket.asked_at - BEFORE, ticket.asked_at + AFTER
-            ),
+            audit=await store.audit_of(tx, ticket, [item.request_id for item in items]),
         )
 
 
@@ -66,9 +62,10 @@ def failures(dsn: str, login: str | None, ticket_id: UUID | None, limit: int, wr
 
     async def read() -> int:
         async with _opened(dsn) as pools, pools.reading() as tx:
-            if login is not None and not await store.account_exists(tx, login):
+            account_id = await store.account_id(tx, login) if login is not None else None
+            if login is not None and account_id is None:
                 raise NotFound("Không có tài khoản này.", "There is no such account.", code="account-not-found")
-            found = await store.failures(tx, login, ticket_id, limit)
+            found = await store.failures(tx, account_id, ticket_id, limit)
         for one in found:
             cause = causes.cause_of(one.detail, one.outcome)
             write(f"{one.ended_at:%Y-%m-%dT%H:%M:%SZ}  ticket {one.ticket}  item {one.ordinal}\n")

@@ -70,25 +70,28 @@ SELECT claim.key, claim.kind, claim.claims, claim.failures, claim.parked_at, cla
  ORDER BY claim.first_claimed_at, claim.key;
 
 -- name: audit_of
--- The audit rows of a ticket: by its trace, and what was written of it without one.
+-- The audit rows of a ticket: of itself, of parked work of its items, and what its account did in its trace.
 SELECT at, process, action, subject_kind, subject_id, actor_account_id, trace_id
   FROM audit
  WHERE subject_kind = 'signature_batch' AND subject_id = $1
-    OR $2::text IS NOT NULL AND trace_id = $2 AND at BETWEEN $3 AND $4
+    OR subject_kind = ANY (ARRAY['signatures.prepare', 'signatures.finish']) AND subject_id = ANY ($2::uuid[])
+    OR actor_account_id = $3 AND trace_id = $4
  ORDER BY id
  LIMIT 500;
 
 -- name: failures
--- The last items that did not end with a signature, of one account, of one ticket, or of everybody.
+-- The last items that did not end with a signature, of one account, of one ticket, or of the last 5,000 tickets.
 SELECT item.batch_id AS ticket, item.ordinal, item.request_id, batch.account_id, batch.trace_id, item.outcome, item.detail, item.ended_at
-  FROM batch_item item
-  JOIN signature_batch batch ON batch.id = item.batch_id
+  FROM (SELECT id, account_id, trace_id
+          FROM signature_batch
+         WHERE ($1::uuid IS NULL OR account_id = $1) AND ($2::uuid IS NULL OR id = $2)
+         ORDER BY id DESC
+         LIMIT 5000) batch
+  JOIN batch_item item ON item.batch_id = batch.id
  WHERE item.outcome IN ('refused', 'expired', 'failed')
-   AND ($1::text IS NULL OR batch.account_id = (SELECT account.id FROM account WHERE account.login = $1))
-   AND ($2::uuid IS NULL OR item.batch_id = $2)
  ORDER BY item.ended_at DESC, item.batch_id, item.ordinal
  LIMIT $3;
 
--- name: account_exists
--- Whether somebody logs in by this name.
-SELECT EXISTS (SELECT 1 FROM account WHERE login = $1);
+-- name: account_id
+-- Who logs in by this name.
+SELECT id FROM account WHERE login = $1;

@@ -1,7 +1,7 @@
 """One function per statement of `queries.sql`."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
@@ -54,18 +54,17 @@ async def jobs_of(tx: Tx, ids: Sequence[str]) -> list[rows.JobLine]:
     return as_structs(await tx.fetch(_q.jobs_of, ids), rows.JobLine)
 
 
-async def audit_of(
-    tx: Tx, ticket_id: UUID, trace_id: str | None, since: datetime, until: datetime
-) -> list[rows.AuditLine]:
+async def audit_of(tx: Tx, ticket: rows.Ticket, request_ids: Sequence[UUID]) -> list[rows.AuditLine]:
     """Return the audit rows of a ticket."""
-    return as_structs(await tx.fetch(_q.audit_of, ticket_id, trace_id, since, until), rows.AuditLine)
+    whose = (ticket.account_id, ticket.trace_id)
+    return as_structs(await tx.fetch(_q.audit_of, ticket.id, request_ids, *whose), rows.AuditLine)
 
 
-async def failures(tx: Tx, login: str | None, ticket_id: UUID | None, limit: int) -> list[rows.Failure]:
+async def failures(tx: Tx, account_id: UUID | None, ticket_id: UUID | None, limit: int) -> list[rows.Failure]:
     """Return the last items that ended without a signature."""
-    return as_structs(await tx.fetch(_q.failures, login, ticket_id, limit), rows.Failure)
+    return as_structs(await tx.fetch(_q.failures, account_id, ticket_id, limit), rows.Failure)
 
 
-async def account_exists(tx: Tx, login: str) -> bool:
-    """Tell whether somebody logs in by this name."""
-    return await tx.fetchval(_q.account_exists, login)
+async def account_id(tx: Tx, login: str) -> UUID | None:
+    """Return whose log-in this is, or None."""
+    return await tx.fetchval(_q.account_id, login)

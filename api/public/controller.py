@@ -16,6 +16,8 @@ from api.dossiers.service import Dossiers
 from api.http import idempotency
 from api.http.auth.guards import PUBLIC
 from api.http.edge import edge_of
+from api.http.lighter import Json
+from api.http.openapi.answers import ANSWERS, Answer
 from api.public import service
 from api.public.contract import Tracked, TrackedWithSecret
 
@@ -24,6 +26,7 @@ Secret = Annotated[str | None, HeaderParameter(name="X-Dossier-Secret", min_leng
 CACHED_S: Final = 15
 """Seconds for which anybody may keep the answer to a code alone."""
 _CITIZENS: Final[Mapping[str, Any]] = MappingProxyType({PUBLIC: True, "work": "citizens"})
+_TRACKED: Final = (Answer(status=200, kind=Tracked), Answer(status=200, kind=TrackedWithSecret))
 
 
 class TrackController(Controller):
@@ -32,15 +35,15 @@ class TrackController(Controller):
     path = "/track"
     tags: Sequence[str] | None = ("public",)
 
-    @get("/{code:str}", opt=_CITIZENS, summary="Tra cứu hồ sơ / Track a dossier")
+    @get("/{code:str}", opt={**_CITIZENS, ANSWERS: _TRACKED}, summary="Tra cứu hồ sơ / Track a dossier")
     async def track(
         self, request: Request[Any, Any, Any], code: Code, secret: Secret = None
     ) -> Response[Tracked | TrackedWithSecret]:
         """Tell stage and dates by the code; with the secret in `X-Dossier-Secret`, the rest."""
         async with edge_of(request).pools.reading() as tx:
             if secret is not None:
-                return Response(await service.track_with_secret(tx, code, secret), headers=_OWN)
-            return Response(await service.track(tx, code), headers=_SHARED)
+                return Json(await service.track_with_secret(tx, code, secret), headers=_OWN)
+            return Json(await service.track(tx, code), headers=_SHARED)
 
 
 class OnlineController(Controller):
@@ -55,7 +58,7 @@ class OnlineController(Controller):
     ) -> Response[FiledWithSecret]:
         """Hand a dossier in; an officer of the receiving agency answers within the rule's working hours."""
         answer = await idempotency.run(
-            request, "online", lambda tx: Intake(dossiers).submit_online(tx, data, "online", at=at)
+            request, "online", lambda tx: Intake(dossiers).submit_online(tx, data, "online", at=at), lasting=True
         )
         return await with_secret(answer, vault, edge_of(request).pools)
 

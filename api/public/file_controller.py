@@ -15,10 +15,11 @@ from api.db.privacy import Vault
 from api.documents import files, uploads
 from api.documents.blobs import BlobStore
 from api.documents.contract import Received, Upload
-from api.documents.controller import FileName, body_of, refuse_declared_excess
+from api.documents.controller import ANY_FILE, FileName, body_of, refuse_declared_excess
 from api.documents.file_controller import CHECKED, serve
 from api.http import idempotency
 from api.http.auth.guards import PUBLIC
+from api.http.openapi.answers import ANSWERS, BODY, FILE
 from api.http.text import clean
 from api.public import service
 from api.settings import Settings
@@ -34,7 +35,11 @@ class CitizenFileController(Controller):
     path = "/track"
     tags: Sequence[str] | None = ("public",)
 
-    @get("/{code:str}/results/{result_id:uuid}/file", opt=_CITIZENS, summary="Tải kết quả / Fetch a result")
+    @get(
+        "/{code:str}/results/{result_id:uuid}/file",
+        opt={**_CITIZENS, ANSWERS: FILE},
+        summary="Tải kết quả / Fetch a result",
+    )
     async def result(
         self,
         request: Request[Any, Any, Any],
@@ -52,7 +57,7 @@ class CitizenFileController(Controller):
 
     @post(
         "/{code:str}/uploads",
-        opt=_CITIZENS,
+        opt={PUBLIC: True, "work": "uploads", BODY: ANY_FILE},
         status_code=202,
         request_max_body_size=None,
         summary="Nộp tệp vào hồ sơ / Hand a file in",
@@ -83,6 +88,7 @@ class CitizenFileController(Controller):
                 tx, vault, None, stored, profile="handed_in", file_name=name, dossier_id=dossier.id, at=at
             ),
             body_sha256=stored.sha256,
+            lasting=True,
         )
 
     @get("/{code:str}/uploads/{upload_id:uuid}", opt=_CITIZENS, summary="Trạng thái tệp đã nộp / State of a file")

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextvars import Context
 from typing import Generic, TypeVar
 
 K = TypeVar("K")
@@ -24,7 +25,8 @@ class SingleFlight(Generic[K, V]):
             return self._values[key]
         task = self._loading.get(key)
         if task is None:
-            task = asyncio.create_task(self._run(key))
+            # In a context of its own: the first asker's time and share are not those of everybody who waits.
+            task = asyncio.create_task(self._run(key), context=Context())
             self._loading[key] = task
             task.add_done_callback(lambda done: self._settle(key, done))
         return await asyncio.shield(task)

@@ -61,9 +61,12 @@ class Registry:
             cache.clear()
 
     @contextlib.asynccontextmanager
-    async def watching(self) -> AsyncGenerator["Registry"]:
-        """Follow changes made by any process for as long as the block is open: within 2 s at the latest."""
-        task = asyncio.create_task(self._watch(), name="registry-watch")
+    async def watching(self, heard: Callable[[], Awaitable[None]] | None = None) -> AsyncGenerator["Registry"]:
+        """Follow changes made by any process for as long as the block is open: within 2 s at the latest.
+
+        `heard` is awaited at each change, for what else is kept under the registry's version.
+        """
+        task = asyncio.create_task(self._watch(heard), name="registry-watch")
         try:
             yield self
         finally:
@@ -71,10 +74,12 @@ class Registry:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
 
-    async def _watch(self) -> None:
+    async def _watch(self, heard: Callable[[], Awaitable[None]] | None) -> None:
         async with contextlib.aclosing(store.changes(self._pools)) as changes:
             async for _ in changes:
                 self.invalidate()
+                if heard is not None:
+                    await heard()
 
     async def procedure_version(self, version_id: UUID) -> ProcedureVersion:
         """Return one version of a procedure, ended ones too.

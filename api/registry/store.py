@@ -9,9 +9,9 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from api.db.pools import Pools, Tx, as_struct, as_structs
+from api.db.pools import Listener, Pools, Tx, as_struct, as_structs
 from api.db.queries import load
-from api.errors import Invalid, MotcuaError
+from api.errors import Invalid
 from api.kernel import AgencyId, PersonId, PostId
 from api.registry.authority import Mandate
 from api.registry.calendar import CalendarDay
@@ -20,8 +20,8 @@ from api.registry.contract import Agency, AgencyName, LegalRule, ProcedureVersio
 
 q: Final = load("api.registry")
 
-REREAD_S: Final = 2.0
-"""Seconds between two looks at the version row: a lost NOTIFY is made good within them."""
+REREAD_S: Final = 1.5
+"""Seconds between two looks at the version row: a lost NOTIFY is made good within two."""
 
 
 async def procedure_version(tx: Tx, version_id: UUID) -> ProcedureVersion | None:
@@ -147,25 +147,21 @@ async def insert_competence(tx: Tx, code: str, territory_code: str, agency_id: U
         ) from None
 
 
-async def changes(pools: Pools) -> AsyncGenerator[int]:
+async def changes(pools: Pools) -> AsyncGenerator[object]:
     """Yield the registry's version whenever it has moved, and once after every time the connection was lost.
 
-    Listens for the rare writer's NOTIFY and reads the version row again every 2 s in case that was lost.
+    Listens for the rare writer's NOTIFY and reads the version row again and again in case that was lost.
     """
     while True:
         try:
-            async with pools.reading() as connection:
+            async with pools.listening() as connection:
                 async for version in _changes_on(connection):
                     yield version
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, MotcuaError):
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                # Giving back a dead connection raised in place of the cancellation that made us give it back.
-                raise asyncio.CancelledError from None
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
             await asyncio.sleep(REREAD_S / 2)
 
 
-async def _changes_on(connection: Tx) -> AsyncGenerator[int]:
+async def _changes_on(connection: Listener) -> AsyncGenerator[object]:
     rung = asyncio.Event()
 
     def ring(*_: object) -> None:
@@ -173,17 +169,13 @@ async def _changes_on(connection: Tx) -> AsyncGenerator[int]:
 
     known: int | None = None
     await connection.add_listener("registry", ring)
-    try:
-        while True:
-            rung.clear()
-            version: int = await connection.fetchval(q.registry_version)
-            if version != known:
-                known = version
-                yield version
-            await _wait(rung)
-    finally:
-        if not connection.is_closed():
-            await connection.remove_listener("registry", ring)
+    while True:
+        rung.clear()
+        version = await connection.fetchval(q.registry_version, timeout=REREAD_S)
+        if version != known:
+            known = version
+            yield version
+        await _wait(rung)
 
 
 async def _wait(rung: asyncio.Event) -> None:

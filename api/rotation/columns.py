@@ -10,20 +10,17 @@ from uuid import UUID
 
 import msgspec
 
-from api.db import queries
 from api.db.pools import Row
 from api.db.privacy import Vault
 from api.documents import drafts, printing, uploads, verification
 from api.dossiers.recording import NOTE_PURPOSE
 from api.people.changes import SEALED
+from api.rotation.store import Write, q
 from api.settings import Process
 
 Kind = Literal["data", "factors"]
-Write = tuple[str, tuple[Any, ...]]
-"""A statement and its arguments."""
 Renew = Callable[[Vault, Row], list[Write]]
 
-q: Final = queries.load("api.rotation")
 _FIRST: Final = UUID(int=0)
 
 

@@ -55,10 +55,10 @@ async def _reseal_place(pools: Pools, vault: Vault, place: Place, progress: Prog
     after, seen, renewed = place.before, 0, 0
     while True:
         async with pools.transaction() as tx:
-            rows = await store.page(tx, place, after, PAGE)
+            rows = await store.page(tx, place.page, after, PAGE)
             writes = [(index, write) for index, row in enumerate(rows) for write in place.renew(vault, row)]
             await store.write(tx, [write for _, write in writes])
-        failpoints.reach("keys-page")
+        await failpoints.reach("keys-page", "keys")
         seen += len(rows)
         renewed += len({index for index, _ in writes})
         progress(place, seen, renewed)

@@ -1,17 +1,21 @@
-"""What rotation asks of the database; the statements of the places come from `columns`."""
+"""What rotation asks of the database; which statement belongs to which place stands in `columns`."""
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
+from api.db import queries
 from api.db.pools import Row, Tx
-from api.rotation.columns import Place, Write, q
+
+q: Final = queries.load("api.rotation")
+Write = tuple[str, tuple[Any, ...]]
+"""A statement and its arguments."""
 
 
-async def page(tx: Tx, place: Place, after: Sequence[Any], limit: int) -> list[Row]:
+async def page(tx: Tx, statement: str, after: Sequence[Any], limit: int) -> list[Row]:
     """Return the next rows of a place."""
-    return list(await tx.fetch(place.page, *after, limit))
+    return list(await tx.fetch(statement, *after, limit))
 
 
 async def write(tx: Tx, writes: Sequence[Write]) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 import msgspec
@@ -14,13 +14,18 @@ from api.dossiers.service import Dossiers
 from api.http import idempotency
 from api.http.auth.guards import NO_KEY, PUBLIC, requires, signed_in
 from api.http.edge import edge_of
+from api.http.openapi.answers import ANSWERS, BODY, Answer
 from api.kernel import Actor
 from api.signatures import answering, asking, contract, entering, returning, store, submitting, tickets
 from api.signatures.tickets import Watch
 
 Limit = Annotated[int, Parameter(ge=1, le=200, default=50)]
 Cursor = Annotated[str | None, Parameter(query="after", max_length=200, default=None)]
+Holder = Annotated[str, Parameter(max_length=64, pattern="^[!-~]+$")]
 AnyRequest = Request[Any, Any, Any]
+_EVENTS: Final = Answer(
+    status=200, media_type="text/event-stream", text='id: 4\nevent: ticket\nretry: 2000\ndata: {"version": 4, …}\n\n'
+)
 
 
 class ChainController(Controller):
@@ -167,9 +172,7 @@ class BatchController(Controller):
     ) -> Response[contract.Accepted]:
         """Commit what a person wants signed and return a durable ticket, also when every key holder is down."""
         trace_id: str | None = request.scope["state"].get("trace_id")
-        return await idempotency.run(
-            request, actor, lambda tx: asking.ask(tx, actor, data, at=at, trace_id=trace_id), status=202
-        )
+        return await idempotency.run(request, actor, lambda tx: asking.ask(tx, actor, data, at=at, trace_id=trace_id))
 
     @post(
         "/challenge",
@@ -206,7 +209,7 @@ class BatchController(Controller):
     @get(
         "/{batch_id:uuid}/events",
         guards=[signed_in],
-        opt={"work": "streams"},
+        opt={"work": "streams", ANSWERS: (_EVENTS,)},
         summary="Theo dõi lượt ký / Watch a ticket",
     )
     async def events(
@@ -215,7 +218,7 @@ class BatchController(Controller):
         watch: Watch,
         batch_id: UUID,
         actor: Actor,
-        last_event_id: Annotated[int, Parameter(header="Last-Event-ID", ge=0, default=0)],
+        last_event_id: Annotated[int, Parameter(header="Last-Event-ID", ge=0, le=2_000_000_000, default=0)],
     ) -> ServerSentEvent:
         """Stream the whole ticket at each change; with Last-Event-ID it goes on from there."""
         pools = edge_of(request).pools
@@ -245,13 +248,19 @@ class AnswerController(Controller):
 
     @post(
         "/{holder:str}/answers",
-        opt={PUBLIC: True, NO_KEY: True, "work": "signing"},
+        opt={
+            PUBLIC: True,
+            NO_KEY: True,
+            "work": "signing",
+            BODY: ("application/json", "application/octet-stream"),
+            ANSWERS: (Answer(status=202),),
+        },
         status_code=202,
         summary="Trả lời của nơi giữ khóa / A key holder's answer",
     )
-    async def answer(self, request: AnyRequest, holder: str) -> Response[None]:
+    async def answer(self, request: AnyRequest, holder: Holder) -> Response[bytes]:
         """Commit an answer before it is answered; the signer alone judges it."""
         body = await request.body()
         async with edge_of(request).pools.transaction() as tx:
             await answering.keep(tx, holder, dict(request.headers), body)
-        return Response(None, status_code=202)
+        return Response(b"", status_code=202, media_type="text/plain")

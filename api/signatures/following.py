@@ -48,6 +48,8 @@ async def _force(tx: Tx, entry: Entry, account_id: UUID | None) -> None:
             await effects.block(tx, _result(entry))
         case Action.UNBLOCK_HANDOVER:
             await effects.unblock(tx, _result(entry))
+        case Action.DROP_RESULT:
+            await effects.drop(tx, _result(entry))
         case Action.REPLACE_RESULT | Action.RECALL_RESULT:
             effect = "replaced" if entry.action is Action.REPLACE_RESULT else entry.data.get("kind", "recalled")
             basis = entry.data["legal_basis"]

@@ -86,19 +86,34 @@ SELECT request.id, request.chain_id, chain.state AS chain_state, chain.error AS 
  ORDER BY chain.submitted_at DESC, request.ordinal;
 
 -- name: to_sign_page
--- First or next page of what waits for one person: their own requests, or the seals of the agency where they are clerk.
+-- First or next page of what waits for one person: their own requests, and for a clerk ($2) the seals of the agency. Each
+-- part is read in the order of its index and no further than the page.
 SELECT request.id, request.document_id, request.dossier_id, dossier.code AS dossier_code, document.title, request.role, request.act,
-       request.capacity, request.title_lines, request.lane, request.due_at, document.head_sha256 AS sha256, request.holder,
-       dossier.procedure_code, chain.submitted_at
-  FROM signature_request request
-  JOIN chain ON chain.id = request.chain_id AND chain.state = 'open'
+       request.capacity, request.title_lines, request.lane, request.due_at, encode(document.head_sha256, 'hex') AS sha256,
+       request.holder, dossier.procedure_code, request.submitted_at
+  FROM ((SELECT own.id, own.document_id, own.dossier_id, own.role, own.act, own.capacity, own.title_lines, own.lane, own.due_at,
+                own.holder, chain.submitted_at
+           FROM signature_request own
+           JOIN chain ON chain.id = own.chain_id AND chain.state = 'open'
+          WHERE own.state = 'to_sign' AND own.person_id = $1
+            AND NOT EXISTS (SELECT 1 FROM signature_request before
+                             WHERE before.chain_id = own.chain_id AND before.group_no < own.group_no AND before.state <> 'recorded')
+            AND (own.lane, coalesce(own.due_at, 'infinity'), own.id) > ($4, $5, $6)
+          ORDER BY own.lane, coalesce(own.due_at, 'infinity'), own.id
+          LIMIT $7)
+        UNION ALL
+        (SELECT seal.id, seal.document_id, seal.dossier_id, seal.role, seal.act, seal.capacity, seal.title_lines, seal.lane, seal.due_at,
+                seal.holder, chain.submitted_at
+           FROM signature_request seal
+           JOIN chain ON chain.id = seal.chain_id AND chain.state = 'open'
+          WHERE $2 AND seal.state = 'to_sign' AND seal.role = 'seal' AND seal.agency_id = $3 AND seal.person_id IS DISTINCT FROM $1
+            AND NOT EXISTS (SELECT 1 FROM signature_request before
+                             WHERE before.chain_id = seal.chain_id AND before.group_no < seal.group_no AND before.state <> 'recorded')
+            AND (seal.lane, coalesce(seal.due_at, 'infinity'), seal.id) > ($4, $5, $6)
+          ORDER BY seal.lane, coalesce(seal.due_at, 'infinity'), seal.id
+          LIMIT $7)) request
   JOIN document ON document.id = request.document_id
   JOIN dossier ON dossier.id = request.dossier_id
- WHERE request.state = 'to_sign'
-   AND (request.person_id = $1 OR ($2 AND request.role = 'seal' AND request.agency_id = $3))
-   AND NOT EXISTS (SELECT 1 FROM signature_request before
-                    WHERE before.chain_id = request.chain_id AND before.group_no < request.group_no AND before.state <> 'recorded')
-   AND (request.lane, coalesce(request.due_at, 'infinity'), request.id) > ($4, $5, $6)
  ORDER BY request.lane, coalesce(request.due_at, 'infinity'), request.id
  LIMIT $7;
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from api.signatures.contract import ChainLine, TicketSummary
+from api.signatures.contract import ChainLine, TicketSummary, ToSign
 
 
 class DocumentToSubmit(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,26 +142,6 @@ class ChainMember(msgspec.Struct, frozen=True, kw_only=True):
     person_id: UUID | None
 
 
-class ToSignRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of a list as stored."""
-
-    id: UUID
-    document_id: UUID
-    dossier_id: UUID
-    dossier_code: str
-    title: str
-    role: str
-    act: str
-    capacity: str | None
-    title_lines: list[str]
-    lane: str
-    due_at: datetime | None
-    sha256: bytes
-    holder: str | None
-    procedure_code: str
-    submitted_at: datetime
-
-
 class HolderShare(msgspec.Struct, frozen=True, kw_only=True):
     """How many documents of an ask go to one key holder, and what it allows."""
 
@@ -202,7 +182,7 @@ ROW_OF: Final[dict[str, type[msgspec.Struct]]] = {
     "role_candidates": Candidate,
     "seal_certificate": Candidate,
     "chain_view": ChainLine,
-    "to_sign_page": ToSignRow,
+    "to_sign_page": ToSign,
     "items_to_ask": AskedItem,
     "ticket": TicketHead,
     "ticket_items": ItemLine,

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from api.db import queries
 from api.db.pools import Tx, as_struct, as_structs
-from api.signatures.contract import ChainLine, SignedLine, TicketSummary
+from api.signatures.contract import ChainLine, SignedLine, TicketSummary, ToSign
 from api.signatures.rows import (
     AskedItem,
     Candidate,
@@ -20,7 +20,6 @@ from api.signatures.rows import (
     OpenChain,
     SignedOfChain,
     TicketHead,
-    ToSignRow,
 )
 
 _q: Final = queries.load("api.signatures")
@@ -111,9 +110,9 @@ async def chain_view(tx: Tx, document_id: UUID) -> list[ChainLine]:
 
 async def to_sign_page(
     tx: Tx, person_id: UUID, clerk: bool, agency_id: UUID, after: tuple[str, datetime, UUID], limit: int
-) -> list[ToSignRow]:
+) -> list[ToSign]:
     """Return a page of what waits for one person."""
-    return as_structs(await tx.fetch(_q.to_sign_page, person_id, clerk, agency_id, *after, limit), ToSignRow)
+    return as_structs(await tx.fetch(_q.to_sign_page, person_id, clerk, agency_id, *after, limit), ToSign)
 
 
 async def lock_dossiers(tx: Tx, request_ids: Sequence[UUID]) -> None:

@@ -2,11 +2,11 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
+from contextvars import Context
 from typing import Final
 from uuid import UUID
 
-import msgspec
 import structlog
 
 from api.db.pools import Pools, Tx
@@ -14,8 +14,8 @@ from api.errors import NotFound
 from api.kernel import Actor
 from api.registry import authority
 from api.signatures import cursor, cutting, store
-from api.signatures.contract import Place, Ticket, TicketItem, ToSign, ToSignPage
-from api.signatures.rows import ItemLine, TicketHead, ToSignRow
+from api.signatures.contract import Place, Ticket, TicketItem, ToSignPage
+from api.signatures.rows import ItemLine, TicketHead
 
 _log: Final = structlog.get_logger("tickets")
 
@@ -82,15 +82,23 @@ def _item(line: ItemLine) -> TicketItem:
     )
 
 
+class _Waiter:
+    """One stream that waits for a version above the one it knows."""
+
+    __slots__ = ("known", "told")
+
+    def __init__(self, known: int, told: asyncio.Future[int]) -> None:
+        self.known = known
+        self.told = told
+
+
 class Watch:
     """One look at the database for all watched tickets of this process, however many streams are open."""
 
     def __init__(self, pools: Pools) -> None:
         """Look through the read pool."""
         self._pools = pools
-        self._watched: dict[UUID, int] = {}
-        self._seen: dict[UUID, int] = {}
-        self._changed = asyncio.Condition()
+        self._watched: dict[UUID, list[_Waiter]] = {}
         self._task: asyncio.Task[None] | None = None
 
     def close(self) -> None:
@@ -101,19 +109,20 @@ class Watch:
     async def wait(self, batch_id: UUID, known: int, timeout_s: float) -> int:
         """Return the version of a ticket once it is above `known`, or `known` when the time is over."""
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._look())
-        self._watched[batch_id] = self._watched.get(batch_id, 0) + 1
+            # In a context of its own: it outlives the request that happened to come first.
+            self._task = asyncio.create_task(self._look(), context=Context())
+        waiter = _Waiter(known, asyncio.get_running_loop().create_future())
+        waiters = self._watched.setdefault(batch_id, [])
+        waiters.append(waiter)
         try:
-            async with asyncio.timeout(timeout_s), self._changed:
-                await self._changed.wait_for(lambda: self._seen.get(batch_id, 0) > known)
-                return self._seen[batch_id]
+            async with asyncio.timeout(timeout_s):
+                return await waiter.told
         except TimeoutError:
             return known
         finally:
-            self._watched[batch_id] -= 1
-            if not self._watched[batch_id]:
+            waiters.remove(waiter)
+            if not waiters:
                 del self._watched[batch_id]
-                self._seen.pop(batch_id, None)
 
     async def _look(self) -> None:
         while True:
@@ -121,12 +130,17 @@ class Watch:
                 if self._watched:
                     async with self._pools.reading() as tx:
                         versions = await store.ticket_versions(tx, list(self._watched))
-                    async with self._changed:
-                        self._seen.update(versions)
-                        self._changed.notify_all()
+                    self._tell(versions)
             except Exception:  # noqa: BLE001 - streams go on when the database is back
                 _log.warning("watch_failed", exc_info=True)
             await asyncio.sleep(LOOK_EVERY_S)
+
+    def _tell(self, versions: Mapping[UUID, int]) -> None:
+        """Wake those whose ticket has moved, and nobody else: thousands may be waiting."""
+        for batch_id, version in versions.items():
+            for waiter in self._watched.get(batch_id, ()):
+                if version > waiter.known and not waiter.told.done():
+                    waiter.told.set_result(version)
 
 
 async def stream(
@@ -162,8 +176,4 @@ async def to_sign(tx: Tx, actor: Actor, after: str | None, limit: int) -> ToSign
     shown = rows[:limit]
     last = shown[-1] if more else None
     following = cursor.encode(last.lane, last.due_at, last.id) if last else None
-    return ToSignPage(items=[_line(row) for row in shown], next=following)
-
-
-def _line(row: ToSignRow) -> ToSign:
-    return msgspec.convert({**msgspec.structs.asdict(row), "sha256": row.sha256.hex()}, ToSign)
+    return ToSignPage(items=shown, next=following)

@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 import time
-from collections.abc import Awaitable, Callable, Generator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Protocol
@@ -23,6 +23,12 @@ _LAG: Final = Histogram(
 _POOL_IN_USE: Final = Gauge(
     "motcua_pool_in_use", "Database connections in use, by pool.", ["pool"], multiprocess_mode="livesum"
 )
+_POOL_PEAK: Final = Gauge(
+    "motcua_pool_peak",
+    "Most connections of one process in use at once within the last minute or two, by pool.",
+    ["pool"],
+    multiprocess_mode="livemax",
+)
 _POOL_SIZE: Final = Gauge(
     "motcua_pool_size", "Database connections that a pool may open.", ["pool"], multiprocess_mode="livesum"
 )
@@ -37,9 +43,13 @@ _TICK_S: Final = 0.25
 class _Pool(Protocol):
     """What is asked of a pool of connections."""
 
-    def get_size(self) -> int: ...
-    def get_idle_size(self) -> int: ...
-    def get_max_size(self) -> int: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def in_use(self) -> int: ...
+    @property
+    def size(self) -> int: ...
+    def peak(self) -> int: ...
 
 
 class _Processes(Protocol):
@@ -70,19 +80,21 @@ def sending_spans(process: str, otlp_url: str) -> Generator[None]:
         sender.close()
 
 
-async def watch_loop() -> None:
-    """Measure for ever how late the event loop wakes up; cancel to stop."""
+async def watch_loop(pools: Iterable[_Pool]) -> None:
+    """Measure for ever how late the event loop wakes up and how full the pools are; cancel to stop."""
     while True:
         asked = time.perf_counter()
         await asyncio.sleep(_TICK_S)
         _LAG.observe(max(time.perf_counter() - asked - _TICK_S, 0.0))
+        note_pools(pools)
 
 
-def note_pools(pools: Mapping[str, _Pool]) -> None:
-    """Say how many connections of each pool are in use."""
-    for name, pool in pools.items():
-        _POOL_IN_USE.labels(name).set(pool.get_size() - pool.get_idle_size())
-        _POOL_SIZE.labels(name).set(pool.get_max_size())
+def note_pools(pools: Iterable[_Pool]) -> None:
+    """Say how many connections of each pool are in use, and were at most."""
+    for pool in pools:
+        _POOL_IN_USE.labels(pool.name).set(pool.in_use)
+        _POOL_PEAK.labels(pool.name).set(pool.peak())
+        _POOL_SIZE.labels(pool.name).set(pool.size)
 
 
 def note_disks(places: Mapping[str, Path | None]) -> None:

@@ -95,8 +95,10 @@ def _made_of(names: Sequence[object]) -> str:
 
 def new_place(caller: Place | None) -> Place:
     """Return the place of a request: in the caller's trace, or in a new one that nobody has asked for."""
-    span_id = secrets.token_hex(8)
-    return Place(caller.trace_id, span_id, caller.sampled) if caller else Place(secrets.token_hex(16), span_id, False)
+    if caller is not None:
+        return Place(caller.trace_id, secrets.token_hex(8), caller.sampled)
+    drawn = secrets.token_hex(24)
+    return Place(drawn[16:], drawn[:16], sampled=False)
 
 
 def enter(place: Place) -> None:

@@ -60,8 +60,9 @@ def _start(ground: Ground, room: Path, name: str) -> Contender:
     with log.open("wb") as out:
         process = subprocess.Popen(
             [sys.executable, *COMMANDS[name]], env=ground.environment(port, room), cwd=ROOT, stdout=out, stderr=out,
-            start_new_session=True, preexec_fn=lambda: pin(SERVER_CORE),
+            start_new_session=True,
         )  # fmt: skip
+    pin(SERVER_CORE, process.pid)  # before it has started anything: children stay where their parent is
     return Contender(name, port, process, log)
 
 
@@ -77,9 +78,8 @@ async def _until_ready(contender: Contender) -> None:
 
 def pin(core: int, pid: int = 0) -> None:
     """Keep a process on one core, where there is more than one."""
-    cores = sorted(os.sched_getaffinity(0)) if pid == 0 else list(range(os.cpu_count() or 1))
-    if len(cores) > core:
-        os.sched_setaffinity(pid, {cores[core]})
+    if core < (os.cpu_count() or 1):
+        os.sched_setaffinity(pid, {core})
 
 
 def free_port() -> int:

@@ -37,9 +37,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         return bool(self.errors) or self.generator_busy > SATURATED
 
 
-def request(
-    method: str, path: str, *, token: str | None = None, body: object = None, key: str | None = None
-) -> bytes:
+def request(method: str, path: str, *, token: str | None = None, body: object = None, key: str | None = None) -> bytes:
     """Return a request as it goes over the wire."""
     content = b"" if body is None else json.dumps(body, ensure_ascii=False).encode()
     lines = [f"{method} {path} HTTP/1.1", "Host: bench", "Accept: application/json"]
@@ -70,11 +68,11 @@ class _Client(asyncio.Protocol):
         end = self._buffer.find(b"\r\n\r\n")
         if end < 0 or len(self._buffer) < end + 4 + _length(self._buffer[:end]):
             return
-        self._done.answered(self._buffer, end, time.perf_counter() - self._began)
+        self._done.answered(self._buffer, time.perf_counter() - self._began)
         self._buffer = b""
         self._next()
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - as asyncio calls it
         if not self._done.over:
             self._done.errors += 1
         if not self.closed.done():
@@ -99,25 +97,32 @@ def _length(head: bytes) -> int:
 class _Tally:
     """What came back."""
 
-    def __init__(self) -> None:
+    def __init__(self, expect: bytes) -> None:
+        self.expect = expect
         self.times: list[float] = []
         self.errors = 0
         self.last = b""
         self.over = False
 
-    def answered(self, answer: bytes, end: int, seconds: float) -> None:
+    def answered(self, answer: bytes, seconds: float) -> None:
         self.times.append(seconds)
-        if answer[9:10] != b"2":
+        if answer[9:10] != self.expect:
             self.errors += 1
             self.last = answer
 
 
-async def drive(port: int, requests: Iterator[bytes], *, in_flight: int, seconds: float) -> Run:
-    """Send these for so long, or until they are used up, over so many connections."""
+async def drive(port: int, requests: Iterator[bytes], *, in_flight: int, seconds: float, expect: bytes = b"2") -> Run:
+    """Send these for so long, or until they are used up, over so many connections; `expect` begins every status.
+
+    Raises:
+        RuntimeError: an answer had another status; the text shows it.
+    """
     loop = asyncio.get_running_loop()
-    tally = _Tally()
+    tally = _Tally(expect)
     began, busy = time.perf_counter(), time.process_time()
-    pairs = [await loop.create_connection(lambda: _Client(requests, tally), "127.0.0.1", port) for _ in range(in_flight)]
+    pairs = [
+        await loop.create_connection(lambda: _Client(requests, tally), "127.0.0.1", port) for _ in range(in_flight)
+    ]
     stop = loop.call_later(seconds, setattr, tally, "over", True)
     await asyncio.gather(*(client.closed for _, client in pairs))
     stop.cancel()
@@ -136,18 +141,24 @@ async def drive(port: int, requests: Iterator[bytes], *, in_flight: int, seconds
     )
 
 
-async def ask(port: int, message: bytes) -> tuple[int, object]:
-    """Send one request; return status and decoded answer."""
+async def fetch(port: int, message: bytes) -> bytes:
+    """Send one request; return the whole answer, head and body."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(message)
     head = await reader.readuntil(b"\r\n\r\n")
     body = await reader.readexactly(_length(head))
     writer.close()
-    status = int(head[9:12])
+    return head + body
+
+
+async def ask(port: int, message: bytes) -> tuple[int, object]:
+    """Send one request; return status and decoded answer, or its text where it is no JSON."""
+    answer = await fetch(port, message)
+    body = answer.split(b"\r\n\r\n", 1)[1]
     try:
-        return status, msgspec.json.decode(body) if body else None
+        return int(answer[9:12]), msgspec.json.decode(body) if body else None
     except msgspec.DecodeError:
-        return status, body.decode(errors="replace")
+        return int(answer[9:12]), body.decode(errors="replace")
 
 
 def _part(times: Sequence[float], share: float) -> float:

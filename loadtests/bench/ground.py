@@ -28,6 +28,7 @@ from api.dossiers.service import Dossiers
 from api.embedded.pki import lay_pki
 from api.embedded.postgres import Cluster, Progress
 from api.embedded.province import certificates_wanted, data, lay_province, rows
+from api.http.auth.tokens import TokenKeys
 from api.kernel import Actor
 from api.registry.service import Registry
 
@@ -40,16 +41,22 @@ FILING: Final = NewDossier(
     filer=PersonIn(name="Nguyễn Thị Hồng Nhung", id_number="024199001234", phone="0912345678"),
     parts=(PartIn(part_code="TK", name="Tờ khai", originals=1),),
 )
-"""What every dossier of a benchmark is: a request for a confirmation of marital status, handed in at a ward's counter."""
+"""What every dossier here is: a request for a confirmation of marital status, handed in at a ward's counter."""
 
 DATA_KEY: Final = sha256(b"bench: personal data").digest()
 _KEY_ID: Final = "bench"
 _FACTOR_KEY: Final = sha256(b"bench: second factors").digest()
+_SESSION_KEY: Final = sha256(b"bench: sessions").digest()
+_TOKENS: Final = TokenKeys({_KEY_ID: _SESSION_KEY})
 _CHUNK: Final = 50_000
 _COPIED: Final = (
     "dossiers", "journals", "tasks", "results", "documents", "blobs", "revisions", "chains", "requests",
 )  # fmt: skip
 """In the order in which each stands on the one before."""
+_MADE_FROM: Final = sha256(
+    SCHEMA_FILE.read_bytes() + "\n".join(q.statements.values()).encode() + Path(__file__).read_bytes()
+).hexdigest()[:12]
+"""Tells one seeding from another: schema, statements, and this file."""
 TUNING: Final[Mapping[str, str]] = {"shared_buffers": "1GB", "max_wal_size": "8GB"}
 """Besides what the embedded cluster has; durability is left on."""
 
@@ -64,6 +71,7 @@ class Ground:
 
     def __init__(self, cluster: Cluster, database: str, owner: asyncpg.Connection, model: UUID) -> None:
         self.cluster, self.database, self.owner, self.model = cluster, database, owner, model
+        self._tokens: dict[str, str] = {}
 
     def dsn(self, role: str = "app") -> str:
         return self.cluster.dsn(role, self.database)
@@ -75,7 +83,7 @@ class Ground:
             "DATABASE_URL_APP": self.dsn(),
             "MOTCUA_DEMO": "1",
             "MOTCUA_DATA_KEYS": f"{_KEY_ID}:{DATA_KEY.hex()}",
-            "MOTCUA_SESSION_KEY": "00" * 32,
+            "MOTCUA_SESSION_KEYS": f"{_KEY_ID}:{_SESSION_KEY.hex()}",
             "MOTCUA_BLOB_DIR": str(room),
             "MOTCUA_TRUST_DIR": str(room),
             "MOTCUA_LISTEN": f"127.0.0.1:{port}",
@@ -83,10 +91,11 @@ class Ground:
         }
 
     async def log_in(self, who: str) -> str:
-        """Open a session of somebody of the demo ("chutich.kinhbac"); return its token."""
-        token = f"bench-{self.database}-{who}"
-        await self.owner.fetchval(q.session, sha256(token.encode()).digest(), who)
-        return token
+        """Return the token of somebody of the demo ("chutich.kinhbac"), whose session is opened at the first call."""
+        if who not in self._tokens:
+            self._tokens[who] = token = _TOKENS.new()
+            await self.owner.execute(q.session, _TOKENS.digest(token), _TOKENS.current, who)
+        return self._tokens[who]
 
     async def received(self, count: int) -> list[str]:
         """Return codes of dossiers that wait at the ward's counter."""
@@ -107,7 +116,7 @@ async def ground(root: Path, dossiers: int, say: Progress) -> AsyncIterator[Grou
     cluster = Cluster(root, tuning=TUNING)
     await cluster.start(say)
     try:
-        template = await _template(cluster, root, dossiers, say)
+        template = await _template(cluster, dossiers, say)
         database = f"run_{os.getpid()}"
         await _command(cluster, f"CREATE DATABASE {database} TEMPLATE {template} STRATEGY file_copy")
         owner = await asyncpg.connect(cluster.dsn("admin", database))
@@ -122,9 +131,8 @@ async def ground(root: Path, dossiers: int, say: Progress) -> AsyncIterator[Grou
         await cluster.stop()
 
 
-async def _template(cluster: Cluster, root: Path, dossiers: int, say: Progress) -> str:
-    made_from = SCHEMA_FILE.read_bytes() + "\n".join(q.statements.values()).encode() + Path(__file__).read_bytes()
-    name = f"seeded_{dossiers}_{sha256(made_from).hexdigest()[:12]}"
+async def _template(cluster: Cluster, dossiers: int, say: Progress) -> str:
+    name = f"seeded_{dossiers}_{_MADE_FROM}"
     if await _command(cluster, f"SELECT FROM pg_database WHERE datname = '{name}'") == "SELECT 1":
         return name
     await _command(cluster, f"DROP DATABASE IF EXISTS {name}_half WITH (FORCE)")
@@ -136,7 +144,6 @@ async def _template(cluster: Cluster, root: Path, dossiers: int, say: Progress) 
 
 
 async def _seed(cluster: Cluster, database: str, dossiers: int, say: Progress) -> None:
-    began = time.monotonic()
     owner = await asyncpg.connect(cluster.dsn("admin", database))
     try:
         with tempfile.TemporaryDirectory(prefix="motcua-bench-") as room:
@@ -144,26 +151,32 @@ async def _seed(cluster: Cluster, database: str, dossiers: int, say: Progress) -
             lay_pki(pki, certificates_wanted(), at=now - timedelta(days=1), demo=True)
             factors = Vault({_KEY_ID: _FACTOR_KEY}, _KEY_ID)
             await lay_province(owner, pki=pki, vault=vault(), factors=factors, at=now)
-        model = await _model(cluster, database)
-        await owner.execute("SET session_replication_role = replica; SET synchronous_commit = off; SET work_mem = '64MB'")
-        for once in ("naming", "places", "signatories"):
-            await owner.execute(q.statements[once])
-        for first in range(1, dossiers + 1, _CHUNK):
-            last = min(first + _CHUNK - 1, dossiers)
-            for name in _COPIED:
-                await owner.execute(q.statements[name], model, first, last)
-            say(*_bar(last, dossiers, time.monotonic() - began))
+        await fill(owner, cluster.dsn("app", database), vault(), dossiers, say)
         await owner.execute(q.settle)
     finally:
         await owner.close()
 
 
-async def _model(cluster: Cluster, database: str) -> UUID:
+async def fill(owner: asyncpg.Connection, app: str, keys: Vault, dossiers: int, say: Progress) -> None:
+    """Copy dossiers into a province, for the owner's session; `app` is the DSN by which the model is handed in."""
+    began = time.monotonic()
+    model = await _model(app, keys)
+    await owner.execute("SET session_replication_role = replica; SET synchronous_commit = off")
+    for once in ("naming", "places", "signatories"):
+        await owner.execute(q.statements[once])
+    for first in range(1, dossiers + 1, _CHUNK):
+        last = min(first + _CHUNK - 1, dossiers)
+        for name in _COPIED:
+            await owner.execute(q.statements[name], model, first, last)
+        say(*_bar(last, dossiers, time.monotonic() - began))
+
+
+async def _model(app: str, keys: Vault) -> UUID:
     """Hand one dossier in by the product's own use case: what the others are copied from."""
-    pools = await open_pools(cluster.dsn("app", database), read_size=2, write_size=1)
+    pools = await open_pools(app, read_size=2, write_size=1)
     try:
         at = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=1)
-        intake = Intake(Dossiers(Registry(pools), vault()))
+        intake = Intake(Dossiers(Registry(pools), keys))
         async with pools.transaction() as tx:
             return (await intake.submit(tx, actor(f"tiepnhan.{WARD}"), FILING, at=at)).id
     finally:

@@ -121,13 +121,12 @@ SELECT pg_temp.id_of(7 + part.no, n), chain.id, chain.document_id, chain.dossier
 VACUUM (ANALYZE);
 
 -- name: session
--- Somebody who is logged in from now on: the token is the benchmark's own.
-INSERT INTO session (token_sha256, account_id, post_id, expires_at)
-SELECT $1, account.id, holding.post_id, now() + interval '12 hours'
+-- Somebody who is logged in from now on.
+INSERT INTO session (token_sha256, key_id, account_id, post_id, expires_at)
+SELECT $1, $2, account.id, holding.post_id, now() + interval '12 hours'
   FROM account
   JOIN post_holding holding ON holding.person_id = account.person_id
- WHERE account.login = $2
-RETURNING account_id;
+ WHERE account.login = $3;
 
 -- name: received
 -- Codes of dossiers just received at the counter of the model, in order.
@@ -150,3 +149,7 @@ SELECT request.id, encode(document.head_sha256, 'hex') AS sha256
 SELECT name, setting FROM pg_settings
  WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit', 'shared_buffers', 'server_version')
  ORDER BY name;
+
+-- name: transactions
+-- How many transactions have ended in this database.
+SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database();

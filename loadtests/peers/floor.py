@@ -6,7 +6,6 @@ statement. It checks no right and no rule, knows no repeat, logs nothing, counts
 
 from datetime import datetime
 from functools import cache
-from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
@@ -92,7 +91,7 @@ async def _track(code: str) -> Any:
 
 async def _caller(connection: Any, scope: Any, at: datetime) -> Caller:
     token = next(value for name, value in scope["headers"] if name == b"authorization")[7:]
-    row = await connection.fetchrow(_auth.find_session, sha256(token).digest(), at, today(at))
+    row = await connection.fetchrow(_auth.find_session, _office.tokens.digest(token.decode()), at, today(at))
     assert row["entitled"]
     return Caller(row["account_id"], row["person_id"], row["post_id"], row["agency_id"], row["roles"])
 

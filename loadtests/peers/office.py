@@ -15,8 +15,9 @@ import msgspec
 
 from api.db.privacy import Vault
 from api.dossiers import access
+from api.http.auth.tokens import TokenKeys
 from api.kernel import VIETNAM, new_id
-from api.settings import read
+from api.settings import Settings, read
 
 OFFERED: Final = (
     "confirm_hand_over", "decline_hand_over", "claim", "release", "assign", "draft_result", "record_outside_result",
@@ -28,6 +29,9 @@ STATUS_VI: Final = {
     "delivered": "Đã trả kết quả",
 }  # fmt: skip
 NATIONAL: Final = {"received": 2, "appraising": 4, "awaiting_signature": 4, "delivered": 10}
+
+_PATTERN: Final = "SELECT * FROM dossier WHERE code NOT LIKE '%-250701-%' ORDER BY id LIMIT 1"
+_AGENCY: Final = "SELECT name, code FROM agency WHERE id = $1"
 
 Rows = list[tuple[str, dict[str, Any]]]
 """Tables and what is inserted in each, in an order that every constraint allows."""
@@ -46,8 +50,10 @@ class Caller(msgspec.Struct, frozen=True):
 class Office:
     """One dossier as the pattern of every other, with the names that go beside it."""
 
-    def __init__(self, model: dict[str, Any], agency: str, agency_code: str, vault: Vault) -> None:
-        self._model, self._agency, self._agency_code, self._vault = model, agency, agency_code, vault
+    def __init__(self, model: dict[str, Any], agency: str, agency_code: str, settings: Settings) -> None:
+        self._model, self._agency, self._agency_code = model, agency, agency_code
+        self._vault = Vault(settings.data_keys, settings.data_key)
+        self.tokens = TokenKeys(settings.session_keys)
         self._answer_in: timedelta = model["due_at"] - model["submitted_at"]
 
     @classmethod
@@ -57,11 +63,11 @@ class Office:
         connection = await asyncpg.connect(settings.database_url)
         try:
             await connection.set_type_codec("jsonb", encoder=str, decoder=msgspec.json.decode, schema="pg_catalog")
-            model = await connection.fetchrow("SELECT * FROM dossier WHERE code NOT LIKE '%-250701-%' ORDER BY id LIMIT 1")
-            agency = await connection.fetchrow("SELECT name, code FROM agency WHERE id = $1", model["receipt_agency_id"])
+            model = await connection.fetchrow(_PATTERN)
+            agency = await connection.fetchrow(_AGENCY, model["receipt_agency_id"])
         finally:
             await connection.close()
-        return cls(dict(model), agency["name"], agency["code"], Vault(settings.data_keys, settings.data_key))
+        return cls(dict(model), agency["name"], agency["code"], settings)
 
     def submission(self, order: Any, caller: Caller, at: datetime) -> tuple[dict[str, Any], str, Rows]:
         """Return dossier, secret and every row of a submission but counter, answer and the dossier's own code."""
@@ -81,7 +87,8 @@ class Office:
                 "name_fingerprint": mark("person.name", filer.name),
                 "id_number_sealed": seal("person.id_number", filer.id_number),
                 "id_number_fingerprint": mark("person.id_number", filer.id_number),
-                "contact_sealed": seal("person.contact", contact), "phone_fingerprint": mark("person.phone", filer.phone),
+                "contact_sealed": seal("person.contact", contact),
+                "phone_fingerprint": mark("person.phone", filer.phone),
             }),
             ("dossier", dossier),
             ("dossier_party", key | {"id": new_id(at), "role": "filer", "ordinal": 1, "person_id": person}),
@@ -123,8 +130,9 @@ class Office:
         dossier: Any, kind: str, role: str, agency_id: UUID, due: datetime, at: datetime, asker: Caller | None
     ) -> dict[str, Any]:
         return {
-            "id": new_id(at), "dossier_id": dossier["id"], "kind": kind, "step": dossier["step"], "agency_id": agency_id,
-            "role": role, "state": "open", "due_original_at": due, "due_at": due, "started_at": at, "version": 1,
+            "id": new_id(at), "dossier_id": dossier["id"], "kind": kind, "step": dossier["step"],
+            "agency_id": agency_id, "role": role, "state": "open", "due_original_at": due,
+            "due_at": due, "started_at": at, "version": 1,
             "asked_by_account_id": asker.account_id if asker else None,
             "asked_by_agency_id": asker.agency_id if asker else None,
         }  # fmt: skip
@@ -135,11 +143,14 @@ class Office:
         return {
             "dossier_id": dossier["id"], "seq": seq, "action": action, "occurred_at": at, "recorded_at": at,
             "source": "counter", "actor_account_id": caller.account_id, "actor_post_id": caller.post_id,
-            "actor_agency_id": caller.agency_id, "agency_name": self._agency, "data": data, "effect": {"seq": seq} | data,
+            "actor_agency_id": caller.agency_id, "agency_name": self._agency, "data": data,
+            "effect": {"seq": seq} | data,
         }  # fmt: skip
 
 
-def audit(caller: Caller, action: str, subject: UUID, detail: dict[str, Any], at: datetime) -> tuple[str, dict[str, Any]]:
+def audit(
+    caller: Caller, action: str, subject: UUID, detail: dict[str, Any], at: datetime
+) -> tuple[str, dict[str, Any]]:
     """Return one audit row with its canonical bytes and their digest."""
     row = {
         "at": at, "actor_account_id": caller.account_id, "actor_post_id": caller.post_id,
@@ -150,7 +161,9 @@ def audit(caller: Caller, action: str, subject: UUID, detail: dict[str, Any], at
     return "audit", row | {"canonical": canonical, "digest": sha256(canonical).digest()}
 
 
-def answered(caller: Caller, route: str, key: str, body: bytes, status: int, answer: Any, at: datetime) -> dict[str, Any]:
+def answered(
+    caller: Caller, route: str, key: str, body: bytes, status: int, answer: Any, at: datetime
+) -> dict[str, Any]:
     """Return the row that keeps an answer for its idempotency key."""
     return {
         "actor": str(caller.account_id), "route": route, "key": key, "body_sha256": sha256(body).digest(),

@@ -10,7 +10,6 @@ a second validation. No access log, no middleware. Authentication, fields, rows 
 import contextlib
 from collections.abc import AsyncGenerator, Iterable
 from datetime import datetime
-from hashlib import sha256
 from itertools import groupby
 from operator import itemgetter
 from typing import Annotated, Any
@@ -21,7 +20,7 @@ import msgspec
 import uvicorn
 from fastapi import Depends, FastAPI, Header, HTTPException, Query, Request, Response
 from pydantic import BaseModel, TypeAdapter
-from sqlalchemy import Integer, insert, and_, exists, func, literal, literal_column, or_, select, update
+from sqlalchemy import Integer, and_, exists, func, insert, literal, literal_column, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.ext.declarative import DeferredReflection
@@ -58,7 +57,7 @@ def engine(size: int, **options: Any) -> AsyncEngine:
     """Return an engine over asyncpg with a pool of fixed size, whose statements stay prepared on each connection."""
     return create_async_engine(
         "postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(settings.database_url), pool_size=size,
-        max_overflow=0, pool_timeout=settings.pool_budget_s, json_serializer=lambda v: msgspec.json.encode(v).decode(),
+        max_overflow=0, json_serializer=lambda v: msgspec.json.encode(v).decode(),
         json_deserializer=msgspec.json.decode, **options,
     )  # fmt: skip
 
@@ -98,7 +97,7 @@ Writing = Annotated[AsyncSession, Depends(write_session)]
 
 async def authenticate(session: AsyncSession, authorization: str) -> Caller:
     at = now()
-    digest = sha256(authorization.removeprefix("Bearer ").encode()).digest()
+    digest = office.tokens.digest(authorization.removeprefix("Bearer "))
     row = (await session.execute(statements["session"], {"digest": digest, "at": at, "day": today(at)})).one_or_none()
     if row is None or row.ended_at is not None or row.expires_at <= at or not row.entitled:
         raise HTTPException(401)
@@ -216,7 +215,7 @@ async def track(code: str, session: Reading) -> Response:
     if row is None:
         raise HTTPException(404)
     told = {"status_vi": STATUS_VI[row.status], "national_status": NATIONAL[row.status]}
-    return encoded(Tracked.model_construct(**row._mapping, **told))
+    return encoded(Tracked.model_construct(**row._mapping, **told))  # noqa: SLF001 - SQLAlchemy's public name
 
 
 @app.get("/signature-requests")
@@ -224,7 +223,7 @@ async def waiting(
     session: Reading, caller: Annotated[Caller, Depends(reader)], limit: Annotated[int, Query(ge=1, le=200)] = 50
 ) -> Response:
     found = await session.execute(statements["waiting"], {"person": caller.person_id, "limit": limit + 1})
-    items = [Line.model_construct(**row._mapping) for row in found.all()[:limit]]
+    items = [Line.model_construct(**row._mapping) for row in found.all()[:limit]]  # noqa: SLF001
     return encoded(Page.model_construct(items=items, next=None))
 
 
@@ -261,7 +260,7 @@ async def hand_over(
     taken = (await session.execute(statements["tasks"], {"dossier": before.id})).all()
     if any(task.assignee_account_id not in {None, caller.account_id} for task in taken):
         raise HTTPException(409)
-    dossier = dict(before._mapping)
+    dossier = dict(before._mapping)  # noqa: SLF001
     task_id, rows = office.hand_over(dossier, step.facts.agency_id, caller, at)
     moved = {"dossier": before.id, "seen": before.seq, "seq": before.seq + 1, "agency": step.facts.agency_id}
     await session.execute(statements["move"], moved, execution_options={"synchronize_session": False})
@@ -346,8 +345,8 @@ def _waiting_statement(p: Any) -> Any:
     return (
         select(
             r.id, r.document_id, r.dossier_id, d.code.label("dossier_code"), document.title, r.role, r.act, r.capacity,
-            r.title_lines, r.lane, r.due_at, func.encode(document.head_sha256, "hex").label("sha256"), r.holder, d.procedure_code,
-            chain.submitted_at,
+            r.title_lines, r.lane, r.due_at, func.encode(document.head_sha256, "hex").label("sha256"), r.holder,
+            d.procedure_code, chain.submitted_at,
         )
         .join(chain, and_(chain.id == r.chain_id, chain.state == "open"))
         .join(document, document.id == r.document_id)

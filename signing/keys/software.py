@@ -16,8 +16,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
-from signing.contract import Capabilities, Der, HeldCertificate, Mechanism, Outcome, Sha256, SignOrder
+from signing.contract import CANARY, Capabilities, Der, HeldCertificate, Mechanism, Outcome, Sha256, SignOrder
 from signing.errors import HolderMisconfigured, HolderRefused
+from signing.keys.canary import CanaryKey
 
 _Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 _REMEMBERED: Final = 10_000
@@ -46,6 +47,7 @@ class SoftwareHolder:
             )
         self._directory = directory
         self._keys: dict[str, _Key] = {}
+        self._canary = CanaryKey()
         self._outcomes: dict[str, Outcome] = {}
 
     @property
@@ -71,7 +73,9 @@ class SoftwareHolder:
             ) from error
 
     async def list_certificates(self, owner: str) -> tuple[HeldCertificate, ...]:
-        """List the certificates of an owner."""
+        """List the certificates of an owner; the canary is this process's own and stands in no index."""
+        if owner == CANARY:
+            return (self._canary.held,)
         return await asyncio.to_thread(self._list, owner)
 
     def _list(self, owner: str) -> tuple[HeldCertificate, ...]:
@@ -105,6 +109,8 @@ class SoftwareHolder:
         )
 
     def _sign(self, order: SignOrder) -> dict[str, bytes]:
+        if order.owner == order.credential_id == CANARY:
+            return {item.item_id: self._canary.sign(item.tbs_sha256) for item in order.items}
         key = self._key(order.credential_id, order.owner)
         return {item.item_id: sign_hash(key, item.tbs_sha256, order.mechanism) for item in order.items}
 

@@ -13,6 +13,8 @@ import msgspec
 import pytest
 import pytest_asyncio
 
+from api.backup.documents import Copied, copy
+from api.backup.store import Document
 from api.documents.blobs import BlobMissing, BlobStore, FileStore, S3Store, StoreUnavailable
 from api.errors import Broken, Invalid, TooLarge
 from api.kernel import Sha256
@@ -223,3 +225,27 @@ def test_cache_of_a_killed_process_is_cleared_away(s3_place, tmp_path):
     for store in (living, another):
         asyncio.run(store.close())
     shutil.rmtree(tmp_path)
+
+
+async def test_a_backup_of_any_store_is_copied_there_and_back(store, tmp_path):
+    """Into the directory of a backup and from it into an empty store; what is not whole on the way is named."""
+    contents = [os.urandom(size) for size in (1, 70_000, 3 * MB)]
+    whole = [Document(sha256=name(content), size=len(content)) for content in contents]
+    for content in contents:
+        await store.put_stream(chunks(content), limit=4 * MB)
+    never = Document(sha256=name(b"never stored"), size=12)
+    kept, back = FileStore(tmp_path / "backup"), FileStore(tmp_path / "back")
+    done = Copied()
+    await copy([*whole, never], store, kept, done)
+    assert (done.files, done.missing) == (3, [never.sha256])
+    path = await kept.local_path(whole[1].sha256)
+    path.chmod(0o640)
+    path.write_bytes(contents[1][:-1] + b"!")
+    again = Copied()
+    await copy(whole, kept, back, again)
+    assert (again.files, again.missing) == (2, [whole[1].sha256])
+    await copy(whole, kept, store, nothing := Copied())
+    assert (nothing.files, nothing.missing) == (0, [])
+    assert await read(back, whole[2].sha256, 0, 3 * MB) == contents[2]
+    await kept.close()
+    await back.close()

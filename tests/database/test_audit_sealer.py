@@ -71,6 +71,19 @@ async def test_a_late_commit_with_a_low_id_is_neither_missed_nor_passed_over(db,
     assert len(await chain(db)) == 2
 
 
+async def test_nobody_waits_for_another_or_for_the_sealer(db, tmp_path):
+    """The fault this plants: a head row in the act's transaction, for which the second agency would wait."""
+    async with (await db.pools("app")).transaction() as slow:
+        await act(slow, "slow")
+        async with (await db.pools("worker")).transaction() as sealing:
+            await sealing.execute("SELECT pg_advisory_xact_lock(7463001)")
+            async with (await db.pools("signer")).transaction() as quick:
+                await quick.execute("SET LOCAL lock_timeout = '100ms'")
+                await act(quick, "quick")
+        assert await db.admin.fetchval("SELECT count(*) FROM audit") == 1
+    assert await (await sealer(db, tmp_path)).step() == 2
+
+
 async def test_many_sealers_make_one_chain(db, tmp_path):
     await acted(db, 3)
     sealers = [await sealer(db, tmp_path) for _ in range(6)]
@@ -215,14 +228,15 @@ asyncio.run(main())
 
 @pytest.mark.parametrize("point", ["audit-chained", "audit-sealed", "audit-copied"])
 async def test_killed_at_each_boundary_nothing_is_lost_or_doubled(db, tmp_path, point):
-    token = tmp_path / "token"
-    token.touch()
+    orders = tmp_path / "failpoints"
+    orders.mkdir()
+    (orders / point).touch()
     await acted(db, 3)
     words = [sys.executable, "-c", SEAL_ONCE, db.dsn("worker"), str(tmp_path)]
-    told = {**os.environ, "MOTCUA_FAILPOINTS": f"{point}={token}"}
+    told = {**os.environ, "MOTCUA_FAILPOINTS": str(orders)}
     done = await asyncio.to_thread(subprocess.run, words, env=told, cwd=REPOSITORY, check=False, timeout=60)
     assert done.returncode == -signal.SIGKILL
-    assert not token.exists()
+    assert not (orders / point).exists()
     await acted(db, 2)
     while await (await sealer(db, tmp_path)).step():
         pass

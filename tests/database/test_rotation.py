@@ -231,8 +231,9 @@ async def test_data_and_factors_are_sealed_again_under_readers_and_the_old_key_g
 
 
 async def test_killed_in_the_middle_it_goes_on(house, monkeypatch):
-    token = house.room / "token"
-    token.touch()
+    orders = house.room / "failpoints"
+    orders.mkdir()
+    (orders / "keys-page").touch()
     environment = {"PATH": os.environ["PATH"], **house.environment("worker")}
     words = [MOTCUA, "keys", "rotate", "data"]
 
@@ -241,7 +242,7 @@ async def test_killed_in_the_middle_it_goes_on(house, monkeypatch):
             words, env={**environment, **more}, capture_output=True, text=True, check=False, timeout=120
         )
 
-    killed = await asyncio.to_thread(command, MOTCUA_DEMO="1", MOTCUA_FAILPOINTS=f"keys-page={token}")
+    killed = await asyncio.to_thread(command, MOTCUA_DEMO="1", MOTCUA_FAILPOINTS=str(orders))
     assert killed.returncode == -signal.SIGKILL
     told(monkeypatch, house.environment("worker"))
     used = await reseal.uses_of(await house.db.pools("worker"), "data", house.both, "worker", LATER)
@@ -257,7 +258,7 @@ async def test_killed_in_the_middle_it_goes_on(house, monkeypatch):
 async def test_what_changes_meanwhile_is_left_to_whoever_changed_it(house):
     place = next(place for place in PLACES if place.en == "notes")
     async with (await house.db.pools("worker")).transaction() as tx:
-        (row, *_) = await store.page(tx, place, place.before, 1)
+        (row, *_) = await store.page(tx, place.page, place.before, 1)
         newer = house.both.seal("dossier.note", '{"newer":"1"}')
         await tx.execute("UPDATE dossier_note SET text_sealed = $1 WHERE seq = 0", newer)
         await store.write(tx, place.renew(house.both, row))

@@ -4,6 +4,7 @@ clear state, what is unsigned returns to the list, and nothing is signed twice."
 import asyncio
 import sys
 import time
+import types
 from datetime import timedelta
 
 import aiohttp
@@ -12,6 +13,7 @@ import pytest
 import pytest_asyncio
 
 from api.signatures.engine import polling, sweeping
+from api.telemetry import spans
 from signing.keys.sp769 import Sp769Holder, Sp769Settings
 from tests.many_documents import lay_many
 from tests.office import log_in, new_key, serving
@@ -209,6 +211,30 @@ async def test_an_answer_that_comes_twice_counts_once_and_a_forged_one_never(gro
     assert told["not-authentic"] == 2
     assert sum(told.values()) == 5
     assert await ground.db.admin.fetchval("SELECT source FROM signature_value WHERE request_id = $1", seal) == "webhook"
+
+
+async def test_a_webhook_is_judged_in_its_tickets_trace_and_linked_to_the_request_that_brought_it(ground, monkeypatch):
+    kept = []
+    monkeypatch.setattr(spans._State, "receiver", types.SimpleNamespace(take=kept.append))
+    seal = await ground.ready_to_seal("lien ket")
+    await ground.control(by_hand=True)
+    accepted = await ground.ask("vanthu", seal)
+    await runner_for(ground).drain()
+    one = (await ground.outside())[-1]["id"]
+    await ground.control(f"/{one}/confirm")
+    async with serving(ground.db.dsn("app"), ground.room / "blobs") as (web, _):
+        assert await call_back(ground, web, one) == 202
+    await runner_for(ground).drain()
+    assert await ground.outcomes(accepted.ticket) == ["recorded"]
+    trace = await ground.db.admin.fetchval("SELECT trace_id FROM signature_batch WHERE id = $1", accepted.ticket)
+    (answer,) = [span for span in kept if span.name == "holder.answer"]
+    (request,) = [span for span in kept if span.name.startswith("POST /holders/")]
+    (job,) = [span for span in kept if span.name == "signatures.answer"]
+    assert answer.place.trace_id == trace != request.place.trace_id
+    assert answer.parent == spans.place_of(trace, "transaction", one)
+    assert job.parent == request.place
+    assert answer.links == (job.place,)
+    assert trace in {span.place.trace_id for span in kept if span.name == "signatures.finish"}
 
 
 async def test_asking_is_quick_while_every_holder_is_down(ground, capsys):

@@ -165,6 +165,8 @@ async def test_wrong_types_methods_and_addresses(web):
     wrong = await web.patch("/probe/notes", headers=new_key())
     is_problem(wrong, 405, "method-not-allowed")
     assert "POST" in wrong.headers["allow"]
+    told = await web.options("/session")
+    assert (told.status_code, told.headers["allow"]) == (204, "DELETE, GET, OPTIONS, POST, PUT")
     is_problem(await web.get("/khong-co"), 404, "route-not-found")
 
 
@@ -264,8 +266,9 @@ async def test_the_description_is_exact(web):
     note = document["paths"]["/probe/notes"]["post"]
     key = next(known for known in note["parameters"] if known["name"] == "Idempotency-Key")
     assert key["required"]
-    assert note["security"] == [{"session": []}]
-    assert note["responses"]["409"]["content"].keys() == {"application/problem+json"}
+    assert note["security"] == [{"bearer": []}, {"cookie": []}]
+    problem = document["components"]["responses"][note["responses"]["409"]["$ref"].rpartition("/")[2]]
+    assert problem["content"].keys() == {"application/problem+json"}
     reference = note["requestBody"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
     body = document["components"]["schemas"][reference]
     assert body["additionalProperties"] is False
@@ -277,6 +280,6 @@ async def test_the_description_is_exact(web):
         if "probe" not in item["operationId"].lower()
     )
     log_in_operation = document["paths"]["/session"]["post"]
-    assert "security" not in log_in_operation
+    assert log_in_operation["security"] == []
     assert not any(known["name"] == "Idempotency-Key" for known in log_in_operation.get("parameters", []))
     assert document["components"]["schemas"]["Problem"]["properties"].keys() >= PROBLEM

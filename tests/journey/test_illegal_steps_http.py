@@ -30,6 +30,7 @@ def facts_for(action: str, ids: dict[str, str]) -> dict[str, Any]:
         "charge": {"amounts": [amount]},
         "exempt": {"legal_basis": "Luật Phí và lệ phí"},
         "record_outside_result": {"result_ids": [result], "system": "HT", "reference": "1"},
+        "drop_result": {"result_id": result},
         "fail_delivery": {"reason": "Vắng nhà", "result_id": result, "channel": "post"},
         "block_handover": {"reason": "Sai tên", "result_id": result},
         "unblock_handover": {"result_id": result},

@@ -1,6 +1,7 @@
 """What a new user does first: `make run` without a network, `make demo`, Ctrl-C, and again after kill -9."""
 
 import contextlib
+import hashlib
 import json
 import os
 import re
@@ -143,7 +144,8 @@ def test_demo_walks_on_the_running_server_and_on_its_own(place):
     assert verified.returncode == 0, verified.stdout
     assert "CHỈ ĐỂ THỬ" in verified.stdout
 
-    running = Started([str(MOTCUA), "up", "--demo"], place, told)
+    backup, restored = place / "backup", place / "restored"
+    running = Started([str(MOTCUA), "up", "--demo"], place, {**told, "MOTCUA_BACKUP_DIR": str(backup)})
     try:
         address = running.until(r"Ready after .*: (http://\S+)", 60)[1]
         running.until(r"Signed and verified", 120)
@@ -162,14 +164,37 @@ def test_demo_walks_on_the_running_server_and_on_its_own(place):
         assert twice.returncode == 1
         assert f"PID {running.process.pid}" in twice.stderr
 
+        def motcua(*words: str | Path) -> subprocess.CompletedProcess[str]:
+            return subprocess.run([MOTCUA, *words], env=told, capture_output=True, text=True, check=False, timeout=60)
+
+        file = place / "var" / "checkpoints" / "checkpoints.jsonl"
+        audited = motcua("audit", "verify", "--checkpoint", file)
+        assert (audited.returncode, "rows are as they were sealed" in audited.stdout) == (0, True), audited.stdout
+        exported = motcua("audit", "export", place / "bundle.jsonl")
+        assert exported.returncode == 0, exported.stderr
+        drawn = motcua("keys", "new", "sessions")
+        assert re.fullmatch(r"k\d{8}:[0-9a-f]{64}\n", drawn.stdout)
+        listed = motcua("keys", "list", "sessions")
+        assert "▶ demo1: " in listed.stdout, listed.stderr
+        refused = motcua("keys", "retire", "factors", "demo1")
+        assert (refused.returncode, "comes first" in refused.stderr) == (1, True)
+
         doctor = subprocess.run([MOTCUA, "doctor"], env=told, capture_output=True, text=True, check=False, timeout=120)
         assert doctor.returncode == 0, doctor.stdout
         assert f"answering at {address}" in doctor.stdout
     finally:
+        running.until(r"backup .* Done: ", 240)
         running.process.send_signal(signal.SIGTERM)
         code = running.process.wait(timeout=60)
     assert code == 0
     assert not (place / "var" / "run" / "up.json").exists()
+    # Everything up to the stop is in the backup, the signed result included.
+    words = [MOTCUA, "restore", backup, "--into", restored]
+    back = subprocess.run(words, env=told, capture_output=True, text=True, check=False, timeout=180)
+    assert back.returncode == 0, back.stdout + back.stderr
+    name = hashlib.sha256(result.read_bytes()).hexdigest()
+    assert (restored / "blobs" / name[:2] / name[2:4] / name).read_bytes() == result.read_bytes()
+    assert "0 journal lines, 0 numbers and 0 uses of keys are lost" in back.stdout
 
 
 def test_without_demo_every_missing_setting_is_named(place):

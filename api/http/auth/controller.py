@@ -10,7 +10,9 @@ from api.http.auth import service
 from api.http.auth.contract import ChangePassword, LogIn, Opened, SwitchPost, WhoAmI
 from api.http.auth.guards import NO_KEY, PUBLIC, RESTRICTED, signed_in
 from api.http.auth.tokens import cookie_for
+from api.http.control import IN_READ_ONLY
 from api.http.edge import edge_of, source_of
+from api.http.openapi.answers import REFUSES
 from api.kernel import Actor
 
 _KEYLESS: dict[str, Any] = {NO_KEY: True}
@@ -22,7 +24,11 @@ class SessionController(Controller):
     path = "/session"
     tags: Sequence[str] | None = ("session",)
 
-    @post("/", opt={PUBLIC: True, NO_KEY: True, "work": "login"}, summary="Đăng nhập / Log in")
+    @post(
+        "/",
+        opt={PUBLIC: True, IN_READ_ONLY: True, NO_KEY: True, "work": "login", REFUSES: (401, 403, 409)},
+        summary="Đăng nhập / Log in",
+    )
     async def log_in(self, request: Request[Any, Any, Any], data: LogIn, at: datetime) -> Response[Opened]:
         """Open a session: the token comes once, as `token` for `Authorization: Bearer` and as a cookie."""
         edge, agent = edge_of(request), request.headers.get("user-agent")
@@ -57,7 +63,9 @@ class SessionController(Controller):
         """Replace the own password; every other session of the account ends."""
         await service.change_password(edge_of(request), actor, data, at)
 
-    @delete("/", guards=[signed_in], opt={**_KEYLESS, RESTRICTED: True}, summary="Đăng xuất / Log out")
+    @delete(
+        "/", guards=[signed_in], opt={IN_READ_ONLY: True, RESTRICTED: True, **_KEYLESS}, summary="Đăng xuất / Log out"
+    )
     async def log_out(self, request: Request[Any, Any, Any], actor: Actor, at: datetime) -> Response[None]:
         """End the session."""
         edge = edge_of(request)

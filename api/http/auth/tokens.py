@@ -47,7 +47,9 @@ def token_of(connection: ASGIConnection[Any, Any, Any, Any], rules: SessionRules
     Raises:
         Forbidden: a write with the cookie alone comes from another site's page (the browser says so itself).
     """
-    scheme, _, token = connection.headers.get("authorization", "").partition(" ")
+    # Looked for as it came: `connection.headers` would decode every header of every request first.
+    sent: bytes = next((value for name, value in connection.scope["headers"] if name == b"authorization"), b"")
+    scheme, _, token = sent.decode("latin-1").partition(" ")
     if scheme.lower() == "bearer" and token:
         return token.strip()
     cookie = connection.cookies.get(rules.cookie)

@@ -6,24 +6,30 @@ A controller's method stays three lines:
     async def submit(self, request: Request, data: NewDossier, actor: Actor, at: datetime) -> Response[Submitted]:
         return await idempotency.run(request, actor, lambda tx: service.submit(tx, actor, data, at=at))
 
-What the callable returns is the answer: a reference without personal data, kept for at least 24 hours. Refusals and
-503 are not kept, so the same key may try again.
+What the callable returns is the answer: a reference without personal data, kept for two days. After that an effect is
+protected by its own natural key; where it has none (a new dossier, a file handed in), `lasting` keeps the answer for
+good. Refusals and 503 are not kept, so the same key may try again.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any, Final, TypeVar
 
 import msgspec
+import structlog
 from litestar import Request, Response
 from litestar.connection import ASGIConnection
 from prometheus_client import Counter
 
 from api.db.pools import Tx
 from api.errors import Conflict, Invalid
-from api.http.edge import edge_of
+from api.failpoints import reach
+from api.http.edge import Edge, edge_of
 from api.http.idempotency import store
 from api.http.idempotency.store import Answered, Intent
+from api.http.lighter import Json
 from api.http.text import clean
 from api.kernel import Actor
 
@@ -31,7 +37,11 @@ T = TypeVar("T")
 
 HEADER: Final = "Idempotency-Key"
 REPLAYED: Final = "Idempotency-Replayed"
+KEPT_FOR: Final = timedelta(hours=48)
+_FORGET_EVERY_S: Final = 3600.0
+_FORGET_AT_ONCE: Final = 5000
 _LONGEST: Final = 255
+_log: Final = structlog.get_logger("api.idempotency")
 _outcomes = Counter("motcua_intents_total", "Writes by what became of their key.", ["outcome"])
 _here: set[Intent] = set()
 """Intents this process is working on: their twins are told so without asking for a connection."""
@@ -69,19 +79,20 @@ async def run(
     actor: Actor | str,
     work: Callable[[Tx], Awaitable[T]],
     *,
-    status: int | None = None,
     body_sha256: bytes | None = None,
+    lasting: bool = False,
 ) -> Response[T]:
     """Do the work of a write once, in one transaction with its answer; a repeat gets the same answer, marked as such.
 
-    `actor` is the official, or a stable text for somebody without account (a citizen's dossier code). `status` is the
-    handler's own unless given. A streamed upload passes its digest as `body_sha256`; then the body is not read here.
+    `actor` is the official, or a stable text for somebody without account (a citizen's dossier code). A streamed upload
+    passes its digest as `body_sha256`; then the body is not read here. `lasting` keeps the answer for good, for effects
+    without a natural key.
 
     Raises:
         Conflict: a twin of this request is being worked on (409 with Retry-After).
         Invalid: the same key came with another body (422).
     """
-    code = status or request.route_handler.status_code
+    code = request.route_handler.status_code
     who = actor if isinstance(actor, str) else str(actor.account_id)
     intent = Intent(actor=who, route=f"{request.method} {request.scope['path_template']}", key=key_of(request))
     digest = _digest(request, body_sha256 or sha256(await request.body()).digest())
@@ -90,20 +101,51 @@ async def run(
     _here.add(intent)
     try:
         edge = edge_of(request)
-        async with edge.pools.transaction() as tx:
-            if not await store.try_lock_intent(tx, intent):
-                raise _in_flight()
-            before = await store.find_intent(tx, intent)
-            if before is not None:
-                return _replay(before, digest)
-            result = await work(tx)
-            text = msgspec.json.encode(result)
-            kept = Answered(body_sha256=digest, status=code, answer=text.decode())
-            await store.insert_intent(tx, intent, kept, edge.clock())
+        kept, is_new = await edge.pools.run(
+            lambda tx: _once(tx, intent, digest, code, work, edge.clock(), lasting=lasting)
+        )
     finally:
         _here.discard(intent)
+    if not is_new:
+        return _replay(kept, digest)
+    await reach("committed", intent.key)
     _outcomes.labels("done").inc()
-    return _json(text, code)
+    return _json(kept.answer.encode(), code)
+
+
+async def _once(
+    tx: Tx,
+    intent: Intent,
+    digest: bytes,
+    code: int,
+    work: Callable[[Tx], Awaitable[T]],
+    at: datetime,
+    *,
+    lasting: bool,
+) -> tuple[Answered, bool]:
+    """Return the answer kept for an intent, and whether it is new; only then was there any work."""
+    if not await store.try_lock_intent(tx, intent):
+        raise _in_flight()
+    before = await store.find_intent(tx, intent)
+    if before is not None:
+        return before, False
+    text = msgspec.json.encode(await work(tx))
+    kept = Answered(body_sha256=digest, status=code, answer=text.decode())
+    await store.insert_intent(tx, intent, kept, at, lasting=lasting)
+    return kept, True
+
+
+async def forget(edge: Edge) -> None:
+    """Forget old answers now and then, until cancelled; any number of processes may."""
+    while True:
+        try:
+            forgotten = _FORGET_AT_ONCE
+            while forgotten == _FORGET_AT_ONCE:
+                async with edge.pools.transaction() as tx:
+                    forgotten = await store.forget_intents(tx, edge.clock() - KEPT_FOR, _FORGET_AT_ONCE)
+        except Exception:  # noqa: BLE001 - it is tried again in an hour; nothing rests on it but room
+            _log.warning("intents_not_forgotten", exc_info=True)
+        await asyncio.sleep(_FORGET_EVERY_S)
 
 
 def _digest(request: Request[Any, Any, Any], body_sha256: bytes) -> bytes:
@@ -127,7 +169,7 @@ def _replay(before: Answered, digest: bytes) -> Response[Any]:
 
 def _json(text: bytes, status: int, headers: dict[str, str] | None = None) -> Response[Any]:
     empty = status == 204
-    return Response(
+    return Json(
         b"" if empty else text, status_code=status, media_type=None if empty else "application/json", headers=headers
     )
 

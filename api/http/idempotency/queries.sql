@@ -8,5 +8,10 @@ SELECT body_sha256, status, answer FROM idempotency WHERE actor = $1 AND route =
 
 -- name: insert_intent
 -- Keep the answer in the transaction of the effect.
-INSERT INTO idempotency (actor, route, key, body_sha256, status, answer, created_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7);
+INSERT INTO idempotency (actor, route, key, body_sha256, status, answer, created_at, lasting)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8);
+
+-- name: forget_intents
+-- Forget old answers, some at a time; natural keys go on protecting their effects, and lasting intents are kept.
+DELETE FROM idempotency
+ WHERE (actor, route, key) IN (SELECT actor, route, key FROM idempotency WHERE created_at < $1 AND NOT lasting LIMIT $2);

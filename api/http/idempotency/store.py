@@ -36,7 +36,12 @@ async def find_intent(tx: Tx, intent: Intent) -> Answered | None:
     return as_struct(await tx.fetchrow(_q.find_intent, intent.actor, intent.route, intent.key), Answered)
 
 
-async def insert_intent(tx: Tx, intent: Intent, answered: Answered, at: datetime) -> None:
+async def insert_intent(tx: Tx, intent: Intent, answered: Answered, at: datetime, *, lasting: bool) -> None:
     """Keep the answer in the transaction of the effect."""
-    row = (intent.actor, intent.route, intent.key, answered.body_sha256, answered.status, answered.answer, at)
+    row = (intent.actor, intent.route, intent.key, answered.body_sha256, answered.status, answered.answer, at, lasting)
     await tx.execute(_q.insert_intent, *row)
+
+
+async def forget_intents(tx: Tx, before: datetime, limit: int) -> int:
+    """Forget answers older than this, unless they last; return how many."""
+    return int((await tx.execute(_q.forget_intents, before, limit)).rpartition(" ")[2])

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Generator, Iterable
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Final
 from uuid import UUID
 
@@ -95,11 +95,11 @@ def ended(transaction: rows.Transaction, outcome: str, items: Iterable[rows.Sent
 
 
 async def knock(engine: Engine) -> None:
-    """Call each holder that has not been called for a while; what it says of an unknown transaction does not matter."""
+    """Call each holder that has not been called for a while; what it says does not matter."""
     for name, holder in engine.holders.items():
         if time.monotonic() - _called.get(name, -QUIET_FOR_S) < QUIET_FOR_S:
             continue
-        with calling(name, "knock") as span:
+        with suppress(SigningError, TimeoutError), calling(name, "knock") as span:
             span.quiet = True
             async with asyncio.timeout(LIMIT_S):
                 await holder.poll("mc-check")

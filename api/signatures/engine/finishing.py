@@ -66,7 +66,7 @@ async def finish(engine: Engine, context: JobContext, ids: dict[str, Any]) -> No
         return
     with Span("signatures.record"):
         await _record(engine, work, signed)
-    reach("recorded")
+    await reach("recorded", work.batch_id)
 
 
 async def _embed(engine: Engine, work: rows.ToFinish) -> Signed:
@@ -82,11 +82,11 @@ async def _embed(engine: Engine, work: rows.ToFinish) -> Signed:
     with engine.blobs.scratch() as room:
         target = room / "signed.pdf"
         signed: Signed = await engine.workshop.run(signing.finish, order, str(target), timeout_s=TIME_LIMIT_S)
-        reach("embedded")
+        await reach("embedded", work.batch_id)
         stored = await engine.blobs.put_file(target)
     if stored.sha256 != signed.sha256:
         raise Broken("Tệp đã lưu khác tệp đã kiểm tra.", "The stored file is not the one that was verified.")
-    reach("stored")
+    await reach("stored", work.batch_id)
     return signed
 
 

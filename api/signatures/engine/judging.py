@@ -45,7 +45,7 @@ async def judge(engine: Engine, _context: JobContext, ids: dict[str, Any]) -> No
                 return
             await _judge_items(engine, tx, batch, items)
             after = items[-1].ordinal
-        reach("asked")
+        await reach("asked", batch_id)
 
 
 async def complete(engine: Engine, tx: Tx, batch_id: UUID) -> None:

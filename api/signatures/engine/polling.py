@@ -140,7 +140,7 @@ async def _take_values(engine: Engine, transaction: rows.Transaction, values: Ma
         items = await store.items_of_transaction(connection, transaction.id)
     waiting = [item for item in items if item.state == "sent"]
     unfit = await asyncio.to_thread(_unfit, waiting, values)
-    reach("value")
+    await reach("value", transaction.batch_id)
     at = engine.clock()
     async with engine.pools.transaction() as tx:
         if await store.end_transaction(tx, transaction.id, "signed", at) is None:
@@ -161,7 +161,7 @@ async def _take_values(engine: Engine, transaction: rows.Transaction, values: Ma
         await send_rest(tx, transaction)
         await close_if_done(tx, transaction.batch_id, at)
     calls.ended(transaction, "signed", items)
-    reach("value-received")
+    await reach("value-received", transaction.batch_id)
 
 
 def finish_job(request_id: UUID, attempt: int, lane: str, turn: int) -> Job:

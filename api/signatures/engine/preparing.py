@@ -47,14 +47,14 @@ async def prepare(engine: Engine, context: JobContext, ids: dict[str, Any]) -> N
             await set_aside(tx, work.batch_id, work.id, work.number_id, detail(error.code, error.vi, error.en), at)
             await move_on(tx, work.batch_id, at)
         return
-    reach("prepared-in-memory")
+    await reach("prepared-in-memory", work.batch_id)
     async with engine.pools.transaction() as tx:
         new_attempt = await store.move_to_prepared(tx, work.id, work.attempt, at)
         if new_attempt is None:
             return
         await store.insert_preparation(tx, work.id, new_attempt, prepared, work.certificate_id)
         await move_on(tx, work.batch_id, at)
-    reach("prepared")
+    await reach("prepared", work.batch_id)
 
 
 def _not_now(work: rows.ToPrepare, at: datetime) -> tuple[Detail | None, str]:

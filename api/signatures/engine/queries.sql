@@ -272,8 +272,8 @@ UPDATE signature_request SET state = 'sent', transaction_id = $2, state_at = $3,
  WHERE id = $1 AND state = 'prepared';
 
 -- name: transaction_started
--- The holder has taken the order.
-UPDATE holder_transaction SET state = 'waiting', poll_at = $2 WHERE id = $1 AND state = 'starting';
+-- The holder has taken the order, for the first time or again: look at once.
+UPDATE holder_transaction SET state = 'waiting', poll_at = $2 WHERE id = $1 AND state <> 'ended';
 
 -- name: claim_transactions
 -- What one poller looks at next; the row's next look is moved ahead, so nobody else takes it meanwhile and a crash only costs a wait.
@@ -464,6 +464,14 @@ ON CONFLICT (name) DO UPDATE SET kind = excluded.kind, hashes_per_authorisation 
        window_s = excluded.window_s, parallel_limit = excluded.parallel_limit, shows_document_names = excluded.shows_document_names,
        certificate_class = excluded.certificate_class, asks_person = excluded.asks_person, development = excluded.development,
        declared_at = excluded.declared_at;
+
+-- name: save_holder_state
+-- Whether a holder was reached now, and since when that is so.
+INSERT INTO holder_state (name, reachable, since, checked_at, code)
+VALUES ($1, $2, $3, $3, $4)
+ON CONFLICT (name) DO UPDATE
+   SET since = CASE WHEN holder_state.reachable = excluded.reachable THEN holder_state.since ELSE excluded.since END,
+       reachable = excluded.reachable, checked_at = excluded.checked_at, code = excluded.code;
 
 -- name: answer
 -- One answer from outside with its judgement, if any.

@@ -30,7 +30,7 @@ async def send(engine: Engine, _context: JobContext, ids: dict[str, Any]) -> Non
     batch_id = UUID(ids["batch"])
     async with engine.pools.transaction() as tx:
         transactions = await _commit_intents(engine, tx, batch_id)
-    reach("key-use")
+    await reach("key-use", batch_id)
     for transaction in transactions:
         await start(engine, transaction)
 
@@ -135,7 +135,7 @@ async def start(engine: Engine, transaction: rows.Transaction) -> None:
     except HolderRefused as error:
         await refuse(engine, transaction, detail(error.code, error.vi, error.en))
         return
-    reach("started")
+    await reach("started", transaction.batch_id)
     async with engine.pools.transaction() as tx:
         await store.transaction_started(tx, transaction.id, engine.clock())
     engine.kick(transaction.holder)

@@ -416,6 +416,11 @@ async def declare_holder(tx: Tx, kind: str, can: Capabilities, at: datetime) -> 
     )
 
 
+async def save_holder_state(tx: Tx, name: str, code: str | None, at: datetime) -> None:
+    """Note whether a holder was reached (no code) or why not, and since when that is so."""
+    await tx.execute(_q.save_holder_state, name, code is None, at, code)
+
+
 async def answer(tx: Tx, answer_id: UUID) -> rows.Answer | None:
     """Return one answer from outside."""
     return as_struct(await tx.fetchrow(_q.answer, answer_id), rows.Answer)

@@ -1,0 +1,89 @@
+"""How much of the database one piece of work may take: a part of each pool, seconds with a connection, a deadline.
+
+The edge sets a budget per request and class of work; what a process does for itself (start, watchers) has none. Long
+tasks begun by a request are started in a context of their own, or they would die with it.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from contextvars import ContextVar
+from math import inf
+from typing import Final
+
+import msgspec
+
+from api.errors import Busy
+
+
+class Share(msgspec.Struct, frozen=True, kw_only=True):
+    """What a class may take of each pool.
+
+    `part` is the largest part of the connections it holds at once, `seconds` how long it may keep one. Only a class
+    that is `first` may use the part that is kept free of all others.
+    """
+
+    part: float
+    seconds: float
+    first: bool = False
+
+
+KEPT_FOR_FIRST: Final = 0.25
+"""The part of each pool that classes which are not `first` leave alone, however many they are."""
+
+SHARES: Final[Mapping[str, Share]] = {
+    "signing": Share(part=1.0, seconds=5.0, first=True),
+    "officers": Share(part=0.75, seconds=5.0),
+    "citizens": Share(part=0.5, seconds=5.0),
+    "uploads": Share(part=0.25, seconds=5.0),
+    "reports": Share(part=0.25, seconds=20.0),
+    "login": Share(part=0.5, seconds=5.0),
+    "streams": Share(part=0.25, seconds=5.0),
+}
+"""By class of work; the classes and their room at the door are in `api.http.admission`."""
+
+
+class Budget(msgspec.Struct, frozen=True, kw_only=True):
+    """The budget of one request. `deadline` is a time of the event loop, after which nobody waits for the answer."""
+
+    work: str
+    share: Share
+    deadline: float | None = None
+
+    def left(self, most: float) -> float:
+        """Return how many seconds this may still take, at most `most`.
+
+        Raises:
+            Busy: the caller's time is over.
+        """
+        left = min(most, self.seconds_left())
+        if left <= 0:
+            raise not_enough_time()
+        return left
+
+    def seconds_left(self) -> float:
+        """Return how many seconds are left, which may be none, or fewer than none."""
+        return inf if self.deadline is None else self.deadline - asyncio.get_running_loop().time()
+
+
+current: Final[ContextVar[Budget | None]] = ContextVar("budget", default=None)
+"""The budget of the request that runs in this context."""
+
+
+def not_enough_time() -> Busy:
+    """Return the refusal of work whose caller will not wait for its end."""
+    return Busy(
+        "Không đủ thời gian để làm xong trong hạn người gọi đặt ra; chưa có gì thay đổi.",
+        "Not enough time is left to finish within the caller's limit; nothing has changed.",
+        retry_after_s=1,
+        code="not-enough-time",
+    )
+
+
+def took_too_long(seconds: float) -> Busy:
+    """Return the refusal of work that kept a connection for longer than its class may."""
+    return Busy(
+        f"Việc này vượt quá {seconds:g} giây làm việc với cơ sở dữ liệu nên đã dừng; chưa có gì thay đổi.",
+        f"This took more than {seconds:g} s with the database and was stopped; nothing has changed.",
+        retry_after_s=5,
+        code="took-too-long",
+    )

@@ -1,0 +1,125 @@
+"""The product under test: `motcua up --demo` in a directory of its own, and where its processes are."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from api.embedded import leftovers
+from api.embedded.demo_laying import read_accounts
+from api.embedded.demo_settings import Layout, read_environment
+from api.embedded.province import Accounts
+
+ROOT = Path(__file__).resolve().parents[2]
+START_S = 240.0
+STOP_S = 60.0
+
+
+class Product:
+    """Everything on one machine, started and stopped as a person would."""
+
+    def __init__(self, room: Path) -> None:
+        room.chmod(0o755)  # the database's user has to enter it
+        self.files = Layout(var=room / "var")
+        self._log = room / "up.log"
+        self._process: asyncio.subprocess.Process | None = None
+        self.url = ""
+
+    async def __aenter__(self) -> "Product":
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.files.var.parent),
+            "LANG": "C.UTF-8",
+            "MOTCUA_VAR": str(self.files.var),
+            "MOTCUA_LISTEN": "127.0.0.1:0",
+        }
+        with self._log.open("wb") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "api", "up", "--demo", cwd=ROOT, env=environment, stdout=log, stderr=log
+            )
+        try:
+            async with asyncio.timeout(START_S):
+                await self._until_walked()
+        except BaseException:
+            await self._stop()
+            raise
+        self.url = json.loads((self.files.run / "up.json").read_text())["base_url"]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stop()
+
+    async def _until_walked(self) -> None:
+        while not self.files.result.exists() or not (self.files.run / "up.json").exists():
+            if self._process is None or self._process.returncode is not None:
+                raise RuntimeError(f"it did not start:\n{self._log.read_text()[-3000:]}")
+            await asyncio.sleep(0.2)
+
+    async def _stop(self) -> None:
+        if self._process is None or self._process.returncode is not None:
+            return
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            await asyncio.wait_for(self._process.wait(), STOP_S)
+        except TimeoutError:
+            self._process.kill()
+            await self._process.wait()
+
+    @property
+    def accounts(self) -> Accounts:
+        """The demo's log-ins."""
+        return read_accounts(self.files)
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What the owner's commands are told: database, keys, store."""
+        return read_environment(self.files.settings / "owner.env")
+
+    def settings_of(self, process: str) -> Mapping[str, str]:
+        """What one process is told."""
+        return read_environment(self.files.settings / f"{process}.env")
+
+    def processes(self, name: str) -> list[int]:
+        """The process of this name (`api`, `signer`, `worker`, `postgres`) with all that it started, itself first."""
+        if self._process is None:
+            return []
+        parents = _parents()
+        for pid in (pid for pid, parent in parents.items() if parent == self._process.pid):
+            words = _words(pid)
+            if (name == "postgres" and words[:1] and words[0].endswith("postgres")) or words[-1:] == [name]:
+                return [pid, *_descendants(pid, parents)]
+        return []
+
+    def database_runs(self) -> bool:
+        """Tell whether any PostgreSQL process works on the data."""
+        return bool(leftovers.servers_on(self.files.cluster / "data"))
+
+    def complaint(self) -> Any:
+        """The last lines of the launcher, for whoever looks for a cause."""
+        return self._log.read_text()[-3000:]
+
+
+def _parents() -> dict[int, int]:
+    found: dict[int, int] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            with contextlib.suppress(OSError):
+                found[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+    return found
+
+
+def _descendants(pid: int, parents: Mapping[int, int]) -> list[int]:
+    children = [child for child, parent in parents.items() if parent == pid]
+    return [*children, *(further for child in children for further in _descendants(child, parents))]
+
+
+def _words(pid: int) -> list[str]:
+    try:
+        return [word for word in Path(f"/proc/{pid}/cmdline").read_text().split("\0") if word]
+    except OSError:
+        return []

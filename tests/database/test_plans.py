@@ -1,0 +1,154 @@
+"""The plans of the hottest reads on a seeded table: which index they go by, and how many rows they touch.
+
+The plan judged is the generic one, which a statement prepared once and kept on its connection ends up with.
+"""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from api.desks.store import q as desks
+from api.dossiers.store import q as dossiers
+from api.http.auth.store import _q as auth
+from api.public.store import q as public
+from api.signatures.store import _q as signatures
+from loadtests.bench.ground import actor, fill
+from tests.conftest import _copy
+
+DOSSIERS = 8_000
+PAGE = 50
+ASIDE = """
+INSERT INTO session (token_sha256, account_id, post_id, expires_at)
+SELECT sha256(n::text::bytea), a.id, h.post_id, now() + interval '1 hour'
+  FROM generate_series(1, 5000) n, account a JOIN post_holding h ON h.person_id = a.person_id
+ WHERE a.login = 'chutich.kinhbac';
+INSERT INTO signature_batch (account_id, person_id, post_id, agency_id, lane, item_count, authorised_until)
+SELECT a.id, r.person_id, r.post_id, r.agency_id, 'normal', 1, now()
+  FROM generate_series(1, 8) n
+  JOIN signature_request r ON r.role = 'signatory'
+  JOIN account a ON a.person_id = r.person_id;
+INSERT INTO batch_item (batch_id, ordinal, request_id, shown_sha256)
+SELECT b.id, 1, r.id, sha256('x')
+  FROM (SELECT id, person_id, row_number() OVER (PARTITION BY person_id ORDER BY id) AS n FROM signature_batch) b
+  JOIN LATERAL (SELECT id FROM signature_request WHERE person_id = b.person_id ORDER BY id OFFSET b.n % 50 LIMIT 1) r
+    ON true;
+"""
+SMALL = {
+    "procedure", "account", "post", "post_holding", "step_up", "step_up_verdict", "number", "account_block", "agency",
+    "person_private", "dossier_party", "dossier_part", "dossier_fee", "dossier_pause", "index",
+}  # fmt: skip
+"""Tables of a few rows here, which any way of reading reads as well."""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def seeded(cluster, province):
+    """A province with thousands of dossiers, analysed, whose statements run on their generic plans."""
+    async with _copy(cluster, province.database) as database:
+        await fill(database.admin, database.dsn("app"), province.vault, DOSSIERS, lambda _vi, _en: None)
+        await database.admin.execute(ASIDE)
+        await database.admin.execute("RESET session_replication_role; SET plan_cache_mode = force_generic_plan")
+        await database.admin.execute("VACUUM (ANALYZE)")
+        yield database.admin
+
+
+TABLE_OF = "SELECT indrelid::regclass::text FROM pg_index WHERE indexrelid = $1::text::regclass"
+READS = {
+    "dossier by code": (dossiers.dossier_view, "'{code}'", {"dossier_code_key"}, 12),
+    "track by code": (public.track, "'{code}'", {"dossier_code_key"}, 1),
+    "to-sign, first page": (
+        signatures.to_sign_page,
+        "'{person}', false, '{agency}', '', '-infinity', '00000000-0000-0000-0000-000000000000', {page}",
+        {"signature_request_waits_person"},
+        8 * PAGE,
+    ),
+    "to-sign, next page": (
+        signatures.to_sign_page, "'{person}', false, '{agency}', '{lane}', '{due}', '{last}', {page}",
+        {"signature_request_waits_person"}, 8 * PAGE,
+    ),
+    "an officer's work": (
+        desks.officer_desk,
+        "'{counter}', '{{counter}}', '{account}', '-infinity', '00000000-0000-0000-0000-000000000000', {page}",
+        {"task_open_list"},
+        4 * PAGE,
+    ),
+    "ticket": (signatures.ticket, "'{ticket}'", {"signature_batch_pkey"}, 12),
+    "ticket's items": (signatures.ticket_items, "'{ticket}'", {"batch_item_pkey"}, 4),
+    "session": (auth.find_session, "sha256('77'), now(), current_date", {"session_token_sha256_key"}, 1),
+}  # fmt: skip
+"""By read: its statement, its arguments, the indexes it must go by, and how many rows of large tables it may touch."""
+
+
+def scans(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Every scan of a plan."""
+    if "Scan" in node["Node Type"] and ("Relation Name" in node or "Index Name" in node):
+        yield node
+    for child in node.get("Plans", ()):
+        yield from scans(child)
+
+
+def faults(plan: dict[str, Any], wanted: set[str], most: int) -> list[str]:
+    """What is wrong with a plan: an index not used, a large table read through, too many rows touched."""
+    found = list(scans(plan))
+    used = {scan["Index Name"] for scan in found if "Index Name" in scan}
+    large = [scan for scan in found if scan.get("Relation Name", "index") not in SMALL]
+    wrong = [f"{index} is not used" for index in wanted - used]
+    wrong += [f"{scan['Relation Name']} is read through" for scan in large if scan["Node Type"] == "Seq Scan"]
+    kept = sum((s["Actual Rows"] + s.get("Rows Removed by Filter", 0)) * s["Actual Loops"] for s in large)
+    return wrong + ([f"{kept:.0f} rows touched, at most {most}"] if kept > most else [])
+
+
+async def explained(admin, statement: str, arguments: str) -> dict[str, Any]:
+    await admin.execute(f"PREPARE read AS {statement}")
+    try:
+        rows = await admin.fetch(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE read ({arguments})")
+    finally:
+        await admin.execute("DEALLOCATE read")
+    return json.loads(rows[0][0])[0]["Plan"]
+
+
+async def values(admin) -> dict[str, Any]:
+    """What the arguments stand for: rows from the middle of each list."""
+    chair, counter = actor("chutich.kinhbac"), actor("tiepnhan.kinhbac")
+    middle = await admin.fetchrow(
+        "SELECT id, lane, due_at FROM signature_request WHERE person_id = $1 AND state = 'to_sign'"
+        " ORDER BY lane, due_at, id OFFSET 20 LIMIT 1",
+        chair.person_id,
+    )
+    return {
+        "code": await admin.fetchval("SELECT code FROM dossier ORDER BY id OFFSET 3000 LIMIT 1"),
+        "ticket": await admin.fetchval("SELECT id FROM signature_batch ORDER BY id OFFSET 100 LIMIT 1"),
+        "person": chair.person_id, "agency": chair.agency_id, "account": counter.account_id,
+        "counter": counter.agency_id, "lane": middle["lane"], "due": middle["due_at"], "last": middle["id"],
+        "page": PAGE + 1,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("read", READS)
+async def test_the_hottest_reads_go_by_their_index_and_touch_few_rows(seeded, read):
+    statement, arguments, wanted, most = READS[read]
+    plan = await explained(seeded, statement, arguments.format(**await values(seeded)))
+    assert faults(plan, wanted, most) == []
+
+
+@pytest.mark.parametrize("read", READS)
+async def test_a_read_whose_index_is_gone_is_found(seeded, read):
+    statement, arguments, wanted, most = READS[read]
+    filled = arguments.format(**await values(seeded))
+    transaction = seeded.transaction()
+    await transaction.start()
+    try:
+        for index in wanted:
+            table = await seeded.fetchval(
+                "SELECT indrelid::regclass FROM pg_index WHERE indexrelid = $1::regclass", index
+            )
+            constrained = await seeded.fetchval(
+                "SELECT count(*) FROM pg_constraint WHERE conindid = $1::regclass", index
+            )
+            drop = f"ALTER TABLE {table} DROP CONSTRAINT {index} CASCADE" if constrained else f"DROP INDEX {index}"
+            await seeded.execute(drop)
+        assert faults(await explained(seeded, statement, filled), wanted, most) != []
+    finally:
+        await transaction.rollback()
