@@ -119,9 +119,7 @@ class ProposalController(Controller):
         self, request: AnyRequest, vault: Vault, data: contract.Propose, actor: Actor, at: datetime
     ) -> Response[contract.Proposed]:
         """Propose a change with the own second factor; the signer judges it, then it waits for a second person."""
-        return await idempotency.run(
-            request, actor, lambda tx: proposing.propose(tx, vault, actor, data, at=at), status=202
-        )
+        return await idempotency.run(request, actor, lambda tx: proposing.propose(tx, vault, actor, data, at=at))
 
     @post(
         "/challenge",
@@ -161,7 +159,7 @@ class ProposalController(Controller):
     ) -> Response[contract.Proposed]:
         """Agree as the second person, with the own second factor; the signer judges it and applies the change."""
         return await idempotency.run(
-            request, actor, lambda tx: proposing.approve(tx, vault, actor, proposal_id, data, at=at), status=202
+            request, actor, lambda tx: proposing.approve(tx, vault, actor, proposal_id, data, at=at)
         )
 
     @post("/{proposal_id:uuid}/refusal", guards=[signed_in], status_code=202, summary="Từ chối / Refuse")
@@ -169,9 +167,7 @@ class ProposalController(Controller):
         self, request: AnyRequest, proposal_id: UUID, data: contract.Refuse, actor: Actor, at: datetime
     ) -> Response[contract.Proposed]:
         """Refuse it, or withdraw one's own; needs no factor."""
-        return await idempotency.run(
-            request, actor, lambda tx: proposing.refuse(tx, actor, proposal_id, data, at=at), status=202
-        )
+        return await idempotency.run(request, actor, lambda tx: proposing.refuse(tx, actor, proposal_id, data, at=at))
 
 
 class FactorController(Controller):
@@ -240,6 +236,4 @@ class FactorController(Controller):
         self, request: AnyRequest, enrolment_id: UUID, data: WithFactor, actor: Actor, at: datetime
     ) -> Response[contract.Enrolment]:
         """Give the first code or assertion of the new factor; the signer judges it, and only then it counts."""
-        return await idempotency.run(
-            request, actor, lambda tx: enrolling.confirm(tx, actor, enrolment_id, data, at=at), status=202
-        )
+        return await idempotency.run(request, actor, lambda tx: enrolling.confirm(tx, actor, enrolment_id, data, at=at))
