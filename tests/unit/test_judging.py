@@ -32,6 +32,7 @@ BATCH = rows.Batch(
     digest=None,
     offered_at=None,
     accepted=True,
+    trace_id=None,
 )
 ITEM = rows.OpenItem(ordinal=1, request_id=UUID(int=10), shown_sha256=SHOWN, number_id=None)
 SIGNATORY = rows.LockedRequest(

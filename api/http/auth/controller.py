@@ -64,10 +64,7 @@ class SessionController(Controller):
         await service.change_password(edge_of(request), actor, data, at)
 
     @delete(
-        "/",
-        guards=[signed_in],
-        opt={IN_READ_ONLY: True, RESTRICTED: True, **_KEYLESS},
-        summary="Đăng xuất / Log out",
+        "/", guards=[signed_in], opt={IN_READ_ONLY: True, RESTRICTED: True, **_KEYLESS}, summary="Đăng xuất / Log out"
     )
     async def log_out(self, request: Request[Any, Any, Any], actor: Actor, at: datetime) -> Response[None]:
         """End the session."""
