@@ -236,8 +236,8 @@ async def _prepare_connection(connection: asyncpg.Connection) -> None:
 async def _leave_as_it_is(_: asyncpg.Connection) -> None:
     """Ask the server nothing: no statement of ours outlives its transaction (a test reads them all).
 
-    By itself the driver asks for a reset at every release, a round trip as dear as the read before it. An open
-    transaction it ends before it comes here, without asking where there is none.
+    By itself the driver asks for a reset at every release, one more round trip for each small read. An open transaction
+    it ends before it comes here, without asking where there is none.
     """
 
 
