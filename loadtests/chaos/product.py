@@ -8,11 +8,10 @@ import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from api.embedded import leftovers
 from api.embedded.demo_laying import read_accounts
 from api.embedded.demo_settings import Layout, read_environment
+from api.embedded.postgres import die_with_parent
 from api.embedded.province import Accounts
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,8 +39,9 @@ class Product:
         }
         with self._log.open("wb") as log:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "api", "up", "--demo", cwd=ROOT, env=environment, stdout=log, stderr=log
-            )
+                sys.executable, "-m", "api", "up", "--demo", cwd=ROOT, env=environment, stdout=log, stderr=log,
+                preexec_fn=die_with_parent(signal.SIGTERM, os.getpid()),
+            )  # fmt: skip
         try:
             async with asyncio.timeout(START_S):
                 await self._until_walked()
@@ -94,14 +94,6 @@ class Product:
             if (name == "postgres" and words[:1] and words[0].endswith("postgres")) or words[-1:] == [name]:
                 return [pid, *_descendants(pid, parents)]
         return []
-
-    def database_runs(self) -> bool:
-        """Tell whether any PostgreSQL process works on the data."""
-        return bool(leftovers.servers_on(self.files.cluster / "data"))
-
-    def complaint(self) -> Any:
-        """The last lines of the launcher, for whoever looks for a cause."""
-        return self._log.read_text()[-3000:]
 
 
 def _parents() -> dict[int, int]:
