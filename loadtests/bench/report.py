@@ -92,7 +92,8 @@ def text(report: Report) -> str:
     lines = [
         f"{report.dossiers:,} dossiers; {report.rounds} interleaved rounds of {report.seconds} s; medians, and in "
         "brackets the least and the most",
-        f"PostgreSQL: {kept}; pools of {report.pool} connections; load of the machine {report.load:.1f}; limits per person off",
+        f"PostgreSQL: {kept}",
+        f"pools of {report.pool} connections; limits per person off; load of the machine {report.load:.1f}",
         "/s: requests per second of the clock; /core: per second of the server's own processor time",
     ]
     for one in report.measured:
