@@ -34,13 +34,13 @@ from api.signatures.engine import (
     canary,
     context,
     finishing,
+    holder_store,
     judging,
     parking,
     polling,
     preparing,
     sending,
     stopping,
-    store,
     sweeping,
 )
 from api.signatures.engine.context import Engine
@@ -131,7 +131,7 @@ async def declare(engine: Engine) -> None:
     """Write what each holder declares of itself, so that the API can tell people how a batch will be cut."""
     for holder in engine.holders.values():
         async with engine.pools.transaction() as tx:
-            await store.declare_holder(tx, type(holder).__name__, holder.capabilities, engine.clock())
+            await holder_store.declare_holder(tx, type(holder).__name__, holder.capabilities, engine.clock())
 
 
 async def serve(settings: Settings) -> None:

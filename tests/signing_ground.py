@@ -30,7 +30,7 @@ from api.kernel import Actor
 from api.registry.service import Registry
 from api.signatures import asking, following, laying, submitting
 from api.signatures.contract import Accepted, Ask, AskItem, PasskeyAnswer, SubmitForSignature
-from api.signatures.engine import polling, store
+from api.signatures.engine import holder_store, polling
 from api.signatures.engine.context import Engine
 from api.signatures.engine.parking import note_parked
 from api.signatures.engine.passkeys import RelyingParty
@@ -94,7 +94,7 @@ class Ground:
         )
         for holder in self.engine.holders.values():
             async with self.signer.transaction() as tx:
-                await store.declare_holder(tx, "test", holder.capabilities, self.clock())
+                await holder_store.declare_holder(tx, "test", holder.capabilities, self.clock())
         return self
 
     async def close(self) -> None:

@@ -25,8 +25,7 @@ from api.people.changes import EnrolFactor
 from api.people.engine import store
 from api.people.engine.rows import Confirmation, Material
 from api.signatures import stepup
-from api.signatures.engine import passkeys
-from api.signatures.engine import store as signatures
+from api.signatures.engine import factor_store, passkeys
 from api.signatures.engine.context import Engine
 from api.signatures.engine.passkeys import NotVerified
 
@@ -165,6 +164,6 @@ async def _first_assertion(engine: Engine, tx: Tx, answer: Confirmation) -> str:
         return error.reason
     if not stepup.nonce_is_fresh(given.nonce, answer.offered_at):
         return "stale"
-    if not await signatures.use_nonce(tx, owner, given.nonce, answer.offered_at):
+    if not await factor_store.use_nonce(tx, owner, given.nonce, answer.offered_at):
         return "replayed"
     return "" if await store.insert_passkey(tx, owner, credential_id, public_key, counter) else "missing"

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from api.db.pools import Tx
 from api.signatures import stepup
-from api.signatures.engine import passkeys, rows, store
+from api.signatures.engine import factor_store, passkeys, rows
 from api.signatures.engine.context import Engine, detail
 from api.signatures.engine.passkeys import NotVerified
 from api.signatures.engine.store import Detail
@@ -73,7 +73,7 @@ async def judge(engine: Engine, tx: Tx, offer: Offer) -> Reason:
 
 
 async def _totp(engine: Engine, tx: Tx, offer: Offer) -> Reason:
-    row = await store.lock_factor(tx, offer.account_id)
+    row = await factor_store.lock_factor(tx, offer.account_id)
     if row is None:
         return "missing"
     if row.blocked:
@@ -86,7 +86,7 @@ async def _totp(engine: Engine, tx: Tx, offer: Offer) -> Reason:
     )
     judged = stepup.judge(factor, offer.response.decode("ascii", "replace"), offered_at=offer.offered_at)
     failed_at = offer.offered_at if judged.reason == "wrong" else row.last_failure_at
-    await store.save_factor(tx, row.id, judged.last_counter, judged.failures, failed_at)
+    await factor_store.save_factor(tx, row.id, judged.last_counter, judged.failures, failed_at)
     return judged.reason
 
 
@@ -94,7 +94,7 @@ async def _passkey(party: passkeys.RelyingParty, tx: Tx, offer: Offer) -> Reason
     """Judge an assertion: it belongs to the account, is fresh, was never used, and signs this very act."""
     try:
         answer = passkeys.read_answer(offer.response)
-        row = await store.lock_passkey(tx, offer.account_id, passkeys.unpadded(answer.assertion.id))
+        row = await factor_store.lock_passkey(tx, offer.account_id, passkeys.unpadded(answer.assertion.id))
     except NotVerified as error:
         return error.reason
     unusable = _unusable(row, answer.nonce, offer.offered_at)
@@ -110,11 +110,11 @@ async def _passkey(party: passkeys.RelyingParty, tx: Tx, offer: Offer) -> Reason
         )
     except NotVerified as error:
         failures = row.failures if stepup.within_pause(row.last_failure_at, offer.offered_at) else 0
-        await store.save_passkey(tx, row.id, row.sign_count, failures + 1, offer.offered_at)
+        await factor_store.save_passkey(tx, row.id, row.sign_count, failures + 1, offer.offered_at)
         return error.reason
-    if not await store.use_nonce(tx, offer.account_id, answer.nonce, offer.offered_at):
+    if not await factor_store.use_nonce(tx, offer.account_id, answer.nonce, offer.offered_at):
         return "replayed"
-    await store.save_passkey(tx, row.id, counter, 0, row.last_failure_at)
+    await factor_store.save_passkey(tx, row.id, counter, 0, row.last_failure_at)
     return ""
 
 

@@ -14,7 +14,7 @@ from api.jobs.queue import enqueue_many
 from api.jobs.runner import JobContext
 from api.kernel import AccountId, Actor, AgencyId, PersonId, PostId, Sha256
 from api.signatures.chain import CERTIFIED
-from api.signatures.engine import measures, rows, store
+from api.signatures.engine import factor_store, measures, rows, store
 from api.signatures.engine.context import (
     STOPPED,
     Engine,
@@ -145,7 +145,7 @@ async def record(dossiers: Dossiers, tx: Tx, work: rows.ToFinish, signed: Signed
         MotcuaError: the dossier's state does not allow the step.
     """
     await store.lock_dossier(tx, work.dossier_id)
-    if await store.stopped_by_block(tx, work.batch_id):
+    if await factor_store.stopped_by_block(tx, work.batch_id):
         raise Stopped
     if work.role == "signatory" and work.person_id is not None:
         mandates = await store.authority_rows(tx, work.person_id, work.agency_id)

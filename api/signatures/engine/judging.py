@@ -14,7 +14,7 @@ from api.kernel import AccountId, Actor, AgencyId, PersonId, PostId
 from api.registry.authority import Mandate, Role
 from api.signatures import cutting, stepup
 from api.signatures.chain import CERTIFIED
-from api.signatures.engine import factors, measures, rows, store
+from api.signatures.engine import factor_store, factors, measures, rows, store
 from api.signatures.engine.context import PREPARE, Engine, detail, enqueue_send
 from api.signatures.engine.store import Detail
 
@@ -64,10 +64,10 @@ async def _factor_accepted(engine: Engine, tx: Tx, batch_id: UUID) -> bool:
         return batch.accepted
     at = engine.clock()
     # The API wrote until when; from here on nothing of it can lie behind the midnight after the ask.
-    await store.cap_authorisation(tx, batch_id, cutting.authorised_until(batch.asked_at))
+    await factor_store.cap_authorisation(tx, batch_id, cutting.authorised_until(batch.asked_at))
     reason = await _factor_reason(engine, tx, batch, at)
     if batch.step_up_id is not None:
-        await store.insert_step_up_verdict(tx, batch.step_up_id, not reason, reason, at)
+        await factor_store.insert_step_up_verdict(tx, batch.step_up_id, not reason, reason, at)
     await append(
         tx,
         None,
@@ -103,7 +103,7 @@ async def _factor_reason(
         return "other-digests"
     if not await store.account_holds_post(tx, batch, at):
         return "no-right"
-    if await store.stopped_by_block(tx, batch.id):
+    if await factor_store.stopped_by_block(tx, batch.id):
         return "blocked"
     offer = factors.Offer(batch.account_id, batch.step_up_kind, batch.response, "signature", digest, batch.offered_at)
     return await factors.judge(engine, tx, offer)

@@ -8,14 +8,14 @@ from typing import Any
 from uuid import UUID
 
 from api.jobs.runner import JobContext
-from api.signatures.engine import store
+from api.signatures.engine import factor_store, store
 from api.signatures.engine.context import STOPPED, Engine, give_back, move_on
 
 
 async def stop(engine: Engine, _context: JobContext, ids: dict[str, Any]) -> None:
     """Handle a `signatures.stop` job; a repetition finds nothing open."""
     async with engine.pools.reading() as connection:
-        asked = await store.open_of_account(connection, UUID(ids["account"]))
+        asked = await factor_store.open_of_account(connection, UUID(ids["account"]))
     at = engine.clock()
     for batch_id, group in itertools.groupby(asked, key=lambda one: one.batch_id):
         async with engine.pools.transaction() as tx:

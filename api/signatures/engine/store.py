@@ -11,7 +11,7 @@ from api.db import queries
 from api.db.pools import Tx, as_struct, as_structs
 from api.registry.authority import Mandate
 from api.signatures.engine import rows
-from signing.contract import Capabilities, Prepared, Signed
+from signing.contract import Prepared, Signed
 
 _q: Final = queries.load("api.signatures.engine")
 
@@ -29,53 +29,6 @@ async def account_holds_post(tx: Tx, batch: rows.Batch, at: datetime) -> bool:
     return await tx.fetchval(
         _q.account_holds_post, batch.account_id, batch.person_id, batch.post_id, batch.agency_id, at
     )
-
-
-async def lock_factor(tx: Tx, account_id: UUID) -> rows.FactorRow | None:
-    """Lock the TOTP factor of an account."""
-    return as_struct(await tx.fetchrow(_q.lock_factor, account_id), rows.FactorRow)
-
-
-async def save_factor(
-    tx: Tx, factor_id: UUID, last_counter: int, failures: int, last_failure_at: datetime | None
-) -> None:
-    """Remember a counter used or a wrong guess."""
-    await tx.execute(_q.save_factor, factor_id, last_counter, failures, last_failure_at)
-
-
-async def lock_passkey(tx: Tx, account_id: UUID, credential_id: bytes) -> rows.PasskeyRow | None:
-    """Lock a passkey of this account."""
-    return as_struct(await tx.fetchrow(_q.lock_passkey, account_id, credential_id), rows.PasskeyRow)
-
-
-async def save_passkey(tx: Tx, passkey_id: UUID, sign_count: int, failures: int, failed_at: datetime | None) -> None:
-    """Remember a counter seen or a wrong answer."""
-    await tx.execute(_q.save_passkey, passkey_id, sign_count, failures, failed_at)
-
-
-async def use_nonce(tx: Tx, account_id: UUID, nonce: UUID, at: datetime) -> bool:
-    """Use a challenge; tell whether it was unused."""
-    return await tx.fetchval(_q.use_nonce, account_id, nonce, at) is not None
-
-
-async def cap_authorisation(tx: Tx, batch_id: UUID, at_most: datetime) -> None:
-    """Let an authorisation end no later than this."""
-    await tx.execute(_q.cap_authorisation, batch_id, at_most)
-
-
-async def stopped_by_block(tx: Tx, batch_id: UUID) -> bool:
-    """Tell whether the asking account was blocked after it asked."""
-    return await tx.fetchval(_q.stopped_by_block, batch_id)
-
-
-async def open_of_account(tx: Tx, account_id: UUID) -> list[rows.Asked]:
-    """Return what an account has asked and what has not left yet."""
-    return as_structs(await tx.fetch(_q.open_of_account, account_id), rows.Asked)
-
-
-async def insert_step_up_verdict(tx: Tx, step_up_id: UUID, accepted: bool, reason: str, at: datetime) -> None:
-    """Write the judgement of a second factor."""
-    await tx.execute(_q.insert_step_up_verdict, step_up_id, accepted, reason, at)
 
 
 async def shown_digests(tx: Tx, batch_id: UUID) -> list[bytes]:
@@ -397,23 +350,6 @@ async def closable_batches(tx: Tx, limit: int) -> list[UUID]:
 async def queued_turns(tx: Tx, lane: str, person_id: UUID) -> rows.Turns:
     """Return from where the next turns of a person count."""
     return msgspec.convert(dict(await tx.fetchrow(_q.queued_turns, lane, person_id)), rows.Turns)
-
-
-async def declare_holder(tx: Tx, kind: str, can: Capabilities, at: datetime) -> None:
-    """Write what a holder declares of itself."""
-    await tx.execute(
-        _q.declare_holder,
-        can.name,
-        kind,
-        can.hashes_per_authorisation,
-        int(can.window.total_seconds()),
-        can.parallel_limit,
-        can.shows_document_names,
-        can.certificate_class,
-        can.asks_person,
-        can.development,
-        at,
-    )
 
 
 async def answer(tx: Tx, answer_id: UUID) -> rows.Answer | None:
