@@ -49,6 +49,7 @@ STATUS_OF_CODE: Final = {
     "invalid-field": 422,
     "idempotency-key-reused": 422,
     "locked-out": 429,
+    "slowed-down": 429,
     "rate-limited": 429,
 }
 """Where a code needs a sharper status than its kind has."""

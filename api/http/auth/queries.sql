@@ -51,6 +51,18 @@ SELECT count(*)::int AS failures, max(f.at) AS last_failure
                          WHERE s.login_fingerprint = ANY ($1::bytea[]) AND s.source IS NOT DISTINCT FROM $2 AND s.succeeded
                            AND s.at > $3), 0);
 
+-- name: count_strangers
+-- How often sources from which nobody has lately logged in to an account failed at it, and whether this source is one.
+SELECT NOT EXISTS (SELECT 1 FROM login_attempt k
+                    WHERE k.login_fingerprint = ANY ($1::bytea[]) AND k.source IS NOT DISTINCT FROM $2 AND k.succeeded
+                      AND k.at > $4) AS stranger,
+       count(*)::int AS failures, max(f.at) AS last_failure
+  FROM login_attempt f
+ WHERE f.login_fingerprint = ANY ($1::bytea[]) AND NOT f.succeeded AND f.at > $3
+   AND NOT EXISTS (SELECT 1 FROM login_attempt k
+                    WHERE k.login_fingerprint = ANY ($1::bytea[]) AND k.source IS NOT DISTINCT FROM f.source
+                      AND k.succeeded AND k.at > $4);
+
 -- name: insert_attempt
 -- Count an attempt; it counts as failed until its success is written.
 INSERT INTO login_attempt (login_fingerprint, source, succeeded, at) VALUES ($1, $2, $3, $4);

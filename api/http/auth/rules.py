@@ -108,6 +108,38 @@ def wait_after(failures: int, last_failure: datetime | None, at: datetime) -> ti
     return max(last_failure + lock - at, timedelta())
 
 
+STRANGERS_FREE: Final = 20
+STRANGERS_PAUSE: Final = timedelta(minutes=1)
+KNOWN_FOR: Final = timedelta(days=30)
+"""A source from which somebody logged in to an account within this time is no stranger to it."""
+
+
+def wait_of_stranger(failures: int, last_failure: datetime | None, at: datetime) -> timedelta:
+    """Return how long a source that is unknown to an account must wait: guesses from many sources share one budget.
+
+    After 20 failures within the hour they get one try a minute together. Nobody is locked out: where the owner has
+    logged in within the last month, the door is as open as ever.
+    """
+    if failures < STRANGERS_FREE or last_failure is None:
+        return timedelta()
+    return max(last_failure + STRANGERS_PAUSE - at, timedelta())
+
+
+def slowed_down(wait: timedelta) -> Unauthenticated:
+    """Return the refusal of a source that shares the strangers' budget; it is the same for an unknown account."""
+    seconds = int(wait.total_seconds()) + 1
+    return Unauthenticated(
+        f"Tài khoản này đang bị thử mật khẩu từ nhiều nơi; hãy thử lại sau {seconds} giây.",
+        f"This account's password is being guessed from many places; try again in {seconds} seconds.",
+        code="slowed-down",
+        next_step=(
+            "Đăng nhập từ máy thường dùng, nơi không phải chờ, hoặc chờ rồi thử lại.",
+            "Log in from your usual machine, where there is no wait, or wait and try again.",
+        ),
+        retry_after_s=seconds,
+    )
+
+
 def locked_out(wait: timedelta) -> Unauthenticated:
     """Return the refusal that says how long to wait and whom to ask; it is the same for an unknown account."""
     seconds = int(wait.total_seconds()) + 1

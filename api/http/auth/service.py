@@ -1,5 +1,6 @@
 """Log in, look, switch post, change the password, log out."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -12,10 +13,19 @@ from api.errors import Conflict, Forbidden, Unauthenticated
 from api.http.auth import choosing, store
 from api.http.auth.contract import ChangePassword, HeldPost, LogIn, Opened, WhoAmI
 from api.http.auth.passwords import is_outdated
-from api.http.auth.rules import ONE_TIME_PASSWORD, locked_out, one_time_password_expired, wait_after, wrong_login
+from api.http.auth.rules import (
+    ONE_TIME_PASSWORD,
+    locked_out,
+    one_time_password_expired,
+    slowed_down,
+    wait_after,
+    wait_of_stranger,
+    wrong_login,
+)
 from api.http.edge import Edge
 from api.kernel import Actor, PostId
 
+_STRANGERS: Final = "strangers"
 _USER_AGENT_LIMIT: Final = 200
 
 
@@ -36,6 +46,7 @@ async def log_in(edge: Edge, asked: LogIn, *, source: str | None, user_agent: st
         wait = wait_after(past.failures, past.last_failure, at)
         if wait:
             raise locked_out(wait)
+        await _require_turn(tx, known, source, at)
         await store.insert_attempt(tx, fingerprint, source, at, ok=False)
         account = await store.find_login(tx, login)
     right = await edge.passwords.check(account.argon2 if account else None, asked.password)
@@ -53,6 +64,16 @@ async def log_in(edge: Edge, asked: LogIn, *, source: str | None, user_agent: st
     post = _choose(account, held, asked.post_id)
     async with edge.pools.transaction() as tx:
         return await _open(edge, tx, account, post, held, source=source, user_agent=user_agent, at=at)
+
+
+async def _require_turn(tx: Tx, known: Sequence[bytes], source: str | None, at: datetime) -> None:
+    """Let sources that are unknown to an account try one after the other, by the budget they share."""
+    if not (await store.count_strangers(tx, known, source, at)).stranger:
+        return
+    await store.lock_attempts(tx, known, _STRANGERS)
+    together = await store.count_strangers(tx, known, source, at)
+    if wait := wait_of_stranger(together.failures, together.last_failure, at):
+        raise slowed_down(wait)
 
 
 def _choose(account: store.LoginRow, held: list[HeldPost], wanted: UUID | None) -> HeldPost:

@@ -10,7 +10,7 @@ import msgspec
 from api.db import queries
 from api.db.pools import Tx, as_struct, as_structs
 from api.http.auth.contract import HeldPost
-from api.http.auth.rules import COUNTED_WITHIN, Session
+from api.http.auth.rules import COUNTED_WITHIN, KNOWN_FOR, Session
 from api.kernel import AccountId, PersonId, vn_day
 
 _q = queries.load("api.http.auth")
@@ -38,6 +38,12 @@ class Failures(msgspec.Struct, frozen=True, kw_only=True):
 
     failures: int
     last_failure: datetime | None
+
+
+class Strangers(Failures, frozen=True, kw_only=True):
+    """How often unknown sources together failed at an account, and whether this source is unknown."""
+
+    stranger: bool
 
 
 async def find_session(tx: Tx, token_sha256: bytes, at: datetime) -> Session | None:
@@ -97,6 +103,12 @@ async def count_failures(tx: Tx, fingerprints: Sequence[bytes], source: str | No
     """Count the failures since the last success, whichever key they were counted under."""
     row = await tx.fetchrow(_q.count_failures, fingerprints, source, at - COUNTED_WITHIN)
     return msgspec.convert(dict(row or {}), Failures)
+
+
+async def count_strangers(tx: Tx, login_fingerprints: Sequence[bytes], source: str | None, at: datetime) -> Strangers:
+    """Count what sources failed at an account that are not known for it."""
+    row = await tx.fetchrow(_q.count_strangers, list(login_fingerprints), source, at - COUNTED_WITHIN, at - KNOWN_FOR)
+    return msgspec.convert(dict(row or {}), Strangers)
 
 
 async def insert_attempt(tx: Tx, login_fingerprint: bytes, source: str | None, at: datetime, *, ok: bool) -> None:
