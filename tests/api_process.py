@@ -42,6 +42,7 @@ class ApiProcess:
             "MOTCUA_PUBLIC_URL": self.url,
             "MOTCUA_LISTEN": f"127.0.0.1:{port}",
             "MOTCUA_FAILPOINTS": str(self.orders),
+            "MOTCUA_LIMITS": "0",
             **more,
         }
 

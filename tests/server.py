@@ -54,6 +54,7 @@ class Server:
             "MOTCUA_TRUST_DIR": str(self.room / "trust"),
             "MOTCUA_PUBLIC_URL": self.url,
             "MOTCUA_PDF_PROCESSES": "2",
+            "MOTCUA_LIMITS": "0",  # one official of a test asks for a whole ward
         }
         own = {
             "api": {"DATABASE_URL_APP": self.database.dsn("app"), "MOTCUA_SESSION_KEYS": self.session_keys},
