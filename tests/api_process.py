@@ -48,18 +48,30 @@ class ApiProcess:
 
     async def start(self) -> None:
         """Start it and wait until it answers."""
+        await self._spawn()
+        await self.answers()
+
+    async def _spawn(self) -> None:
         with (self.room / "api.log").open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *self._inside, sys.executable, "-m", "api", "api",
                 env=self._environment, cwd=ROOT, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
-        await self.answers()
 
     async def answers(self) -> None:
-        """Wait until it answers, as after a death of its worker."""
+        """Wait until it answers, as after a death of its worker; deaths in quick succession end the server, too.
+
+        Then it is started again, once, as its supervisor does.
+        """
         deadline = asyncio.get_running_loop().time() + START_S
+        respawned = False
         async with httpx.AsyncClient(timeout=5) as web:
-            while asyncio.get_running_loop().time() < deadline and self._process.returncode is None:
+            while asyncio.get_running_loop().time() < deadline:
+                if self._process.returncode is not None:
+                    if respawned:
+                        break
+                    respawned = True
+                    await self._spawn()
                 with contextlib.suppress(httpx.TransportError):
                     if (await web.get(f"{self.url}/healthz")).status_code == 200:
                         return

@@ -13,6 +13,19 @@ NEXT_STEPS: Final[dict[str, tuple[str, str]]] = {
     "second-factor-locked": ("Chờ 15 phút rồi ký lại.", "Wait 15 minutes, then sign again."),
     "second-factor-missing": ("Đăng ký yếu tố xác thực thứ hai.", "Enrol a second factor."),
     "second-factor-other": ("Mở lại danh sách và ký lại.", "Open the list again and sign anew."),
+    "second-factor-stale": ("Ký lại; xác nhận trong vòng 5 phút.", "Sign again, and confirm within five minutes."),
+    "second-factor-cloned": (
+        "Khóa truy cập có thể đã bị sao chép: báo mất, rồi đăng ký khóa mới.",
+        "The passkey may have been copied: report it lost, then enrol another.",
+    ),
+    "second-factor-blocked": (
+        "Yếu tố đã bị khóa: đăng ký yếu tố mới, cần hai người.",
+        "The factor is blocked: enrol another one; that takes two persons.",
+    ),
+    "factor-blocked": (
+        "Yếu tố bị khóa sau khi ký: đăng ký yếu tố mới rồi ký lại.",
+        "The factor was blocked after the ask: enrol another one, then sign again.",
+    ),
     "account-without-post": (
         "Quản trị kiểm tra chức danh của tài khoản.",
         "An administrator checks the account's post.",
