@@ -150,6 +150,8 @@ _STRUCTS: Final[dict[str, dict[str, Any]]] = {
 }
 """Structs whose fields exclude each other, or that say more as a whole."""
 _OWN: Final = {
+    ("Event", "id"): "4",
+    ("Event", "data"): '{"ticket": "0191f3c2-7a4e-7c1b-9d7e-0b1a2c3d4e5f", "version": 4}',
     ("Agency", "code"): "H05.23.01",
     ("ForeignCode", "code"): "VNPT-2026-001",
     ("FieldError", "field"): "reason",
