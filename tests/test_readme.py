@@ -177,6 +177,7 @@ RUN_BY: dict[str, tuple[str, str]] = {
     "motcua jobs requeue KEY": ("tests/journey/test_observed.py", '(("requeue", "drop"), keys, strict=True)'),
     "motcua jobs drop KEY": ("tests/journey/test_observed.py", '(("requeue", "drop"), keys, strict=True)'),
     "motcua certificates": ("tests/journey/test_observed.py", 'motcua(server, "certificates", '),
+    "make fuzz": ("Makefile", "exec $(BIN)/python -m pytest -s tests/faults/test_fuzz.py"),
     "make chaos": ("tests/faults/test_chaos.py", '["make", "chaos"'),
     "motcua migrate": ("tests/test_readme.py", 'SCRIPTS / "motcua", "migrate"]'),
     "motcua migrate --post": ("tests/test_readme.py", '"migrate", "--post"]'),

@@ -191,6 +191,15 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
     items: list[TicketItem]
 
 
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """One event of a ticket's stream: the whole ticket, or only its place, as JSON in `data`; `id` is the version."""
+
+    event: Literal["ticket", "place"]
+    data: str
+    id: str | None = None
+    retry: int | None = None
+
+
 class Place(msgspec.Struct, frozen=True, kw_only=True):
     """Where a waiting ticket stands in the queue, and the seconds it may still take."""
 

@@ -24,9 +24,7 @@ Limit = Annotated[int, Parameter(ge=1, le=200, default=50)]
 Cursor = Annotated[str | None, Parameter(query="after", max_length=200, default=None)]
 Holder = Annotated[str, Parameter(max_length=64, pattern="^[!-~]+$")]
 AnyRequest = Request[Any, Any, Any]
-_EVENTS: Final = Answer(
-    status=200, media_type="text/event-stream", text='id: 4\nevent: ticket\nretry: 2000\ndata: {"version": 4, …}\n\n'
-)
+_EVENTS: Final = Answer(status=200, media_type="text/event-stream", kind=contract.Event)
 
 
 class ChainController(Controller):

@@ -32,9 +32,9 @@ JUDGED = 400
 """So many of the guesses the signer's process judges; the rule alone judges as many as there are in its own test."""
 PATIENCE_S = 200
 DECIDED_BY = (
-    "account", "agency", "answer_verdict", "certificate", "document", "holder_transaction", "job_claim", "key_holder",
-    "key_use", "mandate", "official", "post", "post_holding", "preparation", "revision", "second_factor",
-    "signature_value", "step_up_verdict",
+    "account", "agency", "answer_verdict", "certificate", "document", "enrolment_offer", "factor_verdict",
+    "holder_transaction", "job_claim", "key_holder", "key_use", "mandate", "official", "passkey", "passkey_nonce",
+    "post", "post_holding", "preparation", "revision", "second_factor", "signature_value", "step_up_verdict",
 )  # fmt: skip
 """Tables whose rows the signer decides by, or that only it may write."""
 HALF_OPEN = {"document": {"INSERT", "version"}}
@@ -230,6 +230,9 @@ WAYS_UP = {
         " SELECT id, account_id, 'totp', '', '', now() FROM signature_batch"
     ),
     "another head": "UPDATE document SET head_sha256 = head_sha256",
+    "a proposal that has been applied": "UPDATE proposal SET state = 'applied'",
+    "a proposal born as applied": "INSERT INTO proposal (state) VALUES ('applied')",
+    "a lock taken back": "DELETE FROM account_block",
     "a request born as asked": "INSERT INTO signature_request (state) VALUES ('asked')",
 }
 

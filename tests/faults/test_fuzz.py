@@ -70,6 +70,10 @@ expected-statuses = ["2xx", "3xx", "4xx", "503"]
 [[operations]]
 include-name = "DELETE /session"
 enabled = false
+
+[[operations]]
+include-name = "POST /factors/lost"
+enabled = false
 """
     )
     return path
@@ -95,7 +99,10 @@ async def test_whatever_is_sent_the_answer_is_one_that_is_described(site, left, 
     seconds = SECONDS // len(TRIED)
     sys.stdout.write(f"\n{role}, {phase}: {seconds} s, MOTCUA_FUZZ_SEED={SEED}\n")
     status, output = await fuzzed(site, role, phase, seconds, tmp_path, left)
+    if "Empty test suite" in output:  # a machine so busy that the time was over before the first request
+        status, output = await fuzzed(site, role, phase, seconds * 3, tmp_path, left)
     sys.stdout.write("\n".join(output.splitlines()[-12:]) + "\n")
     assert status == 0, output[-20_000:]
+    assert "Empty test suite" not in output
     assert site.server.living() == {"api", "signer", "worker"}
     assert made(await site["thuly"].get("/readyz"))["ready"]

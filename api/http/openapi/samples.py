@@ -20,14 +20,17 @@ PARAMETERS: Final[dict[str, tuple[str, Any]]] = {
         "to-khai%20%C4%91%C4%83ng.pdf",
     ),
     "Last-Event-ID": ("Phiên bản đã nhận gần nhất / the last version that was seen.", 3),
+    "account_id": ("Tài khoản / the account.", _ID),
     "action": ("Bước / the step.", "receive"),
     "after": ("Nơi đọc tiếp, lấy từ `next` / where to go on, from `next`.", "WyJub3JtYWwiLG51bGxd"),
     "batch_id": ("Mã lượt ký / the ticket.", _ID),
+    "before": ("Chỉ những gì cũ hơn mã này / only what is older than this one.", _ID),
     "check_id": ("Mã lần kiểm tra / the verification.", _ID),
     "code": ("Mã hồ sơ, mã kiểm tra hoặc mã thủ tục / the code.", _DOSSIER),
     "document_id": ("Văn bản / the document.", _ID),
     "dossier_id": ("Hồ sơ / the dossier.", _ID),
     "draft_id": ("Dự thảo / the draft.", _ID),
+    "enrolment_id": ("Lần đăng ký yếu tố / the enrolment.", _ID),
     "form": ("Biểu mẫu / the form.", "intake_slip"),
     "holder": ("Nơi giữ khóa / the key holder.", "sp769"),
     "kind": ("Loại cơ quan / kind of agency.", "commune"),
@@ -36,13 +39,16 @@ PARAMETERS: Final[dict[str, tuple[str, Any]]] = {
     "print_id": ("Bản in / the print.", _ID),
     "procedure_code": ("Mã thủ tục / the procedure.", "1.004873"),
     "profile": ("Tệp nộp vào hay tệp để ký / handed in, or to be signed.", "handed_in"),
+    "proposal_id": ("Đề nghị / the proposal.", _ID),
     "request_id": ("Yêu cầu ký / the signature request.", _ID),
     "result_id": ("Kết quả / the result.", _ID),
     "revision_id": ("Bản của văn bản / the revision.", _ID),
     "scope": ("Việc của nhóm hay của tôi / everybody's work or mine.", "mine"),
     "search": ("Một phần tên hoặc mã, có dấu hay không / part of a name or code, with or without marks.", "hon nhan"),
     "series_id": ("Dãy số / the number series.", _ID),
+    "since": ("Kể từ lúc / since this instant.", "2026-11-20T09:00:00+07:00"),
     "soon": ("Kể cả sắp đến hạn / those due soon, too.", True),
+    "state": ("Trạng thái / the state.", "waiting"),
     "task_id": ("Việc / the task.", _ID),
     "upload_id": ("Tệp đã tải lên / the upload.", _ID),
     "year": ("Năm của sổ / the register's year.", 2026),
@@ -99,6 +105,7 @@ _TEXTS: Final = {
     "secret": "MFRGGZDFMZTWQ2LKNNWG23TPOA",
     "sha256": _SHA256,
     "signer": "Nguyễn Văn An",
+    "spoken_code": "MFRG-GZDF-MZTW-Q2LK",
     "stage": "asked",
     "stage_vi": "Đã nhận, chờ ký",
     "state": "open",
@@ -143,6 +150,8 @@ _STRUCTS: Final[dict[str, dict[str, Any]]] = {
 }
 """Structs whose fields exclude each other, or that say more as a whole."""
 _OWN: Final = {
+    ("Event", "id"): "4",
+    ("Event", "data"): '{"ticket": "0191f3c2-7a4e-7c1b-9d7e-0b1a2c3d4e5f", "version": 4}',
     ("Agency", "code"): "H05.23.01",
     ("ForeignCode", "code"): "VNPT-2026-001",
     ("FieldError", "field"): "reason",
@@ -189,6 +198,8 @@ class Samples:
         fields: dict[str, Any] = schema.get("properties", {})
         required = schema.get("required", [])
         wanted = fields if depth > 0 else {name: fields[name] for name in required}
+        if "code" in wanted:  # a code or a passkey, never both
+            wanted = {name: one for name, one in wanted.items() if name != "passkey"}
         return {name: self.of(one, name, title, depth - 1) for name, one in wanted.items()}
 
     def _array(self, schema: dict[str, Any], name: str, owner: str, depth: int) -> list[Any]:
