@@ -17,7 +17,7 @@ import msgspec
 from api.backup.place import Place
 from api.backup.restoring import Report, Wish, restore
 from api.db.migrate import migrate
-from api.db.pools import _prepare_connection
+from api.db.pools import prepare_connection
 from api.documents.blobs import FileStore
 from api.dossiers import store
 from api.embedded.postgres import Cluster
@@ -101,7 +101,7 @@ async def opened_office() -> AsyncIterator[Office]:
         await cluster.start(quiet)
         await migrate(cluster.dsn("admin"))
         admin = await asyncpg.connect(cluster.dsn("admin"))
-        await _prepare_connection(admin)
+        await prepare_connection(admin)
         office = Office(room, cluster, admin)
         await lay_ground(admin)
         await admin.execute(

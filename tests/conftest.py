@@ -15,7 +15,7 @@ import pytest
 import pytest_asyncio
 
 from api.db.migrate import migrate
-from api.db.pools import Pools, _prepare_connection, open_pools
+from api.db.pools import Pools, open_pools, prepare_connection
 from api.db.privacy import Vault
 from api.embedded.pki import lay_pki
 from api.embedded.postgres import Cluster
@@ -155,7 +155,7 @@ async def _copy(cluster: Cluster, template: str) -> AsyncIterator[Database]:
     name = f"test_{next(_numbers)}"
     await _run_on(cluster, f"CREATE DATABASE {name} TEMPLATE {template}")
     admin = await asyncpg.connect(cluster.dsn("admin", name))
-    await _prepare_connection(admin)
+    await prepare_connection(admin)
     database = Database(cluster, name, admin)
     try:
         yield database

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import asyncpg
 
-from api.db.pools import _prepare_connection
+from api.db.pools import prepare_connection
 from api.db.privacy import Vault
 from api.dossiers.intake import Intake
 from api.dossiers.service import Dossiers
@@ -33,7 +33,7 @@ async def copied(cluster, template: str) -> AsyncIterator[Database]:
     owner = await asyncpg.connect(cluster.dsn("admin", "postgres"))
     await owner.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
     admin = await asyncpg.connect(cluster.dsn("admin", name))
-    await _prepare_connection(admin)
+    await prepare_connection(admin)
     database = Database(cluster, name, admin)
     try:
         yield database

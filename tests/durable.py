@@ -14,7 +14,7 @@ from pathlib import Path
 import asyncpg
 
 from api.db.migrate import migrate
-from api.db.pools import _prepare_connection
+from api.db.pools import prepare_connection
 from api.embedded.postgres import Cluster
 from api.embedded.province import lay_province
 from tests.conftest import Database, Province
@@ -62,7 +62,7 @@ class DurableServer:
 
 async def _owner_of(cluster: Cluster, name: str) -> asyncpg.Connection:
     owner = await asyncpg.connect(cluster.dsn("admin", name))
-    await _prepare_connection(owner)
+    await prepare_connection(owner)
     return owner
 
 

@@ -223,7 +223,8 @@ class Pools:
         await self.write.close()
 
 
-async def _prepare_connection(connection: asyncpg.Connection) -> None:
+async def prepare_connection(connection: asyncpg.Connection) -> None:
+    """Have jsonb columns come as Python values and go as any value that msgspec encodes."""
     await connection.set_type_codec(
         "jsonb",
         encoder=lambda value: b"\x01" + msgspec.json.encode(value),
@@ -251,7 +252,7 @@ async def open_pools(
             dsn,
             min_size=1,
             max_size=size,
-            init=_prepare_connection,
+            init=prepare_connection,
             reset=_leave_as_it_is,
             # Said once when the connection opens: a limit that holds also where this process has lost its clock.
             server_settings={"statement_timeout": f"{int(statement_s) + 5}s", **options},

@@ -15,6 +15,7 @@ import pyotp
 from pyotp.totp import TOTP
 
 from api.audit import append
+from api.db.pools import prepare_connection
 from api.db.privacy import Vault
 from api.db.queries import load
 from api.errors import Conflict, Invalid
@@ -56,6 +57,7 @@ def make(login: str, name: str, *, at: datetime, environment: Mapping[str, str] 
 
 async def _make(dsn: str, personal: Vault, factors: Vault, login: str, name: str, at: datetime) -> Made:
     connection = await asyncpg.connect(dsn)
+    await prepare_connection(connection)
     try:
         async with connection.transaction():
             return await lay(connection, personal, factors, login=login, name=name, at=at)

@@ -14,7 +14,7 @@ import msgspec
 from granian import Granian
 from granian.constants import HTTPModes, Interfaces, Loops
 
-from api.db.pools import _prepare_connection
+from api.db.pools import prepare_connection
 from api.db.queries import load
 from api.dossiers.contract import NewDossier
 from api.settings import read
@@ -74,7 +74,7 @@ async def _live(receive: Any, send: Any) -> None:
     settings = read("api")
     size = settings.pool_read
     _pool = await asyncpg.create_pool(
-        settings.database_url, min_size=size, max_size=size, init=_prepare_connection, connection_class=_Connection
+        settings.database_url, min_size=size, max_size=size, init=prepare_connection, connection_class=_Connection
     )
     _office = await Office.open()
     await send({"type": "lifespan.startup.complete"})

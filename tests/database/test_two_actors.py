@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from api.db.faults import as_kind
-from api.db.pools import _prepare_connection
+from api.db.pools import prepare_connection
 from api.documents import results
 from api.documents.contract import NewDocument, NewResult
 from api.dossiers import facts as f
@@ -264,7 +264,7 @@ def life(province_db, province):
 
     async def opened() -> Life:
         admin = await asyncpg.connect(province_db.dsn("admin"))
-        await _prepare_connection(admin)
+        await prepare_connection(admin)
         return await Life(Database(province_db.cluster, province_db.name, admin), province).open()
 
     made = loop.run_until_complete(opened())

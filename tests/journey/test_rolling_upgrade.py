@@ -1,7 +1,8 @@
 """Two API processes on one database, changed one after the other under constant requests: nobody is turned away.
 
-A balancer stands before them as any proxy does: it offers a request to the next node where a node takes no connection.
-A request that a node has taken must be answered by it.
+A balancer stands before them as any proxy does: it offers a request to the next node where a node takes no connection,
+or closes one without a byte of an answer, as the kernel does with those that wait to be accepted when a node stops.
+It repeats with the same idempotency key, and each act must have had one effect.
 """
 
 import asyncio
@@ -82,7 +83,7 @@ class Load:
         for _ in range(20):
             try:
                 return await self._web.request(method, f"{next(self._turn).url}{path}", **content)
-            except httpx.ConnectError:
+            except (httpx.ConnectError, httpx.ReadError):
                 await asyncio.sleep(0.01)
         raise AssertionError("no node takes a connection")
 
