@@ -110,7 +110,7 @@ def text(report: Report) -> str:
         f"Sign these 100, no key holder there: {signing.asks} asks, p50 {signing.p50_ms:.0f} ms, "
         f"p95 {signing.p95_ms:.0f} ms (at most {SIGN_P95_MS:.0f}), errors {signing.errors}",
         f"Authorisation, one statement, adds {report.authorisation_ms:.2f} ms to a request that is alone",
-        f"Event loop under this load late by at most {report.loop_lag_ms:.1f} ms at a look",
+        f"Event loop under this load late by at most {report.loop_lag_ms:.1f} ms in 99 of 100 ticks",
         "" if report.valid else "VOID: errors, or the load generator had no time left",
     ]
     return "\n".join(lines).rstrip() + "\n"

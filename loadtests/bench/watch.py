@@ -9,13 +9,16 @@ from loadtests.bench.ground import Ground
 from loadtests.bench.scenarios import SIGNATORY
 
 _REFUSED: Final = "/signature-requests?after=x"
-_LAG: Final = re.compile(rb"^motcua_event_loop_lag_seconds ([0-9.e+-]+)$", re.MULTILINE)
+_LAG: Final = re.compile(rb'^motcua_event_loop_lag_seconds_bucket\{le="([0-9.]+)"\} ([0-9.e+]+)$', re.MULTILINE)
+_ALL: Final = re.compile(rb"^motcua_event_loop_lag_seconds_count ([0-9.e+]+)$", re.MULTILINE)
 
 
 async def loop_lag_ms(rival: Contender) -> float:
-    """Return how late the event loop was at its last tick, as the process itself tells."""
-    found = _LAG.search(await fetch(rival.port, request("GET", "/metrics")))
-    return float(found[1]) * 1000 if found else 0.0
+    """Return by how much the event loop was late at most in 99 of 100 ticks so far, as the process itself counts."""
+    page = await fetch(rival.port, request("GET", "/metrics"))
+    every = _ALL.search(page)
+    wanted = 0.99 * float(every[1]) if every else 0.0
+    return next((float(edge) * 1000 for edge, n in _LAG.findall(page) if float(n) >= wanted), float("inf"))
 
 
 async def authorisation_ms(rival: Contender, earth: Ground, *, times: int = 200) -> float:
