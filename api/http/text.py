@@ -93,8 +93,11 @@ def clean_query(raw: bytes) -> bytes:
     """Return a query string with its percent-encoded text in NFC; plain ones come back untouched.
 
     Raises:
-        Invalid: it decodes to bytes that are not UTF-8, or to a control character.
+        Invalid: it decodes to bytes that are not UTF-8 or to a control character, or names a parameter twice.
     """
+    names = [pair.partition(b"=")[0] for pair in raw.split(b"&")]
+    if len(set(names)) != len(names):
+        raise Invalid("Tham số được nêu hai lần.", "A parameter stands twice.", code="parameter-twice")
     if b"%" not in raw:
         if not raw.isascii():
             clean(utf8(raw))

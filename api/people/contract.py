@@ -12,6 +12,8 @@ from api.signatures.contract import Base64Url, HexDigest, SignedLine, WithFactor
 
 ProposalState = Literal["checking", "waiting", "applied", "refused", "expired"]
 Why = Annotated[str, Meta(min_length=3, max_length=2000)]
+Attestation = Annotated[str, Meta(min_length=43, max_length=8192, pattern="^[A-Za-z0-9_-]+$")]
+"""At least 32 bytes in base64url; the signer verifies it."""
 
 
 class _Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -138,8 +140,8 @@ class Registration(_Request, frozen=True, kw_only=True):
     """What the browser made as a new passkey, base64url: the `response` of `navigator.credentials.create`."""
 
     client_data_json: Base64Url = msgspec.field(name="clientDataJSON")
-    attestation_object: Annotated[str, Meta(min_length=1, max_length=8192, pattern="^[A-Za-z0-9_-]+$")] = msgspec.field(
-        name="attestationObject"
+    attestation_object: Annotated[str, Meta(min_length=43, max_length=8192, pattern="^[A-Za-z0-9_-]+$")] = (
+        msgspec.field(name="attestationObject")
     )
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from litestar import Controller, Request, Response, get, post, put
+from litestar.openapi.spec.enums import OpenAPIFormat
 from litestar.params import QueryParameter
 
 from api.db.privacy import Vault
@@ -14,6 +15,7 @@ from api.http.auth import service as sessions
 from api.http.auth.guards import NO_KEY, requires, signed_in
 from api.http.auth.rules import ONE_TIME_PASSWORD
 from api.http.edge import edge_of
+from api.http.validation import instant
 from api.kernel import Actor
 from api.people import accounts, contract, enrolling, proposing
 from api.signatures import losing
@@ -22,7 +24,7 @@ from api.signatures.contract import Challenge, SignedLine, WithFactor
 AnyRequest = Request[Any, Any, Any]
 After = Annotated[str | None, QueryParameter(name="after", max_length=100, required=False)]
 Before = Annotated[UUID | None, QueryParameter(name="before", required=False)]
-Since = Annotated[datetime, QueryParameter(name="since")]
+Since = Annotated[str, QueryParameter(name="since", max_length=40, format=OpenAPIFormat.DATE_TIME)]
 Limit = Annotated[int, QueryParameter(name="limit", ge=1, le=200, required=False)]
 
 
@@ -90,7 +92,7 @@ class AccountController(Controller):
         """List what an account has signed since an instant, latest first."""
         async with edge_of(request).pools.reading() as tx:
             await accounts.administered(tx, actor, account_id, at)
-            return await losing.signed_since(tx, account_id, since)
+            return await losing.signed_since(tx, account_id, instant(since, "since"))
 
 
 class ProposalController(Controller):
@@ -192,7 +194,7 @@ class FactorController(Controller):
     async def signed(self, request: AnyRequest, actor: Actor, since: Since) -> list[SignedLine]:
         """List what the own account has signed since an instant, latest first."""
         async with edge_of(request).pools.reading() as tx:
-            return await losing.signed_since(tx, actor.account_id, since)
+            return await losing.signed_since(tx, actor.account_id, instant(since, "since"))
 
     @post("/enrolments", guards=[signed_in], summary="Đăng ký yếu tố mới / Enrol a factor")
     async def start(

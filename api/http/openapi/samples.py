@@ -150,6 +150,7 @@ _STRUCTS: Final[dict[str, dict[str, Any]]] = {
 }
 """Structs whose fields exclude each other, or that say more as a whole."""
 _OWN: Final = {
+    ("Registration", "attestationObject"): "o2NmbXRkbm9uZWdhdHRTdG10oGhhdXRoRGF0YVikSZYN5Yg",
     ("Event", "id"): "4",
     ("Event", "data"): '{"ticket": "0191f3c2-7a4e-7c1b-9d7e-0b1a2c3d4e5f", "version": 4}',
     ("Agency", "code"): "H05.23.01",
