@@ -140,9 +140,7 @@ class Registration(_Request, frozen=True, kw_only=True):
     """What the browser made as a new passkey, base64url: the `response` of `navigator.credentials.create`."""
 
     client_data_json: Base64Url = msgspec.field(name="clientDataJSON")
-    attestation_object: Annotated[str, Meta(min_length=43, max_length=8192, pattern="^[A-Za-z0-9_-]+$")] = (
-        msgspec.field(name="attestationObject")
-    )
+    attestation_object: Attestation = msgspec.field(name="attestationObject")
 
 
 class Lost(_Request, frozen=True, kw_only=True):
