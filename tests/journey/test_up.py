@@ -109,6 +109,7 @@ def _apart_from_every_network() -> list[str]:
     return ["unshare", "--user", "--map-current-user", "--keep-caps", "--net", *loopback]
 
 
+@pytest.mark.alone
 def test_make_run_from_a_bundle_needs_no_network_and_survives_kill_9(place):
     subprocess.run(["make", "bundle"], cwd=REPOSITORY, check=True, capture_output=True)
     checkout = place / "motcua"
