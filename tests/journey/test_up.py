@@ -132,10 +132,10 @@ def test_make_run_from_a_bundle_needs_no_network_and_survives_kill_9(place):
         took = float(second.until(r"Ready after ([0-9.]+) s", 60)[1])
         assert took < 10
         assert second.interrupt() in (0, 130, -signal.SIGINT)
+        assert any("Stopped." in line for line in second.lines)
+        assert not [pid for pid in second.family() if pid != second.process.pid]
     finally:
         second.kill_everything()
-    assert any("Stopped." in line for line in second.lines)
-    assert not [pid for pid in second.family() if pid != second.process.pid]
 
 
 @pytest.mark.timeout(600)
