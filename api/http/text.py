@@ -93,11 +93,13 @@ def clean_query(raw: bytes) -> bytes:
     """Return a query string with its percent-encoded text in NFC; plain ones come back untouched.
 
     Raises:
-        Invalid: it decodes to bytes that are not UTF-8 or to a control character, or names a parameter twice.
+        Invalid: it decodes to bytes that are not UTF-8 or to a control character, names a parameter twice, or says null.
     """
-    names = [pair.partition(b"=")[0] for pair in raw.split(b"&")]
-    if len(set(names)) != len(names):
+    given = [pair.partition(b"=") for pair in raw.split(b"&")]
+    if len({name for name, _, _ in given}) != len(given):
         raise Invalid("Tham số được nêu hai lần.", "A parameter stands twice.", code="parameter-twice")
+    if any(value.lower() == b"null" for _, _, value in given):  # the framework would take it for nothing at all
+        raise Invalid("Tham số không có giá trị thì bỏ hẳn.", "Leave a parameter out to say nothing.", code="null")
     if b"%" not in raw:
         if not raw.isascii():
             clean(utf8(raw))

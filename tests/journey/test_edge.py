@@ -137,6 +137,7 @@ async def test_queries_and_paths_are_cleaned_too(web):
     is_problem(await web.get("/probe/search?q=%00"), 400, "control-character")
     is_problem(await web.get("/probe/search?q=%ff"), 400, "not-utf-8")
     is_problem(await web.get("/probe/search?q=a&q=b"), 400, "parameter-twice")
+    is_problem(await web.get("/probe/search?q=null"), 400, "null")
     is_problem(await web.get("/probe/search?q=" + "a" * 9000), 413, "address-too-long")
     is_problem(await web.get("/probe/a%00b"), 400, "control-character")
     missing = is_problem(await web.get("/probe/search"), 422, "invalid-field")
