@@ -93,7 +93,7 @@ def clean_query(raw: bytes) -> bytes:
     """Return a query string with its percent-encoded text in NFC; plain ones come back untouched.
 
     Raises:
-        Invalid: it decodes to bytes that are not UTF-8 or to a control character, names a parameter twice, or says null.
+        Invalid: it is not UTF-8, holds a control character, names a parameter twice, or says null.
     """
     given = [pair.partition(b"=") for pair in raw.split(b"&")]
     if len({name for name, _, _ in given}) != len(given):

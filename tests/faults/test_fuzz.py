@@ -68,7 +68,7 @@ def configured(room: Path, left: dict[str, str]) -> Path:
 expected-statuses = ["2xx", "3xx", "4xx", "503"]
 
 [checks.negative_data_rejection]
-expected-statuses = ["400", "401", "403", "404", "405", "409", "413", "415", "422", "429"]
+expected-statuses = ["400", "401", "403", "404", "405", "409", "413", "415", "422", "429", "503"]
 
 [[operations]]
 include-name = "GET /signature-batches/{{batch_id}}/events"
