@@ -136,8 +136,9 @@ async def test_time_limit_counts_as_failure(db):
     assert "TimeoutError" in await db.admin.fetchval("SELECT reason FROM job_claim")
 
 
+HEARTBEAT_TIMEOUT_S = 1
 PROCESS = textwrap.dedent(
-    """
+    f"""
     import asyncio, os, sys
     from datetime import timedelta
     from api.jobs import Runner
@@ -152,8 +153,8 @@ PROCESS = textwrap.dedent(
                 await asyncio.sleep(60)
             await asyncio.sleep(0.3)
             print("did", payload["id"], flush=True)
-        second = timedelta(seconds=1)
-        runner = Runner(dsn, {"test.file": work}, poll=second / 20, heartbeat_timeout=second)
+        heartbeat = timedelta(seconds={HEARTBEAT_TIMEOUT_S})
+        runner = Runner(dsn, {{"test.file": work}}, poll=heartbeat / 20, heartbeat_timeout=heartbeat)
         await runner.drain()
 
     asyncio.run(main(sys.argv[1], sys.argv[2]))
@@ -175,6 +176,7 @@ async def test_poison_is_parked_after_three_claims_and_the_others_go_on(db):
     done: list[str] = []
     codes: list[int] = []
     for _ in range(6):
+        await asyncio.sleep(HEARTBEAT_TIMEOUT_S + 0.2)  # or the jobs of the dead one are still its own, and `drain` ends
         process = await spawn(db, "work")
         out, _ = await asyncio.wait_for(process.communicate(), 40)
         done += [line.split()[1] for line in out.decode().splitlines() if line.startswith("did ")]
