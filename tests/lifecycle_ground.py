@@ -174,7 +174,7 @@ def facts(action: Action, dossier: Projection | None = None, pick=None) -> f.Fac
         Action.SEND_BACK: f.SendBack(reason=reason),
         Action.ISSUE: f.Issue(result_id=result),
         Action.RECORD_OUTSIDE_RESULT: f.RecordOutsideResult(
-            result_ids=(UUID(int=RESULT.int + 1000 + (dossier.seq if dossier else 0)),), system="BTP", reference="HT-1"
+            result_ids=drafted or (RESULT,), system="BTP", reference="HT-1"
         ),
         Action.DELIVER: f.Deliver(result_id=result, channel="counter"),
         Action.FAIL_DELIVERY: f.FailDelivery(result_id=result, channel="post", reason=reason),

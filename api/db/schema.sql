@@ -1249,13 +1249,17 @@ CREATE TABLE public.result (
     issued_at timestamp with time zone,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     version integer DEFAULT 1 NOT NULL,
+    foreign_system text,
     CONSTRAINT result_check CHECK (((state = 'issued'::text) <= (issued_at IS NOT NULL))),
     CONSTRAINT result_effect_check CHECK ((effect = ANY (ARRAY['none'::text, 'in_force'::text, 'corrected'::text, 'replaced'::text, 'recalled'::text, 'annulled'::text]))),
+    CONSTRAINT result_foreign_check CHECK (((form <> 'c'::text) OR (state = ANY (ARRAY['draft'::text, 'dropped'::text])) OR ((foreign_system IS NOT NULL) AND (foreign_reference IS NOT NULL)))),
     CONSTRAINT result_form_check CHECK ((form = ANY (ARRAY['a'::text, 'b'::text, 'c'::text, 'd'::text]))),
     CONSTRAINT result_state_check CHECK ((state = ANY (ARRAY['draft'::text, 'in_signing'::text, 'signed'::text, 'issued'::text, 'blocked'::text, 'dropped'::text])))
 );
 
 COMMENT ON TABLE public.result IS 'What a dossier ends in (kết quả): 1..n each; the form (a electronic, b paper then scan, c a ministry''s, d certified copy) comes from the procedure version.';
+
+COMMENT ON COLUMN public.result.foreign_system IS 'The ministry''s system that issued a result of form c; set with its reference there when it is recorded here.';
 
 CREATE TABLE public.result_effect (
     result_id uuid NOT NULL,
@@ -3154,6 +3158,8 @@ GRANT UPDATE(issued_at) ON TABLE public.result TO signer;
 
 GRANT UPDATE(version) ON TABLE public.result TO app;
 GRANT UPDATE(version) ON TABLE public.result TO signer;
+
+GRANT UPDATE(foreign_system) ON TABLE public.result TO app;
 
 GRANT SELECT,INSERT ON TABLE public.result_effect TO app;
 GRANT SELECT,INSERT ON TABLE public.result_effect TO signer;

@@ -79,13 +79,12 @@ class NewResult(_In, frozen=True, kw_only=True):
     refusal: bool = False
     title: ShortText | None = None
     kind_code: Code | None = None
-    foreign_reference: ShortText | None = None
 
 
 class NewDocument(_In, frozen=True, kw_only=True):
-    """A document of a result: the main one, a separate annex of it, a copy, a digitised paper."""
+    """A document of a result: the main one, an annex, a copy, a digitised paper; without `act`, what its form is."""
 
-    act: Act = "main_document"
+    act: Act | None = None
     title: ShortText | None = None
     main_document_id: UUID | None = None
 
@@ -203,6 +202,7 @@ class Result(_Out, frozen=True, kw_only=True):
     effect: Effect
     refusal: bool
     verify_code: str
+    foreign_system: str | None
     foreign_reference: str | None
     issued_at: datetime | None
     documents: tuple[UUID, ...] = ()

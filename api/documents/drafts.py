@@ -22,7 +22,7 @@ from api.errors import Invalid, NotFound, Refused
 from api.jobs import enqueue
 from api.kernel import Actor, AgencyId
 from api.registry.contract import Signatory
-from api.registry.procedures import ChainEntry
+from api.registry.procedures import ChainEntry, chain_of
 from api.registry.service import Registry
 
 MAKE: Final = "documents.render"
@@ -133,7 +133,7 @@ async def _sheet(
     public_url: str,
     at: datetime,
 ) -> Sheet:
-    entries = signing_entries(document.definition.chain, document.act)
+    entries = signing_entries(chain_of(document.definition.chain, document.act), document.act)
     agency_id = AgencyId(document.issuing_agency_id)
     count = sum(entry.role == "signatory" for entry in entries)
     signatories = await registry.signatories(agency_id, document.act, document.procedure_code, at) if count else []

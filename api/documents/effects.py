@@ -1,9 +1,10 @@
-"""The force of results: held, released, replaced, recalled (thu hồi), annulled (hủy bỏ), each with its basis.
+"""The force of results: recorded from outside, held, released, replaced, recalled (thu hồi), annulled (hủy bỏ).
 
-Composable: called in the transaction of the dossier's step, so that the verify page answers the new state from the
-same commit on.
+Composable: called in the transaction of the dossier's step, so that the verify page answers the new state, with its
+basis, from the same commit on.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -28,6 +29,17 @@ async def unblock(tx: Tx, result_id: UUID) -> None:
 async def drop(tx: Tx, result_id: UUID) -> None:
     """Put aside a draft that is not wanted; raise Conflict unless it is one."""
     _demand(await tx.fetchval(_q.drop_result, result_id))
+
+
+async def record_outside(tx: Tx, result_ids: Sequence[UUID], system: str, reference: str, at: datetime) -> None:
+    """Put results in force that a ministry's system issued; raise Conflict unless each is a draft of form (c)."""
+    recorded = {row["id"] for row in await tx.fetch(_q.record_outside, list(result_ids), system, reference, at)}
+    if recorded != set(result_ids):
+        raise Conflict(
+            "Chỉ ghi nhận được kết quả do hệ thống của bộ, ngành cấp và chưa được ghi nhận.",
+            "Only a ministry's result that is not yet recorded can be recorded.",
+            code="result-not-outside",
+        )
 
 
 async def lose_force(

@@ -10,6 +10,14 @@ UPDATE result SET state = 'issued', version = version + 1 WHERE id = $1 AND stat
 -- A draft that is not wanted: it stays, and is never signed.
 UPDATE result SET state = 'dropped', version = version + 1 WHERE id = $1 AND state = 'draft' RETURNING id;
 
+-- name: record_outside
+-- Results that a ministry's system issued: nobody signs them here, and they are in force from then on.
+UPDATE result
+   SET state = 'issued', effect = 'in_force', issued_at = $4, foreign_system = $2, foreign_reference = $3,
+       version = version + 1
+ WHERE id = ANY ($1::uuid[]) AND form = 'c' AND state = 'draft'
+RETURNING id;
+
 -- name: set_effect
 -- A result in force loses its force; what it was stays in result_effect.
 UPDATE result SET effect = $2, version = version + 1 WHERE id = $1 AND effect IN ('in_force', 'corrected') RETURNING id;

@@ -100,6 +100,8 @@ class Issued(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     effect: str
     issued_at: datetime | None
+    foreign_system: str | None
+    foreign_reference: str | None
     document_id: UUID | None
     sha256: bytes | None
     verdict: dict[str, Any] | None
@@ -143,9 +145,12 @@ def of_register(
 ) -> Facts:
     """Return the four facts of a document that the register knows, with the verdict on its file."""
     by_field = {signer.field: signer for signer in signers}
-    first = untouched(verdict) if verdict else _unknown("Chưa có tệp đã phát hành.", "No file has been issued.")
-    second = signed(verdict) if verdict else _unknown("Văn bản chưa được ký xong.", "Signing is not finished.")
-    third, fourth = competent(signers), effect(issued)
+    first, second, third = _issued_elsewhere(issued) or (
+        untouched(verdict) if verdict else _unknown("Chưa có tệp đã phát hành.", "No file has been issued."),
+        signed(verdict) if verdict else _unknown("Văn bản chưa được ký xong.", "Signing is not finished."),
+        competent(signers),
+    )
+    fourth = effect(issued)
     good = all(fact.state == "yes" for fact in (first, second, third, fourth))
     return Facts(
         ok=good and verdict is not None and verdict.ok,
@@ -164,6 +169,19 @@ def of_register(
         verify_code=code,
         links=tuple(links),
         registered=True,
+    )
+
+
+def _issued_elsewhere(issued: Issued) -> tuple[Fact, Fact, Fact] | None:
+    """Say of a ministry's result where its file, signature and signatory are to be checked; None of one signed here."""
+    if issued.foreign_system is None:
+        return None
+    where_vi = f"kiểm tra tại hệ thống {issued.foreign_system}, mã {issued.foreign_reference}"
+    where_en = f"check in the system {issued.foreign_system}, reference {issued.foreign_reference}"
+    return (
+        _unknown(f"Tệp do hệ thống khác cấp; {where_vi}.", f"The file was issued in another system; {where_en}."),
+        _unknown(f"Không ký tại đây; {where_vi}.", f"It was not signed here; {where_en}."),
+        _unknown(f"Thẩm quyền: {where_vi}.", f"Competence: {where_en}."),
     )
 
 

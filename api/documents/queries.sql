@@ -35,14 +35,14 @@ SELECT d.id, d.procedure_code, d.step_agency_id, d.competent_agency_id, d.status
 
 -- name: insert_result
 -- A new result, numbered within its dossier.
-INSERT INTO result (id, dossier_id, ordinal, form, kind_code, title, refusal, verify_code, foreign_reference, created_at)
-SELECT $1, $2, 1 + coalesce(max(r.ordinal), 0), $3, $4, $5, $6, $7, $8, $9 FROM result r WHERE r.dossier_id = $2
+INSERT INTO result (id, dossier_id, ordinal, form, kind_code, title, refusal, verify_code, created_at)
+SELECT $1, $2, 1 + coalesce(max(r.ordinal), 0), $3, $4, $5, $6, $7, $8 FROM result r WHERE r.dossier_id = $2
 RETURNING ordinal;
 
 -- name: results_of_dossier
 -- The results of a dossier with the ids of their documents.
 SELECT r.id, r.dossier_id, r.ordinal, r.form, r.kind_code, r.title, r.state, r.effect, r.refusal, r.verify_code,
-       r.foreign_reference, r.issued_at,
+       r.foreign_system, r.foreign_reference, r.issued_at,
        ARRAY(SELECT m.id FROM document m WHERE m.result_id = r.id ORDER BY m.ordinal) AS documents
   FROM result r
  WHERE r.dossier_id = $1

@@ -23,6 +23,7 @@ from api.documents.contract import (
 )
 from api.errors import Invalid, NotFound
 from api.kernel import Actor, new_id
+from api.registry.procedures import ACTS_OF, MAIN_ACT, FormOfResult
 
 KIND_OF: Final = {
     "main_document": "main",
@@ -61,7 +62,6 @@ async def create_result(
     Raises:
         NotFound: no such dossier, or none that this actor may know of.
         Forbidden: the present step is another agency's.
-        Invalid: a ministry's result without its reference there.
     """
     dossier = await store.dossier_for_result(tx, dossier_id)
     if dossier is None:
@@ -71,16 +71,8 @@ async def create_result(
     form = "a" if new.refusal else dossier.form_of_result
     kind = new.kind_code or (REFUSAL_KIND if new.refusal else stated.kind_code)
     title = new.title or (REFUSAL_TITLE if new.refusal else stated.title)
-    if form == "c" and not new.foreign_reference:
-        raise Invalid(
-            "Kết quả do hệ thống của bộ, ngành cấp phải kèm mã tham chiếu tại hệ thống đó.",
-            "A result issued in a ministry's system needs its reference there.",
-            code="foreign-reference",
-        )
     result_id, code = new_id(at), new_verify_code()
-    ordinal = await store.insert_result(
-        tx, result_id, dossier_id, form, kind, title, code, new.foreign_reference, at, refusal=new.refusal
-    )
+    ordinal = await store.insert_result(tx, result_id, dossier_id, form, kind, title, code, at, refusal=new.refusal)
     await _audit(
         tx, actor, "result.draft", "result", result_id, {"dossier": dossier_id, "kind": kind, "form": form}, at
     )
@@ -95,14 +87,17 @@ async def add_document(tx: Tx, actor: Actor, result_id: UUID, new: NewDocument, 
         NotFound: no such result.
         Forbidden: the present step is another agency's.
         Refused: the result is in signing, signed or issued.
-        Invalid: an annex without its main document in the same result.
+        Invalid: a document that a result of this form does not hold; an annex without its main document in it.
     """
     result = await store.result_context(tx, result_id)
     if result is None:
         raise NotFound("Không có kết quả này.", "There is no such result.", code="no-result")
     require_drafter(actor, result.step_agency_id)
     require_draftable(result.state, in_chain=False)
-    if (new.act == "separate_annex") != (new.main_document_id is not None):
+    act = new.act or MAIN_ACT.get(result.form)
+    if act is None or act not in ACTS_OF[result.form]:
+        raise _no_such_act(result.form, act)
+    if (act == "separate_annex") != (new.main_document_id is not None):
         raise _annex_without_main()
     if new.main_document_id is not None:
         main = await store.document_context(tx, new.main_document_id)
@@ -110,9 +105,8 @@ async def add_document(tx: Tx, actor: Actor, result_id: UUID, new: NewDocument, 
             raise _annex_without_main()
     document_id = new_id(at)
     title = new.title or result.title
-    kind = KIND_OF[new.act]
-    ordinal = await store.insert_document(tx, document_id, result, kind, new.act, title, new.main_document_id, at)
-    await _audit(tx, actor, "document.add", "document", document_id, {"result": result_id, "act": new.act}, at)
+    ordinal = await store.insert_document(tx, document_id, result, KIND_OF[act], act, title, new.main_document_id, at)
+    await _audit(tx, actor, "document.add", "document", document_id, {"result": result_id, "act": act}, at)
     return DocumentMade(id=document_id, result_id=result_id, ordinal=ordinal)
 
 
@@ -161,6 +155,23 @@ def no_dossier() -> NotFound:
 def no_document() -> NotFound:
     """Say that there is no such document, whether or not there is one elsewhere."""
     return NotFound("Không có văn bản này.", "There is no such document.", code="no-document")
+
+
+def _no_such_act(form: FormOfResult, act: str | None) -> Invalid:
+    held = sorted(ACTS_OF[form])
+    if not held:
+        return Invalid(
+            "Kết quả này do hệ thống của bộ, ngành cấp: không soạn văn bản, chỉ ghi nhận khi hệ thống đó đã cấp.",
+            "A ministry's system issues this result: no document is drafted here; record it once it is issued there.",
+            code="act-of-form",
+            acts=held,
+        )
+    return Invalid(
+        f"Kết quả hình thức ({form}) không có văn bản loại {act!r}, chỉ có: {', '.join(held)}.",
+        f"A result of form ({form}) holds no {act!r}, only: {', '.join(held)}.",
+        code="act-of-form",
+        acts=held,
+    )
 
 
 def _annex_without_main() -> Invalid:

@@ -62,7 +62,7 @@ class ResultContext(_Row, frozen=True, kw_only=True):
     state: str
     title: str
     kind_code: str
-    form: str
+    form: Form
     step_agency_id: UUID
     agencies: tuple[UUID, ...]
 

@@ -68,13 +68,12 @@ async def insert_result(
     kind_code: str,
     title: str,
     verify_code: str,
-    foreign_reference: str | None,
     at: datetime,
     *,
     refusal: bool,
 ) -> int:
     """Insert a result; return its number within the dossier."""
-    row = (result_id, dossier_id, form, kind_code, title, refusal, verify_code, foreign_reference, at)
+    row = (result_id, dossier_id, form, kind_code, title, refusal, verify_code, at)
     return await tx.fetchval(_q.insert_result, *row)
 
 

@@ -1,6 +1,6 @@
 -- name: issued_by_code
 -- The main document of a result by the code printed on it, with the sealed revision and its verdict.
-SELECT r.id AS result_id, r.title, r.state, r.effect, r.issued_at, m.id AS document_id, v.sha256, v.verdict,
+SELECT r.id AS result_id, r.title, r.state, r.effect, r.issued_at, r.foreign_system, r.foreign_reference, m.id AS document_id, v.sha256, v.verdict,
        a.name AS agency_name, u.text AS number, u.day
   FROM result r
   JOIN dossier d ON d.id = r.dossier_id

@@ -165,6 +165,7 @@ class DeliverIn(_In, frozen=True, kw_only=True):
     channel: Channel
     received_by: Literal["filer", "owner", "representative"] | None = None
     signed_for: bool = False
+    all_present: bool = False
     tracking_no: Code | None = None
     opened_at: Instant | None = None
     version: Version | None = None

@@ -165,7 +165,7 @@ class DossierController(Controller):
     ) -> Response[Stepped]:
         """Hand over one result with the proof its channel asks for."""
         proof = proof_of(data)
-        facts = f.Deliver(result_id=data.result_id, channel=data.channel, note=data.note)
+        facts = f.Deliver(result_id=data.result_id, channel=data.channel, all_present=data.all_present, note=data.note)
 
         async def work(tx: Tx) -> Stepped:
             return await dossiers.deliver_result(

@@ -83,8 +83,8 @@ def _misplaced(before: Projection, action: Action, facts: f.Facts) -> tuple[str,
             if result in before.results:
                 return "kết quả đã có trong hồ sơ", "the dossier has this result already"
         case f.RecordOutsideResult(result_ids=ids):
-            if set(ids) & before.results.keys():
-                return "kết quả đã được ghi nhận", "a result was recorded already"
+            if {before.results.get(result) for result in ids} != {Standing.DRAFTED}:
+                return "chỉ ghi nhận được kết quả đang dự thảo", "only a drafted result is recorded"
         case _:
             pass
     return None
@@ -92,6 +92,8 @@ def _misplaced(before: Projection, action: Action, facts: f.Facts) -> tuple[str,
 
 def _unfit(before: Projection, facts: f.Facts, plan: Plan) -> tuple[str, str] | None:
     """Say why a dossier cannot go on by the version that `plan` holds: what is done must be done there, too."""
+    if isinstance(facts, f.Deliver) and before.outcome != "refused":
+        return _undeliverable(facts, plan)
     if not isinstance(facts, f.Rebase):
         return None
     if facts.version_id == before.procedure_version_id:
@@ -100,6 +102,15 @@ def _unfit(before: Projection, facts: f.Facts, plan: Plan) -> tuple[str, str] | 
         return "đã có dự thảo kết quả; hãy bỏ dự thảo trước", "a result is drafted; drop it first"
     if plan.definition.of_kind(STEP_OF[before.status]) is None:
         return "phiên bản đó không có bước mà hồ sơ đang ở", "that version lacks the step the dossier stands in"
+    return None
+
+
+def _undeliverable(facts: f.Deliver, plan: Plan) -> tuple[str, str] | None:
+    channels = plan.definition.channels_out
+    if facts.channel not in channels:
+        return f"thủ tục này chỉ trả kết quả qua: {', '.join(channels)}", f"handed over only by: {', '.join(channels)}"
+    if plan.definition.all_subjects_present and not facts.all_present:
+        return "các bên phải cùng có mặt và ký nhận", "every subject must be present and sign for it"
     return None
 
 
@@ -123,8 +134,7 @@ def results_after(before: Projection, action: Action, facts: f.Facts) -> Results
         case f.SubmitForSignature(result_ids=ids):
             return results | dict.fromkeys(ids, Standing.TO_SIGN)
         case f.RecordOutsideResult(result_ids=ids):
-            kept = {key: standing for key, standing in results.items() if standing in table.RELEASED}
-            return kept | dict.fromkeys(ids, Standing.ISSUED)
+            return results | dict.fromkeys(ids, Standing.ISSUED)
         case f.ReplaceResult(result_id=old, by_result_id=new):
             return results | {old: Standing.REPLACED} | ({new: Standing.DRAFTED} if new else {})
         case f.SendBack(result_id=UUID() as only):

@@ -206,7 +206,7 @@ class Issue(Noted, frozen=True, kw_only=True):
 
 
 class RecordOutsideResult(Noted, frozen=True, kw_only=True):
-    """Results issued in a ministry's system, recorded and delivered here."""
+    """Results issued in a ministry's system, recorded and delivered here: which system, and its reference there."""
 
     result_ids: Results
     system: Code
@@ -214,10 +214,15 @@ class RecordOutsideResult(Noted, frozen=True, kw_only=True):
 
 
 class Deliver(Noted, frozen=True, kw_only=True):
-    """A result handed over, by which channel; the proof stands with the delivery."""
+    """A result handed over, by which channel; the proof stands with the delivery.
+
+    `all_present`: every subject came and signed, where the procedure demands it (marriage: Law on Civil Status 2014,
+    Art. 18).
+    """
 
     result_id: UUID
     channel: Channel
+    all_present: bool = False
     delivery_id: UUID | None = None
 
 

@@ -161,6 +161,17 @@ def _nothing_released(dossier: Projection) -> tuple[str, str] | None:
     return None
 
 
+def _may_record(dossier: Projection) -> tuple[str, str] | None:
+    if dossier.owning_system != "ministry":
+        return (
+            "kết quả của thủ tục này được ký và đóng dấu tại đây",
+            "this procedure's result is signed and sealed here",
+        )
+    if Standing.DRAFTED not in dossier.results.values():
+        return "chưa có kết quả nào được lập để ghi nhận", "no result has been drafted to be recorded"
+    return None
+
+
 def _has_due(dossier: Projection) -> tuple[str, str] | None:
     return None if dossier.due_at else ("hồ sơ không có hạn trả", "the dossier has no due date")
 
@@ -178,6 +189,7 @@ _GUARDS: Final[dict[Action, Callable[[Projection], tuple[str, str] | None]]] = {
     Action.ANSWER_OPINION: _opinions_open,
     Action.WITHDRAW_OPINION: _opinions_open,
     Action.SUBMIT_FOR_SIGNATURE: _may_submit,
+    Action.RECORD_OUTSIDE_RESULT: _may_record,
     Action.WITHDRAW: _nothing_released,
     Action.STOP: _nothing_released,
     Action.APOLOGISE: _has_due,

@@ -16,7 +16,8 @@ def proof_of(handed: DeliverIn) -> dict[str, Any]:
         case "counter":
             if handed.received_by is None or not handed.signed_for:
                 raise _missing("người nhận và chữ ký nhận", "who received it and that they signed for it")
-            return {"received_by": handed.received_by, "signed_for": True}
+            together = {"all_present": True} if handed.all_present else {}
+            return {"received_by": handed.received_by, "signed_for": True} | together
         case "post":
             if handed.tracking_no is None:
                 raise _missing("mã bưu gửi", "the postal tracking number")

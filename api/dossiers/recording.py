@@ -192,7 +192,7 @@ async def _clock_rows(tx: Tx, before: Projection, after: Projection, entry: Entr
 async def _require_results(tx: Tx, dossier_id: UUID, facts: f.Facts, action: Action) -> None:
     """Refuse results that are not rows of this dossier, where the projection cannot know them yet."""
     match facts:
-        case f.SubmitForSignature(result_ids=ids) | f.RecordOutsideResult(result_ids=ids):
+        case f.SubmitForSignature(result_ids=ids):
             wanted = set(ids)
         case f.OnResult(result_id=one) if action is Action.DRAFT_RESULT:
             wanted = {one}

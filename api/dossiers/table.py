@@ -62,7 +62,7 @@ TRANSITIONS: Final[dict[tuple[S, A], S]] = {
     **{(s, a): s for s in _WORKED[:3] for a in (A.TAKE_BACK_SIGNATURE, A.PASS_SIGNATURE)},
     (S.RECEIVED, A.SEND_BACK): S.RECEIVED,
     (S.AWAITING_ISSUE, A.ISSUE): S.AWAITING_ISSUE,
-    **{(s, A.RECORD_OUTSIDE_RESULT): S.DONE for s in (S.RECEIVED, S.APPRAISING, S.DRAFTING, S.DONE)},
+    **{(s, A.RECORD_OUTSIDE_RESULT): s for s in (S.RECEIVED, S.APPRAISING, S.DRAFTING)},
     # trả kết quả: also of one result while another is still worked on
     **{
         (s, a): s
@@ -95,6 +95,7 @@ BRANCHES: Final[dict[tuple[S, A], dict[str, S]]] = {
     (S.DRAFTING, A.SUBMIT_FOR_SIGNATURE): {"still_drafting": S.DRAFTING},
     (S.RECEIVED, A.SUBMIT_FOR_SIGNATURE): {"still_drafting": S.RECEIVED},
     (S.DRAFTING, A.DROP_RESULT): {"all_issued": S.DONE},
+    **{(s, A.RECORD_OUTSIDE_RESULT): {"all_issued": S.DONE} for s in (S.RECEIVED, S.APPRAISING, S.DRAFTING)},
     **{(s, A.REPLACE_RESULT): {"no_appraisal": S.RECEIVED} for s in (S.DONE, S.DELIVERED)},
     (S.AWAITING_SIGNATURE, A.RECORD_SIGNATURE): {"all_signed": S.AWAITING_ISSUE},
     (S.AWAITING_SIGNATURE, A.ISSUE): {"all_issued": S.DONE, "all_signed": S.AWAITING_ISSUE},

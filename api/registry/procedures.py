@@ -144,6 +144,33 @@ class Definition(_Data, frozen=True, kw_only=True):
         return next((step for step in self.steps if step.kind is kind), None)
 
 
+_SIGNED_AND_SEALED: Final = (
+    ChainEntry(group=1, role="signatory", by=Role.SIGNATORY),
+    ChainEntry(group=2, role="seal", by=Role.CLERK),
+)
+
+
+def chain_of(chain: tuple[ChainEntry, ...], act: str) -> tuple[ChainEntry, ...]:
+    """Return who signs a document of this act.
+
+    A person signs every main document, also by a version whose own result none signs in the file (a scan, a copy, a
+    ministry's): its refusal is a notice of this province, under its own signature and seal.
+    """
+    if act != "main_document" or any(entry.role == "signatory" and entry.pdf_signature for entry in chain):
+        return chain
+    return _SIGNED_AND_SEALED
+
+
+ACTS_OF: Final[dict[FormOfResult, frozenset[Act]]] = {
+    "a": frozenset({"main_document", "separate_annex", "copy", "digitised_paper", "counter_form"}),
+    "b": frozenset({"digitised_paper"}),
+    "c": frozenset(),
+    "d": frozenset({"copy"}),
+}
+"""What a result of each form may hold; a ministry's is made there, and only recorded and delivered here."""
+MAIN_ACT: Final[dict[FormOfResult, Act]] = {"a": "main_document", "b": "digitised_paper", "d": "copy"}
+"""What a result of each form is in the first place."""
+
 _ORDER: Final = ("initials", "coordinator", "signatory", "seal")
 
 
@@ -250,9 +277,8 @@ def _chain_faults(definition: Definition, form: FormOfResult) -> Iterator[str]:
         yield "bản điện tử gốc phải có chữ ký số của người có thẩm quyền"
     if form in {"b", "d"} and any(entry.pdf_signature for entry in signatories):
         yield "bản số hóa và bản sao không mang chữ ký số của người có thẩm quyền trong tệp"
-    wanted: dict[FormOfResult, Act] = {"a": "main_document", "b": "digitised_paper", "d": "copy"}
-    if definition.result.act != wanted[form]:
-        yield f"kết quả hình thức ({form}) phải là loại {wanted[form]!r}"
+    if definition.result.act != MAIN_ACT[form]:
+        yield f"kết quả hình thức ({form}) phải là loại {MAIN_ACT[form]!r}"
 
 
 def _offer_faults(definition: Definition) -> Iterator[str]:

@@ -56,6 +56,11 @@ async def _force(tx: Tx, entry: Entry, account_id: UUID | None) -> None:
             await effects.lose_force(tx, _result(entry), effect, legal_basis=basis, account_id=account_id, at=at)
         case Action.ISSUE:
             await effects.link_replaced(tx, _result(entry), account_id, at)
+        case Action.RECORD_OUTSIDE_RESULT:
+            ids = [UUID(str(result_id)) for result_id in entry.data["result_ids"]]
+            await effects.record_outside(tx, ids, entry.data["system"], entry.data["reference"], at)
+            for result_id in ids:
+                await effects.link_replaced(tx, result_id, account_id, at)
         case _:
             return
 

@@ -16,7 +16,7 @@ from api.errors import Conflict, Invalid, NotFound, Refused
 from api.jobs.queue import enqueue
 from api.kernel import Actor
 from api.registry import authority
-from api.registry.procedures import Definition
+from api.registry.procedures import Definition, chain_of
 from api.signatures import chain, store
 from api.signatures.contract import SubmitForSignature, Submitted
 from api.signatures.rows import Candidate, DocumentToSubmit, NewRequest
@@ -45,7 +45,8 @@ async def submit(
     _demand_draft(document)
     if await store.open_chain_of_document(tx, document.id) is not None:
         raise Conflict("Văn bản đang được trình ký.", "The document is submitted already.", code="chain-open")
-    wanted = chain.wanted(msgspec.convert(document.definition, Definition).chain, document.act)
+    entries = chain_of(msgspec.convert(document.definition, Definition).chain, document.act)
+    wanted = chain.wanted(entries, document.act)
     people = await _people(tx, document, wanted, order.signers, at)
     demo = any(who.certificate_class == "demo" for who in people.values())
     lane = "counter" if document.urgent else order.lane

@@ -43,7 +43,6 @@ UNTRIED = {
     Action.DELIVER,  # with the proof of its channel
     Action.TAKE_BACK_SIGNATURE,  # with a signature of one's own
     Action.REBASE,  # with a newer version of the procedure
-    Action.RECORD_OUTSIDE_RESULT,  # with a result that another system made
 }  # fmt: skip
 """Allowed, and not tried: they need what this life does not have."""
 NEVER = {

@@ -46,6 +46,8 @@ ISSUED = Issued(
     state="issued",
     effect="in_force",
     issued_at=AT,
+    foreign_system=None,
+    foreign_reference=None,
     document_id=UUID(int=2),
     sha256=bytes(32),
     verdict=None,
@@ -125,6 +127,15 @@ def test_demonstration_is_said_so():
 def test_nothing_is_claimed_of_what_is_not_issued():
     found = facts(None, (), state="draft", effect="none", sha256=None, number=None)
     assert (found.ok, states(found)) == (False, ("unknown", "unknown", "unknown", "no"))
+
+
+def test_a_ministrys_result_is_in_force_here_and_checked_there():
+    outside = {"sha256": None, "document_id": None, "foreign_system": "HKD", "foreign_reference": "27D8001234"}
+    found = facts(None, (), number=None, **outside)
+    assert (found.ok, states(found)) == (False, ("unknown", "unknown", "unknown", "yes"))
+    for fact in (found.untouched, found.signed, found.competent):
+        assert "HKD" in fact.vi
+        assert "27D8001234" in fact.en
 
 
 def test_a_file_alone_proves_two_facts():

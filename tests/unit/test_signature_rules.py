@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from api.errors import Invalid, Refused
 from api.registry.authority import Role
-from api.registry.procedures import ChainEntry
+from api.registry.procedures import ChainEntry, chain_of
 from api.signatures import chain, cursor, cutting, stepup
 from api.signatures.engine import stamp
 from api.signatures.states import APP_MAY, OPEN, TRANSITIONS, State, move
@@ -172,6 +172,14 @@ def test_a_copy_carries_the_seal_alone_after_a_decision_to_certify_it(act, entri
 def test_a_chain_ends_with_exactly_one_seal(entries):
     with pytest.raises(Invalid):
         chain.wanted(entries, "main_document")
+
+
+@pytest.mark.parametrize("entries", [(), (entry(1, "seal", Role.CLERK),)], ids=["a ministry's", "scan or copy"])
+def test_a_main_document_is_signed_by_a_person_whatever_its_version_signs(entries):
+    made = chain.wanted(chain_of(entries, "main_document"), "main_document")
+    assert [(place.role, place.pdf_signature) for place in made] == [("signatory", True), ("seal", True)]
+    assert chain_of(entries, "digitised_paper") == entries
+    assert chain_of(USUAL, "main_document") == USUAL
 
 
 def test_a_cursor_comes_back_as_it_went_and_strangers_are_refused():
