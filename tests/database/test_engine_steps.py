@@ -1,5 +1,6 @@
 """The signer's checks before a hash leaves, every answer a holder can give, and the sweep of what stands still."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -8,7 +9,7 @@ import pytest_asyncio
 
 from api.jobs import ParkedJob
 from api.jobs.runner import Runner
-from api.signatures.engine import parking, polling, store, sweeping
+from api.signatures.engine import parking, polling, sending, store, sweeping
 from api.signatures.engine.context import FINISH, JUDGE, PREPARE, SEND
 from api.signer import STEPS
 from signing.contract import Outcome
@@ -187,6 +188,18 @@ async def test_a_ticket_that_could_not_be_judged_ends_with_a_reason(ground):
     assert await ground.details(accepted.ticket) == ["parked"]
     assert await ground.states(signatory) == ["to_sign"]
     assert await ground.db.admin.fetchval("SELECT closed_at FROM signature_batch WHERE id = $1", accepted.ticket)
+
+
+async def test_two_tickets_of_a_person_that_leave_at_once_keep_to_what_the_holder_allows(ground):
+    waiting = [await ready(ground, name) for name in ("mot", "hai")]
+    await ground.db.admin.execute("UPDATE key_holder SET parallel_limit = 1")
+    tickets = []
+    for one in waiting:
+        tickets.append(await ground.ask("chutich", one))
+        await only(ground, JUDGE)
+    await only(ground, PREPARE)
+    await asyncio.gather(*(sending.send(ground.engine, None, {"batch": str(one.ticket)}) for one in tickets))
+    assert sorted(await ground.states(*waiting)) == ["prepared", "sent"]
 
 
 async def test_the_next_ticket_of_a_person_leaves_when_the_one_before_frees_its_turn(ground):

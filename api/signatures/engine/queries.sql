@@ -225,6 +225,10 @@ SELECT request.id, request.attempt, request.holder, request.person_id, request.a
  ORDER BY item.ordinal
    FOR UPDATE OF request;
 
+-- name: lock_turn
+-- One at a time decides what of a person's may leave to a holder: two tickets that counted at once would both find room.
+SELECT pg_advisory_xact_lock(hashtextextended('turn:' || $1 || ':' || $2::uuid, 0));
+
 -- name: transactions_under_way
 -- How many confirmations a holder is waiting for from one person.
 SELECT count(*) FROM holder_transaction WHERE holder = $1 AND person_id = $2 AND state <> 'ended';

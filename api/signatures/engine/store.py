@@ -151,7 +151,8 @@ async def prepared_of_batch(tx: Tx, batch_id: UUID) -> list[rows.Ready]:
 
 
 async def transactions_under_way(tx: Tx, holder: str, person_id: UUID) -> int:
-    """Count the confirmations that one person has open at a holder."""
+    """Count the confirmations that one person has open at a holder; until the commit nobody else counts them."""
+    await tx.execute(_q.lock_turn, holder, person_id)
     return await tx.fetchval(_q.transactions_under_way, holder, person_id)
 
 
