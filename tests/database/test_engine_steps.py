@@ -198,7 +198,14 @@ async def test_two_tickets_of_a_person_that_leave_at_once_keep_to_what_the_holde
         tickets.append(await ground.ask("chutich", one))
         await only(ground, JUDGE)
     await only(ground, PREPARE)
-    await asyncio.gather(*(sending.send(ground.engine, None, {"batch": str(one.ticket)}) for one in tickets))
+    first, second = (sending.send(ground.engine, None, {"batch": str(one.ticket)}) for one in tickets)
+    async with ground.signer.transaction() as tx:
+        # Somebody has counted and not yet committed: whoever comes next must wait, not count beside it.
+        await store.transactions_under_way(tx, "software", ground.actor("chutich").person_id)
+        late = asyncio.create_task(second)
+        done, _ = await asyncio.wait([late], timeout=1)
+        assert not done
+    await asyncio.gather(first, late)
     assert sorted(await ground.states(*waiting)) == ["prepared", "sent"]
 
 
