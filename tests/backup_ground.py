@@ -19,9 +19,8 @@ from api.backup.restoring import Report, Wish, restore
 from api.db.migrate import migrate
 from api.db.pools import prepare_connection
 from api.documents.blobs import FileStore
-from api.dossiers import store
 from api.embedded.postgres import Cluster
-from tests.database.test_journal_rebuild import lay_ground, lived_by, lives
+from tests.database.test_journal_rebuild import INSERT_DOSSIER, INSERT_LINE, lay_ground, lived_by, lives
 from tests.lifecycle_ground import COUNTER
 
 SERIES = UUID("01900000-0000-7000-8000-00000000000a")
@@ -62,8 +61,8 @@ class Office:
         row, lines = lived_by(number, LIFE)
         journal = [(*line[:4], began, *line[5:]) for line in lines]
         async with self.admin.transaction():
-            await self.admin.execute(store.q.insert_dossier, *row)
-            await self.admin.executemany(store.q.insert_line, journal)
+            await self.admin.execute(INSERT_DOSSIER, *row)
+            await self.admin.executemany(INSERT_LINE, journal)
             await self.admin.execute(
                 "INSERT INTO blob (sha256, size, media_type) VALUES ($1, $2, 'application/pdf')",
                 stored.sha256,

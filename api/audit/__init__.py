@@ -4,6 +4,6 @@ A row holds ids and never personal data. Its canonical bytes and their SHA-256 a
 chains *committed* rows later (nothing here touches a row that two transactions share, so nobody waits for anybody).
 """
 
-from api.audit.rows import Entry, append, canonical_bytes, log_view
+from api.audit.rows import Columns, Entry, append, canonical_bytes, columns, log_view
 
-__all__ = ["Entry", "append", "canonical_bytes", "log_view"]
+__all__ = ["Columns", "Entry", "append", "canonical_bytes", "columns", "log_view"]

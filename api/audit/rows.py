@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from hashlib import sha256
 from ipaddress import ip_address
 from typing import Any, Final
@@ -22,6 +23,10 @@ PERSONAL: Final = frozenset(
     }
 )  # fmt: skip
 """Keys that announce personal data or a secret; a detail that bears one is our bug and is refused."""
+
+
+Columns = tuple[Any, ...]
+"""An audit row as `append_audit` takes it: the fields of `Entry`, the canonical bytes, their SHA-256."""
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,12 +52,11 @@ def canonical_bytes(entry: Entry) -> bytes:
     """
     fields = msgspec.to_builtins(entry, builtin_types=(datetime,))
     fields["at"] = entry.at.astimezone(UTC).isoformat(timespec="microseconds")
-    fields["source"] = str(ip_address(entry.source)) if entry.source else None
+    fields["source"] = _address(entry.source) if entry.source else None
     return msgspec.json.encode(fields, order="deterministic")
 
 
-async def append(
-    tx: Tx,
+def columns(
     actor: Actor | None,
     *,
     process: str,
@@ -63,8 +67,8 @@ async def append(
     at: datetime,
     source: str | None = None,
     trace_id: str | None = None,
-) -> None:
-    """Write one row in the caller's transaction.
+) -> Columns:
+    """Return one row in the order of `append_audit`, for a statement that writes it together with the act itself.
 
     `source` (an address) and `trace_id` default to what the process bound to its log context for this piece of work.
 
@@ -87,12 +91,42 @@ async def append(
         trace_id=trace_id or bound.get("trace_id"),
     )
     canonical = canonical_bytes(entry)
-    await store.append_audit(tx, entry, canonical, sha256(canonical).digest())
+    return (*msgspec.structs.astuple(entry), canonical, sha256(canonical).digest())
+
+
+async def append(
+    tx: Tx,
+    actor: Actor | None,
+    *,
+    process: str,
+    action: str,
+    subject_kind: str,
+    subject_id: UUID | None,
+    detail: Mapping[str, Any],
+    at: datetime,
+    source: str | None = None,
+    trace_id: str | None = None,
+) -> None:
+    """Write one row in the caller's transaction (see `columns`).
+
+    Raises:
+        Broken: the detail bears a key that announces personal data.
+    """
+    row = columns(
+        actor, process=process, action=action, subject_kind=subject_kind, subject_id=subject_id, detail=detail, at=at,
+        source=source, trace_id=trace_id,
+    )  # fmt: skip
+    await store.append_audit(tx, row)
 
 
 async def log_view(tx: Tx, actor: Actor, subject_kind: str, subject_id: UUID, purpose: str, at: datetime) -> None:
     """Record that an official saw personal data of a subject, and for which purpose."""
     await store.append_view(tx, actor, subject_kind, subject_id, purpose, at)
+
+
+@lru_cache(4096)
+def _address(text: str) -> str:
+    return str(ip_address(text))
 
 
 def _refuse_personal(detail: Mapping[str, Any]) -> None:

@@ -13,7 +13,7 @@ from api.db.pools import Row, Tx, as_structs
 from api.kernel import Actor
 
 if TYPE_CHECKING:
-    from api.audit.rows import Entry
+    from api.audit.rows import Columns
 
 _q = queries.load("api.audit")
 
@@ -35,24 +35,9 @@ class Waiting(msgspec.Struct, frozen=True):
     next_xid: int
 
 
-async def append_audit(tx: Tx, entry: "Entry", canonical: bytes, digest: bytes) -> None:
+async def append_audit(tx: Tx, row: "Columns") -> None:
     """Insert one audit row."""
-    await tx.execute(
-        _q.append_audit,
-        entry.at,
-        entry.actor_account_id,
-        entry.actor_post_id,
-        entry.actor_agency_id,
-        entry.process,
-        entry.action,
-        entry.subject_kind,
-        entry.subject_id,
-        entry.detail,
-        entry.source,
-        entry.trace_id,
-        canonical,
-        digest,
-    )
+    await tx.execute(_q.append_audit, *row)
 
 
 async def append_view(tx: Tx, actor: Actor, subject_kind: str, subject_id: UUID, purpose: str, at: datetime) -> None:

@@ -107,6 +107,20 @@ END $$;
 
 COMMENT ON FUNCTION public.signature_request_guard() IS 'No seal before the signatures it requires, no state the API may not write: a rule in the service and a constraint here.';
 
+CREATE FUNCTION public.take_intent(whose text, where_to text, by_key text, OUT mine boolean, OUT body_sha256 bytea, OUT status smallint, OUT answer json) RETURNS record
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    mine := pg_try_advisory_xact_lock(hashtextextended(whose || E'\n' || where_to || E'\n' || by_key, 2));
+    IF mine THEN
+        SELECT kept.body_sha256, kept.status, kept.answer INTO body_sha256, status, answer
+          FROM public.idempotency kept
+         WHERE kept.actor = whose AND kept.route = where_to AND kept.key = by_key;
+    END IF;
+END $$;
+
+COMMENT ON FUNCTION public.take_intent(whose text, where_to text, by_key text, OUT mine boolean, OUT body_sha256 bytea, OUT status smallint, OUT answer json) IS 'Holds an intent until the transaction ends, then looks for its answer: two statements, so that the second sees what a twin committed before the first got the lock.';
+
 CREATE TABLE public.account (
     id uuid DEFAULT uuidv7() NOT NULL,
     person_id uuid NOT NULL,
@@ -2621,6 +2635,9 @@ ALTER TABLE ONLY public.upload
 GRANT USAGE ON SCHEMA public TO app;
 GRANT USAGE ON SCHEMA public TO signer;
 GRANT USAGE ON SCHEMA public TO worker;
+
+REVOKE ALL ON FUNCTION public.take_intent(whose text, where_to text, by_key text, OUT mine boolean, OUT body_sha256 bytea, OUT status smallint, OUT answer json) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.take_intent(whose text, where_to text, by_key text, OUT mine boolean, OUT body_sha256 bytea, OUT status smallint, OUT answer json) TO app;
 
 GRANT SELECT ON TABLE public.account TO app;
 GRANT SELECT,INSERT ON TABLE public.account TO signer;

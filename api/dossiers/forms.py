@@ -11,7 +11,7 @@ from uuid import UUID
 import msgspec
 
 from api.dossiers.contract import Line, Party, Task
-from api.dossiers.store import ViewRow
+from api.dossiers.rows import ViewRow
 from api.dossiers.words import Action
 from api.errors import Refused
 from api.kernel import VIETNAM

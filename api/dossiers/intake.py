@@ -6,7 +6,6 @@ last and for two statements only.
 
 from datetime import datetime
 from typing import Any, Final, Literal
-from uuid import UUID
 
 import msgspec
 
@@ -20,7 +19,8 @@ from api.dossiers.contract import Filed, ForeignCode, Imported, NewDossier, Onli
 from api.dossiers.deadlines import Plan
 from api.dossiers.lifecycle import Entry
 from api.dossiers.projection import Projection
-from api.dossiers.recording import Recorder, add_parts
+from api.dossiers.recording import Recorder, require_parts
+from api.dossiers.rows import FeeOwed, Filing
 from api.dossiers.words import STEP_OF, Action, Delivery, Finance, Status, Sync
 from api.errors import Broken, Invalid, NotFound
 from api.kernel import Actor, AgencyId, new_id, vn_day
@@ -30,6 +30,14 @@ from api.registry.procedures import StepKind
 
 _DELIVERED: Final = {Status.DONE: Delivery.WAITING, Status.DELIVERED: Delivery.DELIVERED}
 _IMPORT: Literal[Action.IMPORT] = Action.IMPORT
+
+
+class _HandedIn(msgspec.Struct, frozen=True, kw_only=True):
+    people: tuple[tuple[Any, ...], ...]
+    """Sealed, by the columns of `file_dossier`."""
+    parts: tuple[f.PartIn, ...] = ()
+    fees: tuple[FeeOwed, ...] = ()
+    foreign: ForeignCode | None
 
 
 class Intake:
@@ -63,12 +71,14 @@ class Intake:
         if new.help_agency_id is not None:
             await self._recorder.registry.agency(new.help_agency_id)
         owners = (("owner", 1, new.owner, None),) if new.owner else ()
-        await self._people(tx, first.id, new.filer, new.subjects, new.representation_basis, owners, at)
+        handed = _HandedIn(
+            people=self._people(new.filer, new.subjects, new.representation_basis, owners, at),
+            parts=new.parts,
+            fees=_fees(version, new.channel, exempt=new.fees_exempt),
+            foreign=new.foreign_code,
+        )
         way = "counter" if new.occurred_at is None else "contingency"
-        return await self._write(
-            tx, first, plan, actor, way, parts=new.parts, foreign=new.foreign_code, receive=new.receive,
-            fees=_fees(version, new.channel, exempt=new.fees_exempt), at=when, recorded_at=at,
-        )  # fmt: skip
+        return await self._write(tx, first, plan, actor, way, handed, receive=new.receive, at=when, recorded_at=at)
 
     async def submit_online(
         self, tx: Tx, new: OnlineDossier, way: Literal["online", "portal"], *, at: datetime
@@ -83,11 +93,13 @@ class Intake:
             raise NotFound("Không có cơ quan tiếp nhận này.", "No such receiving agency.", code="no-agency")
         first, plan, version = await self._first(new, "online", found[0].id, at, at)
         first = msgspec.structs.replace(first, finance=_finance(version, exempt=False))
-        await self._people(tx, first.id, new.filer, new.subjects, new.representation_basis, (), at)
-        return await self._write(
-            tx, first, plan, None, way, parts=new.parts, foreign=new.foreign_code, receive=False,
-            fees=_fees(version, "online", exempt=False), at=at, recorded_at=at,
-        )  # fmt: skip
+        handed = _HandedIn(
+            people=self._people(new.filer, new.subjects, new.representation_basis, (), at),
+            parts=new.parts,
+            fees=_fees(version, "online", exempt=False),
+            foreign=new.foreign_code,
+        )
+        return await self._write(tx, first, plan, None, way, handed, receive=False, at=at, recorded_at=at)
 
     async def take_over(self, tx: Tx, actor: Actor, old: Imported, *, at: datetime) -> Filed:
         """Open a dossier with one `imported` line: source, foreign code, state and history as received."""
@@ -110,11 +122,10 @@ class Intake:
             finished_at=old.finished_at,
             delivery=_DELIVERED.get(old.status, Delivery.NONE),
         )
-        await self._people(tx, first.id, old.filer, old.subjects, None, (), at)
+        handed = _HandedIn(people=self._people(old.filer, old.subjects, None, (), at), foreign=old.foreign_code)
         data = {"issuer": old.foreign_code.issuer, "history": msgspec.to_builtins(old.history)}
         return await self._write(
-            tx, first, plan, actor, "import", parts=(), foreign=old.foreign_code, receive=False, fees=[],
-            at=old.submitted_at, recorded_at=at, data=data,
+            tx, first, plan, actor, "import", handed, receive=False, at=old.submitted_at, recorded_at=at, data=data
         )  # fmt: skip
 
     async def _first(
@@ -157,20 +168,17 @@ class Intake:
         )  # fmt: skip
         return first, plan, version
 
-    async def _people(
+    def _people(
         self,
-        tx: Tx,
-        dossier_id: UUID,
         filer: PersonIn,
         subjects: tuple[PersonIn, ...],
         basis: str | None,
         others: tuple[tuple[str, int, PersonIn, str | None], ...],
         at: datetime,
-    ) -> None:
+    ) -> tuple[tuple[Any, ...], ...]:
         named = [("filer", 1, filer, basis), *others]
         named += [("subject", number, person, None) for number, person in enumerate(subjects, 1)]
-        rows = [(new_id(at), person.kind, role, no, why, *self._sealed(person)) for role, no, person, why in named]
-        await store.insert_people(tx, dossier_id, rows)
+        return tuple((new_id(at), person.kind, role, no, why, *self._sealed(person)) for role, no, person, why in named)
 
     def _sealed(self, person: PersonIn) -> tuple[Any, ...]:
         vault = self._vault
@@ -193,11 +201,9 @@ class Intake:
         plan: Plan,
         actor: Actor | None,
         way: str,
+        handed: _HandedIn,
         *,
-        parts: tuple[f.PartIn, ...],
-        foreign: ForeignCode | None,
         receive: bool,
-        fees: list[tuple[str, str, int, str]],
         at: datetime,
         recorded_at: datetime,
         data: dict[str, Any] | None = None,
@@ -207,25 +213,32 @@ class Intake:
         if receive:
             received = lifecycle.step(first, Action.RECEIVE, f.Noted(), at=at, plan=plan)
             last = lifecycle.apply(first, received)
-        await add_parts(tx, first.id, parts, plan)
-        await store.insert_fees(tx, first.id, fees)
-        if foreign is not None:
-            await store.insert_foreign_code(tx, foreign.issuer, foreign.code, first.id)
-        await store.insert_access(tx, first.id, access.digest(access.secret_of(self._vault, first.id)), recorded_at)
-        await tasks.after_opening(tx, last, plan, at)
-        if last.due_at is not None:
-            await store.insert_deadline(tx, first.id, last.seq, last.due_at, "receive" if receive else "import")
-        action = "dossier.import" if way == "import" else "dossier.submit"
-        detail = {"procedure_code": first.procedure_code, "received": receive, "source": way}
-        await audit.append(
-            tx, actor, process=self._recorder.process, action=action, subject_kind="dossier", subject_id=first.id,
-            detail=detail, at=recorded_at,
-        )  # fmt: skip
+        await require_parts(tx, first.id, handed.parts, plan)
+        if handed.foreign is not None:
+            await store.insert_foreign_code(tx, handed.foreign.issuer, handed.foreign.code, first.id)
+        filing = Filing(
+            people=handed.people,
+            secret_sha256=access.digest(access.secret_of(self._vault, first.id)),
+            parts=tuple(msgspec.structs.asdict(part) for part in handed.parts),
+            fees=handed.fees,
+            due_reason="receive" if receive else "import",
+            begun=tasks.after_opening(last, plan, at),
+            audited=audit.columns(
+                actor,
+                process=self._recorder.process,
+                action="dossier.import" if way == "import" else "dossier.submit",
+                subject_kind="dossier",
+                subject_id=first.id,
+                detail={"procedure_code": first.procedure_code, "received": receive, "source": way},
+                at=recorded_at,
+            ),
+        )
+        await store.file_dossier(tx, last, filing, recorded_at)
         code = await self._code(tx, first, at)
         lines = [_opening(msgspec.structs.replace(first, code=code), way, data or {}, at), received]
         source = await self._recorder.source(actor, way, at)
         last = msgspec.structs.replace(last, code=code)
-        await store.insert_opened(tx, last, [line for line in lines if line], source, recorded_at)
+        await store.open_dossier(tx, last, [line for line in lines if line], source, recorded_at)
         return Filed(id=last.id, code=code, status=last.status, version=last.seq, due_at=last.due_at)
 
     async def _code(self, tx: Tx, first: Projection, at: datetime) -> str:
@@ -240,13 +253,14 @@ def _opening(first: Projection, way: str, data: dict[str, Any], at: datetime) ->
     return lifecycle.opening(first, _IMPORT if way == "import" else Action.SUBMIT, data, at)
 
 
-def _fees(version: ProcedureVersion, channel: str, *, exempt: bool) -> list[tuple[str, str, int, str]]:
+def _fees(version: ProcedureVersion, channel: str, *, exempt: bool) -> tuple[FeeOwed, ...]:
     online = channel == "online"
     amounts = [
         (fee, fee.online_amount_vnd if online and fee.online_amount_vnd is not None else fee.amount_vnd)
         for fee in version.definition.fees
     ]
-    return [(fee.code, fee.name, amount, "exempt" if exempt else "due") for fee, amount in amounts]
+    state = "exempt" if exempt else "due"
+    return tuple(FeeOwed(code=fee.code, name=fee.name, amount_vnd=amount, state=state) for fee, amount in amounts)
 
 
 def _finance(version: ProcedureVersion, *, exempt: bool) -> Finance:

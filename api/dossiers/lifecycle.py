@@ -38,6 +38,14 @@ def opening(
     return Entry(seq=first.seq, action=action, occurred_at=at, data=data, effect=msgspec.to_builtins(first))
 
 
+_COLUMNS: Final = Projection.__struct_fields__
+_Set: Final = msgspec.defstruct(
+    "_Set",
+    [(field.name, field.type | msgspec.UnsetType, msgspec.UNSET) for field in msgspec.structs.fields(Projection)],
+)
+"""The columns that one line sets, as the types they have in the projection."""
+
+
 def step(before: Projection, action: Action, facts: Facts, *, at: datetime, plan: Plan) -> Entry:
     """Decide one step and return its line.
 
@@ -64,14 +72,16 @@ def require_allowed(before: Projection, action: Action, plan: Plan) -> None:
     Raises:
         Refused: it may not; `allowed` names what may.
     """
-    if action not in allowed(before, plan):
+    if not _is_allowed(before, action, plan):
         raise _refusal(before, action, why_not(before, action, plan), plan)
 
 
 def apply(before: Projection | None, entry: Entry) -> Projection:
     """Return the projection after a line; the only way a dossier row comes to be what it is."""
-    state = {} if before is None else msgspec.to_builtins(before)
-    return msgspec.convert({**state, **entry.effect}, Projection)
+    if before is None:
+        return msgspec.convert(entry.effect, Projection)
+    set_ = msgspec.convert(entry.effect, _Set)
+    return Projection(**{name: getattr(set_ if name in entry.effect else before, name) for name in _COLUMNS})
 
 
 def fold(lines: Iterable[dict[str, Any]]) -> Projection:
@@ -84,11 +94,7 @@ def fold(lines: Iterable[dict[str, Any]]) -> Projection:
 
 def allowed(dossier: Projection, plan: Plan) -> tuple[Action, ...]:
     """Return what may be done now, in the order of the action list; a limit of a rule may still refuse the facts."""
-    return tuple(
-        action
-        for action in _WAYS[dossier.status]
-        if _on_other_axes(dossier, action) and why_not(dossier, action, plan) is None
-    )
+    return tuple(action for action in _WAYS[dossier.status] if _is_open(dossier, action, plan))
 
 
 def offered(dossier: Projection, plan: Plan) -> tuple[Action, ...]:
@@ -105,6 +111,14 @@ _WAYS: Final[dict[Status, tuple[Action, ...]]] = {
     for status in Status
 }
 """The actions that the business axis lets pass from each status; those of the other axes alone pass from any."""
+
+
+def _is_allowed(dossier: Projection, action: Action, plan: Plan) -> bool:
+    return action in _WAYS[dossier.status] and _is_open(dossier, action, plan)
+
+
+def _is_open(dossier: Projection, action: Action, plan: Plan) -> bool:
+    return _on_other_axes(dossier, action) and why_not(dossier, action, plan) is None
 
 
 def _on_other_axes(dossier: Projection, action: Action) -> bool:

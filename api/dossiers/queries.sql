@@ -1,24 +1,32 @@
 -- name: lock_dossier
--- Take one dossier for one step; the lock lives as long as the transaction.
+-- Take one dossier for one step, by its id or its code, until the transaction ends; with it, who has taken its work.
+-- What this statement waited for it sees of the dossier alone: `seen` is less than `seq` where the rest is older.
+WITH held AS MATERIALIZED (
+    SELECT id, code, seq, procedure_code, procedure_version_id, calendar_version, form_version, fee_version, channel,
+           help_agency_id, receipt_agency_id, competent_agency_id, step_agency_id, step_unit, transfer_agency_id, transfer_unit,
+           owning_system, territory_code, status, finance, delivery, sync, step, outcome, results, supplements, open_opinions,
+           submitted_at, received_at, due_original_at, due_at, step_due_original_at, step_due_at, paused_at, finished_at,
+           reappointments, urgent
+      FROM dossier
+     WHERE id = coalesce($1, (SELECT id FROM dossier WHERE code = $2))
+       FOR NO KEY UPDATE
+)
 SELECT id, code, seq, procedure_code, procedure_version_id, calendar_version, form_version, fee_version, channel,
        help_agency_id, receipt_agency_id, competent_agency_id, step_agency_id, step_unit, transfer_agency_id, transfer_unit,
        owning_system, territory_code, status, finance, delivery, sync, step, outcome, results, supplements, open_opinions,
        submitted_at, received_at, due_original_at, due_at, step_due_original_at, step_due_at, paused_at, finished_at,
-       reappointments, urgent
-  FROM dossier
- WHERE id = $1
-   FOR NO KEY UPDATE;
+       reappointments, urgent,
+       (SELECT d.seq FROM dossier d WHERE d.id = held.id) AS seen,
+       (SELECT coalesce(jsonb_agg(jsonb_build_object('task_id', t.id, 'account_id', t.assignee_account_id)), '[]')
+          FROM task t
+         WHERE t.dossier_id = held.id AND t.kind = 'work' AND t.state = 'claimed') AS holders
+  FROM held;
 
--- name: lock_dossier_by_code
--- The same by its code, so that a step over HTTP asks once.
-SELECT id, code, seq, procedure_code, procedure_version_id, calendar_version, form_version, fee_version, channel,
-       help_agency_id, receipt_agency_id, competent_agency_id, step_agency_id, step_unit, transfer_agency_id, transfer_unit,
-       owning_system, territory_code, status, finance, delivery, sync, step, outcome, results, supplements, open_opinions,
-       submitted_at, received_at, due_original_at, due_at, step_due_original_at, step_due_at, paused_at, finished_at,
-       reappointments, urgent
-  FROM dossier
- WHERE code = $1
-   FOR NO KEY UPDATE;
+-- name: holders
+-- Who has taken the work of a dossier.
+SELECT id AS task_id, assignee_account_id AS account_id
+  FROM task
+ WHERE dossier_id = $1 AND kind = 'work' AND state = 'claimed';
 
 -- name: dossier_by_code
 -- One dossier by its own code.
@@ -63,18 +71,26 @@ VALUES ($1, $2, 1)
     ON CONFLICT (agency_id, day) DO UPDATE SET n = dossier_counter.n + 1
 RETURNING n;
 
--- name: insert_dossier
--- Write the first projection of a dossier.
-INSERT INTO dossier (id, code, seq, procedure_code, procedure_version_id, calendar_version, form_version, fee_version,
-       channel, help_agency_id, receipt_agency_id, competent_agency_id, step_agency_id, step_unit, transfer_agency_id,
-       transfer_unit, owning_system, territory_code, status, finance, delivery, sync, step, outcome, results, supplements,
-       open_opinions, submitted_at, received_at, due_original_at, due_at, step_due_original_at, step_due_at, paused_at,
-       finished_at, reappointments, urgent)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24,
-        $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37);
+-- name: open_dossier
+-- The row of a new dossier and its first lines.
+WITH opened AS (
+    INSERT INTO dossier (id, code, seq, procedure_code, procedure_version_id, calendar_version, form_version, fee_version,
+           channel, help_agency_id, receipt_agency_id, competent_agency_id, step_agency_id, step_unit, transfer_agency_id,
+           transfer_unit, owning_system, territory_code, status, finance, delivery, sync, step, outcome, results,
+           supplements, open_opinions, submitted_at, received_at, due_original_at, due_at, step_due_original_at,
+           step_due_at, paused_at, finished_at, reappointments, urgent)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24,
+            $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37)
+    RETURNING id
+)
+INSERT INTO journal (dossier_id, seq, action, occurred_at, recorded_at, source, actor_account_id, actor_post_id,
+       actor_agency_id, agency_name, data, effect)
+SELECT opened.id, line.seq, line.action, line.occurred_at, $38, $39, $40, $41, $42, $43, line.data, line.effect
+  FROM opened, jsonb_to_recordset($44) AS line (seq integer, action text, occurred_at timestamptz, data jsonb, effect jsonb);
 
 -- name: record_step
--- Write the projection after a step and its journal line, if nobody stepped in between; both or neither.
+-- All that any step writes, if nobody stepped in between: the projection, its journal line, the work that ends and the
+-- work that begins after it (of some kinds there is one at a time), and the audit row; all or nothing.
 WITH moved AS (
     UPDATE dossier
        SET seq = $3, procedure_version_id = $4, competent_agency_id = $5, step_agency_id = $6, step_unit = $7,
@@ -84,17 +100,32 @@ WITH moved AS (
            reappointments = $26, urgent = $27
      WHERE id = $1 AND seq = $2
     RETURNING id
+), line AS (
+    INSERT INTO journal (dossier_id, seq, action, occurred_at, recorded_at, source, actor_account_id, actor_post_id,
+           actor_agency_id, agency_name, data, effect)
+    SELECT id, $3, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37 FROM moved
+), ended AS (
+    UPDATE task
+       SET state = $39, ended_at = $29, outcome = $28, version = version + 1
+      FROM moved
+     WHERE dossier_id = moved.id AND kind = ANY ($38::text[]) AND state IN ('open', 'claimed')
+    RETURNING task.id
+), begun AS (
+    INSERT INTO task (id, dossier_id, kind, step, agency_id, unit, role, state, due_original_at, due_at, started_at,
+           asked_by_account_id, asked_by_agency_id, question_seq)
+    SELECT one.id, moved.id, one.kind, one.step, one.agency_id, one.unit, one.role, 'open', one.due_at, one.due_at, $29,
+           one.asked_by_account_id, one.asked_by_agency_id, one.question_seq
+      FROM moved,
+           (SELECT count(*) FROM ended) AS first,
+           jsonb_to_recordset($40) AS one (id uuid, kind text, step text, agency_id uuid, unit text, role text,
+                                           due_at timestamptz, asked_by_account_id uuid, asked_by_agency_id uuid,
+                                           question_seq integer)
+), audited AS (
+    INSERT INTO audit (at, actor_account_id, actor_post_id, actor_agency_id, process, action, subject_kind, subject_id,
+           detail, source, trace_id, canonical, digest)
+    SELECT $41, $42, $43, $44, $45, $46, $47, $48, $49, $50::text::inet, $51, $52, $53 FROM moved
 )
-INSERT INTO journal (dossier_id, seq, action, occurred_at, recorded_at, source, actor_account_id, actor_post_id,
-       actor_agency_id, agency_name, data, effect)
-SELECT id, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38 FROM moved
-RETURNING dossier_id;
-
--- name: insert_line
--- Append one line to the journal.
-INSERT INTO journal (dossier_id, seq, action, occurred_at, recorded_at, source, actor_account_id, actor_post_id,
-       actor_agency_id, agency_name, data, effect)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12);
+SELECT id FROM moved;
 
 -- name: insert_note
 -- Keep the free words of a journal line, sealed.
@@ -119,12 +150,6 @@ UPDATE dossier_pause
    SET to_at = $2
  WHERE dossier_id = $1 AND to_at IS NULL;
 
--- name: insert_access
--- Keep the hash of a citizen's secret; a new one replaces the lost one.
-INSERT INTO dossier_access (dossier_id, secret_sha256, given_at)
-VALUES ($1, $2, $3)
-    ON CONFLICT (dossier_id) DO UPDATE SET secret_sha256 = excluded.secret_sha256, given_at = excluded.given_at;
-
 -- name: access_digest
 -- The hash of the secret that a citizen was told.
 SELECT secret_sha256 FROM dossier_access WHERE dossier_id = $1;
@@ -141,8 +166,9 @@ SELECT d.id, d.code
   JOIN dossier d ON d.id = c.dossier_id
  WHERE c.issuer = $1 AND c.code = $2;
 
--- name: insert_people
--- Persons with their sealed data and keyed hashes, and what each is to the dossier, in one round trip.
+-- name: file_dossier
+-- All of a new dossier but its row and its lines, which wait for its code: persons with their sealed data and keyed hashes
+-- and what each is to it, the hash of the citizen's secret, parts, fees, the due date given, work, and the audit row.
 WITH named AS (
     SELECT id, kind, role, ordinal, basis, key_id, name_sealed, name_fingerprint, id_number_sealed, id_number_fingerprint,
            contact_sealed, phone_fingerprint
@@ -158,6 +184,29 @@ WITH named AS (
     SELECT id, key_id, name_sealed, name_fingerprint, id_number_sealed, id_number_fingerprint, contact_sealed,
            phone_fingerprint
       FROM named
+), secret AS (
+    INSERT INTO dossier_access (dossier_id, secret_sha256, given_at) VALUES ($1, $14, $15)
+), handed_in AS (
+    INSERT INTO dossier_part (dossier_id, part_code, name, originals, certified_copies, plain_copies, upload_id, origin)
+    SELECT $1, part_code, name, originals, certified_copies, plain_copies, upload_id, origin
+      FROM jsonb_to_recordset($16) AS one (part_code text, name text, originals smallint, certified_copies smallint,
+                                           plain_copies smallint, upload_id uuid, origin text)
+), owed AS (
+    INSERT INTO dossier_fee (dossier_id, code, name, amount_vnd, state)
+    SELECT $1, code, name, amount_vnd, state
+      FROM jsonb_to_recordset($17) AS one (code text, name text, amount_vnd bigint, state text)
+), given AS (
+    INSERT INTO dossier_deadline (dossier_id, seq, due_at, reason)
+    SELECT $1, $18, $19::timestamptz, $20 WHERE $19 IS NOT NULL
+), begun AS (
+    INSERT INTO task (id, dossier_id, kind, step, agency_id, unit, role, state, due_original_at, due_at, started_at)
+    SELECT id, $1, kind, step, agency_id, unit, role, 'open', due_at, due_at, $21
+      FROM jsonb_to_recordset($22) AS one (id uuid, kind text, step text, agency_id uuid, unit text, role text,
+                                           due_at timestamptz)
+), audited AS (
+    INSERT INTO audit (at, actor_account_id, actor_post_id, actor_agency_id, process, action, subject_kind, subject_id,
+           detail, source, trace_id, canonical, digest)
+    VALUES ($23, $24, $25, $26, $27, $28, $29, $30, $31, $32::text::inet, $33, $34, $35)
 )
 INSERT INTO dossier_party (dossier_id, role, ordinal, person_id, representation_basis)
 SELECT $1, role, ordinal, id, basis FROM named;
@@ -183,12 +232,6 @@ VALUES ($1, $2, $3, $4, $5);
 UPDATE dossier_fee
    SET state = $3, receipt_no = coalesce($4, receipt_no), paid_at = CASE WHEN $3 = 'paid' THEN $5 ELSE paid_at END
  WHERE dossier_id = $1 AND state = $2;
-
--- name: open_task
--- Put work on a list.
-INSERT INTO task (id, dossier_id, kind, step, agency_id, unit, role, assignee_account_id, state, due_original_at, due_at,
-       started_at, claimed_at, asked_by_account_id, asked_by_agency_id, question_seq)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, $11, $12, $13, $14, $15);
 
 -- name: task
 -- One piece of work with the dossier it is of; no lock, the dossier's own is taken first.
@@ -232,12 +275,6 @@ UPDATE task
    SET state = $2, ended_at = $3, outcome = $4, answer_seq = $5, version = version + 1
  WHERE id = $1 AND state IN ('open', 'claimed')
 RETURNING id;
-
--- name: end_tasks
--- End all open work of some kinds of a dossier.
-UPDATE task
-   SET state = $3, ended_at = $4, outcome = $5, version = version + 1
- WHERE dossier_id = $1 AND kind = ANY ($2::text[]) AND state IN ('open', 'claimed');
 
 -- name: move_tasks
 -- Give the running work of a dossier its new due time.

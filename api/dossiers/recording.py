@@ -1,7 +1,7 @@
 """Writing a decided step: row, journal line, sealed words, clock, money, tasks and audit, all or nothing."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -16,10 +16,10 @@ from api.dossiers.deadlines import Plan, Rules
 from api.dossiers.effects import PAUSED, stage_of
 from api.dossiers.lifecycle import Entry
 from api.dossiers.projection import Projection
-from api.dossiers.store import Source
+from api.dossiers.rows import FeeOwed, LockedRow, Source
 from api.dossiers.words import Action
 from api.errors import Broken, Conflict, Invalid, NotFound
-from api.kernel import Actor
+from api.kernel import VIETNAM, Actor, vn_day
 from api.registry.service import Registry
 
 NOTE_PURPOSE: Final = "dossier.note"
@@ -47,8 +47,9 @@ class Recorder:
         self.vault: Final = vault
         self.process: Final = process
         self._after_step = tuple(after_step)
+        self._rules = registry.cached(self._rules_of)
 
-    async def locked(self, tx: Tx, which: UUID | str) -> Projection:
+    async def locked(self, tx: Tx, which: UUID | str) -> LockedRow:
         """Lock a dossier for this transaction, named by its id or its code.
 
         Raises:
@@ -88,8 +89,12 @@ class Recorder:
         """Return the plan of a dossier that begins at this instant with these versions."""
         version = await self.registry.procedure_version(version_id)
         calendar = await self.registry.calendar(calendar_version)
-        rows = {key: await self.registry.legal_rule(key, began_at) for key in _RULES}
-        rules = Rules(
+        return Plan(definition=version.definition, calendar=calendar, rules=await self._rules.get(vn_day(began_at)))
+
+    async def _rules_of(self, day: date) -> Rules:
+        noon = datetime.combine(day, time(12), VIETNAM)
+        rows = {key: await self.registry.legal_rule(key, noon) for key in _RULES}
+        return Rules(
             received_until=time.fromisoformat(rows["transfer.cutoff"].value),
             online_answer_hours=rows["online.answer_hours"].value,
             supplements_per_stage=rows["supplement.times_per_stage"].value,
@@ -98,7 +103,6 @@ class Recorder:
             claim_hours=rows["transfer.hours"].value,
             bases={key: row.legal_basis for key, row in rows.items()},
         )
-        return Plan(definition=version.definition, calendar=calendar, rules=rules)
 
     async def require_recent(self, occurred_at: datetime, at: datetime, *, not_before: datetime | None = None) -> None:
         """Let a thing be recorded afterwards within the rule's days, never ahead of time.
@@ -141,22 +145,15 @@ class Recorder:
         at: datetime,
         recorded_at: datetime | None = None,
     ) -> tuple[Projection, UUID | None]:
-        """Decide one step and write all of it; return the projection after it and a task the step opened."""
+        """Decide one step and write all of it; return the projection after it and the task it asked for or answered."""
         plan = await self._plan_of_step(before, facts)
         await _require_results(tx, before.id, facts, action)
         if isinstance(facts, f.AskSupplement):
             require_known_parts({item.part_code for item in facts.items}, plan)
         entry = lifecycle.step(before, action, facts, at=at, plan=plan)
         after = lifecycle.apply(before, entry)
-        await store.record_step(tx, after, before.seq, entry, await self.source(actor, way, at), recorded_at or at)
-        await self.seal_words(tx, after.id, entry.seq, f.split(facts)[1])
-        await _clock_rows(tx, before, after, entry, facts, plan)
-        await _money_rows(tx, after, entry, facts)
-        if isinstance(facts, f.AnswerSupplement):
-            await add_parts(tx, after.id, facts.parts, plan)
-        task_id = await tasks.after_step(tx, before, after, entry, facts, plan, actor)
-        await audit.append(
-            tx,
+        work = tasks.after_step(before, after, entry, facts, plan, actor)
+        audited = audit.columns(
             actor,
             process=self.process,
             action=f"dossier.{action}",
@@ -165,9 +162,17 @@ class Recorder:
             detail={"seq": entry.seq, "status": str(after.status), "occurred_at": at},
             at=recorded_at or at,
         )
+        source = await self.source(actor, way, at)
+        await store.record_step(tx, after, before.seq, entry, source, recorded_at or at, work=work, audited=audited)
+        await self.seal_words(tx, after.id, entry.seq, f.split(facts)[1])
+        await _clock_rows(tx, before, after, entry, facts, plan)
+        await _money_rows(tx, after, entry, facts)
+        if isinstance(facts, f.AnswerSupplement):
+            await add_parts(tx, after.id, facts.parts, plan)
+        settled = await tasks.settle(tx, before, after, entry, facts)
         for told in self._after_step:
             await told(tx, before, after, entry, actor)
-        return after, task_id
+        return after, work.asked or settled
 
 
 async def _clock_rows(tx: Tx, before: Projection, after: Projection, entry: Entry, facts: f.Facts, plan: Plan) -> None:
@@ -220,7 +225,17 @@ def require_known_parts(codes: set[str], plan: Plan) -> None:
 
 
 async def add_parts(tx: Tx, dossier_id: UUID, parts: Sequence[f.PartIn], plan: Plan) -> None:
-    """Write parts handed in.
+    """Write parts handed in (see `require_parts`)."""
+    await require_parts(tx, dossier_id, parts, plan)
+    if parts:
+        rows = [
+            (p.part_code, p.name, p.originals, p.certified_copies, p.plain_copies, p.upload_id, p.origin) for p in parts
+        ]
+        await store.insert_parts(tx, dossier_id, rows)
+
+
+async def require_parts(tx: Tx, dossier_id: UUID, parts: Sequence[f.PartIn], plan: Plan) -> None:
+    """Let parts be handed in.
 
     Raises:
         Invalid: a part the procedure version does not know, or a file that is another dossier's.
@@ -233,17 +248,13 @@ async def add_parts(tx: Tx, dossier_id: UUID, parts: Sequence[f.PartIn], plan: P
             "A file is missing or another dossier's.",
             code="unknown-upload",
         )
-    if parts:
-        rows = [
-            (p.part_code, p.name, p.originals, p.certified_copies, p.plain_copies, p.upload_id, p.origin) for p in parts
-        ]
-        await store.insert_parts(tx, dossier_id, rows)
 
 
 async def _money_rows(tx: Tx, after: Projection, entry: Entry, facts: f.Facts) -> None:
     match facts:
         case f.Charge(amounts=amounts) | f.AskDuty(amounts=amounts):
-            await store.insert_fees(tx, after.id, [(a.code, a.name, a.amount_vnd, "due") for a in amounts])
+            fees = [FeeOwed(code=a.code, name=a.name, amount_vnd=a.amount_vnd, state="due") for a in amounts]
+            await store.insert_fees(tx, after.id, fees)
         case f.Paid(receipt_no=receipt):
             old, new = ("paid", "refunded") if entry.action is Action.REFUND else ("due", "paid")
             await store.settle_fees(tx, after.id, old, new, receipt, entry.occurred_at)

@@ -59,7 +59,7 @@ class Dossiers(Recorder):
         before = await self.locked(tx, which)
         require_right(actor, action, before)
         await self.require_seen(before, expected_version)
-        await tasks.require_holder(tx, before, action, actor)
+        tasks.require_holder(before, action, actor)
         await self._require_places(facts, at)
         await self._require_version(before, facts, at)
         if occurred_at is not None:
@@ -78,7 +78,7 @@ class Dossiers(Recorder):
         authority.require(actor, "dossier.answer_opinion", task.agency_id)
         _require_kind(task, "opinion")
         if task.assignee_account_id not in {None, actor.account_id}:
-            raise tasks.taken(task)
+            raise tasks.taken(task.id, task.assignee_account_id)
         after, _ = await self.step(tx, before, Action.ANSWER_OPINION, facts, actor=actor, way="counter", at=at)
         return stepped(after, await self.plan(after), task_id)
 
@@ -122,7 +122,7 @@ class Dossiers(Recorder):
 
         async def put_back(task: Task) -> bool:
             if task.assignee_account_id != actor.account_id:
-                raise tasks.taken(task)
+                raise tasks.taken(task.id, task.assignee_account_id)
             return await store.release_task(tx, task_id)
 
         return await self._on_task(
@@ -170,7 +170,7 @@ class Dossiers(Recorder):
         await self.require_seen(before, expected_version)
         if not await change(task):
             now = await tasks.find(tx, task_id)
-            raise tasks.taken(now)
+            raise tasks.taken(now.id, now.assignee_account_id)
         after, _ = await self.step(tx, before, action, facts, actor=actor, way="counter", at=at)
         return stepped(after, await self.plan(after), task_id)
 

@@ -8,13 +8,14 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
+from api import audit
 from api.db.pools import Tx, as_struct, as_structs
 from api.db.queries import load
-from api.dossiers.contract import DeadlineGiven, DeliveryRow, FeeRow, LineRow, PartRow, PartyRow, Pause, Task
+from api.dossiers.contract import DeadlineGiven, DeliveryRow, LineRow, Task
 from api.dossiers.lifecycle import Entry
 from api.dossiers.projection import Projection
+from api.dossiers.rows import FeeOwed, Filing, Holder, LockedRow, Source, ViewRow, Work
 from api.errors import Conflict
-from api.kernel import Actor
 
 q: Final = load("api.dossiers")
 
@@ -31,28 +32,14 @@ MOVING: Final = tuple(name for name in COLUMNS if name not in _FIXED)
 """The columns that a step may change."""
 
 
-class ViewRow(Projection, frozen=True, kw_only=True):
-    """A dossier with everything that hangs on it."""
-
-    parties: tuple[PartyRow, ...]
-    parts: tuple[PartRow, ...]
-    fees: tuple[FeeRow, ...]
-    tasks: tuple[Task, ...]
-    pauses: tuple[Pause, ...]
-
-
-class Source(msgspec.Struct, frozen=True, kw_only=True):
-    """From where a line came: who, in which post, at an agency of which name, by which way."""
-
-    actor: Actor | None
-    agency_name: str | None
-    way: str
-
-
-async def lock_dossier(tx: Tx, dossier: UUID | str) -> Projection | None:
-    """Lock and return one dossier, by its id or its code."""
-    statement = q.lock_dossier if isinstance(dossier, UUID) else q.lock_dossier_by_code
-    return as_struct(await tx.fetchrow(statement, dossier), Projection)
+async def lock_dossier(tx: Tx, dossier: UUID | str) -> LockedRow | None:
+    """Lock and return one dossier, by its id or its code, with who has taken its work."""
+    id_, code = (dossier, None) if isinstance(dossier, UUID) else (None, dossier)
+    row = as_struct(await tx.fetchrow(q.lock_dossier, id_, code), LockedRow)
+    if row is None or row.seen == row.seq:
+        return row
+    # The lock was waited for, and whoever had it may have given the work to another.
+    return msgspec.structs.replace(row, holders=tuple(as_structs(await tx.fetch(q.holders, row.id), Holder)))
 
 
 async def dossier_by_code(tx: Tx, code: str) -> Projection | None:
@@ -86,47 +73,30 @@ async def next_code_number(tx: Tx, agency_id: UUID, day: date) -> int:
 
 
 def row_of(dossier: Projection) -> tuple[Any, ...]:
-    """Return the arguments of `insert_dossier`."""
+    """Return a dossier's columns in the order in which they are written."""
     return tuple(getattr(dossier, name) for name in COLUMNS)
 
 
-def line_of(entry: Entry, source: Source, recorded_at: datetime) -> tuple[Any, ...]:
-    """Return the arguments of `insert_line` after the dossier's id."""
-    actor = source.actor
-    return (
-        entry.seq,
-        str(entry.action),
-        entry.occurred_at,
-        recorded_at,
-        source.way,
-        actor.account_id if actor else None,
-        actor.post_id if actor else None,
-        actor.agency_id if actor else None,
-        source.agency_name,
-        entry.data,
-        entry.effect,
-    )
-
-
-async def insert_opened(
+async def open_dossier(
     tx: Tx, dossier: Projection, lines: Sequence[Entry], source: Source, recorded_at: datetime
 ) -> None:
-    """Write a new dossier's row and its first lines: the last statements before the commit."""
-    await tx.execute(q.insert_dossier, *row_of(dossier))
-    await tx.executemany(q.insert_line, [(dossier.id, *line_of(line, source, recorded_at)) for line in lines])
+    """Write a new dossier's row and its first lines: all that knows its code."""
+    await tx.execute(q.open_dossier, *row_of(dossier), recorded_at, *source.columns(), lines)
 
 
 async def record_step(
-    tx: Tx, dossier: Projection, before_seq: int, entry: Entry, source: Source, recorded_at: datetime
-) -> None:
-    """Write a dossier's row and its journal line after a step.
+    tx: Tx, dossier: Projection, before_seq: int, entry: Entry, source: Source, recorded_at: datetime, *, work: Work,
+    audited: audit.Columns,
+) -> None:  # fmt: skip
+    """Write what every step writes: the dossier's row, its journal line, the work on the lists, the audit row.
 
     Raises:
         Conflict: somebody stepped in between.
     """
     values = [getattr(dossier, name) for name in MOVING]
-    line = line_of(entry, source, recorded_at)
-    if await tx.fetchval(q.record_step, dossier.id, before_seq, dossier.seq, *values, *line) is None:
+    line = (str(entry.action), entry.occurred_at, recorded_at, *source.columns(), entry.data, entry.effect)
+    tasks = (work.ended, work.as_what, work.begun)
+    if await tx.fetchval(q.record_step, dossier.id, before_seq, entry.seq, *values, *line, *tasks, *audited) is None:
         raise Conflict(
             "Hồ sơ vừa được người khác xử lý.", "Somebody else has just worked on this dossier.", code="dossier-moved"
         )
@@ -160,11 +130,6 @@ async def access_digest(tx: Tx, dossier_id: UUID) -> bytes | None:
     return stored
 
 
-async def insert_access(tx: Tx, dossier_id: UUID, secret_sha256: bytes, at: datetime) -> None:
-    """Keep the hash of a citizen's secret."""
-    await tx.execute(q.insert_access, dossier_id, secret_sha256, at)
-
-
 async def insert_foreign_code(tx: Tx, issuer: str, code: str, dossier_id: UUID) -> None:
     """Keep an outside system's code.
 
@@ -185,9 +150,15 @@ async def dossier_by_foreign_code(tx: Tx, issuer: str, code: str) -> tuple[UUID,
     return (row["id"], row["code"]) if row else None
 
 
-async def insert_people(tx: Tx, dossier_id: UUID, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Write persons, their sealed data, and who files, owns, or is concerned."""
-    await tx.execute(q.insert_people, dossier_id, *map(list, zip(*rows, strict=True)))
+async def file_dossier(tx: Tx, dossier: Projection, filed: Filing, recorded_at: datetime) -> None:
+    """Write all of a new dossier that does not wait for its code."""
+    people = map(list, zip(*filed.people, strict=True))
+    due = (dossier.seq, dossier.due_at, filed.due_reason)
+    work = (dossier.submitted_at, filed.begun)
+    await tx.execute(
+        q.file_dossier, dossier.id, *people, filed.secret_sha256, recorded_at, filed.parts, filed.fees, *due, *work,
+        *filed.audited,
+    )  # fmt: skip
 
 
 async def insert_parts(tx: Tx, dossier_id: UUID, rows: Iterable[tuple[Any, ...]]) -> None:
@@ -200,19 +171,14 @@ async def uploads_of_dossier(tx: Tx, uploads: Sequence[UUID], dossier_id: UUID) 
     return {row["id"] for row in await tx.fetch(q.uploads_of_dossier, uploads, dossier_id)}
 
 
-async def insert_fees(tx: Tx, dossier_id: UUID, rows: Iterable[tuple[str, str, int, str]]) -> None:
+async def insert_fees(tx: Tx, dossier_id: UUID, fees: Iterable[FeeOwed]) -> None:
     """Write amounts owed."""
-    await tx.executemany(q.insert_fee, [(dossier_id, *row) for row in rows])
+    await tx.executemany(q.insert_fee, [(dossier_id, *msgspec.structs.astuple(fee)) for fee in fees])
 
 
 async def settle_fees(tx: Tx, dossier_id: UUID, old: str, new: str, receipt_no: str | None, at: datetime) -> None:
     """Move amounts from one state to another."""
     await tx.execute(q.settle_fees, dossier_id, old, new, receipt_no, at)
-
-
-async def open_task(tx: Tx, row: tuple[Any, ...]) -> None:
-    """Put work on a list."""
-    await tx.execute(q.open_task, *row)
 
 
 async def task(tx: Tx, task_id: UUID) -> Task | None:
@@ -245,11 +211,6 @@ async def end_task(
 ) -> bool:
     """End one piece of work; False when it has ended already."""
     return await tx.fetchval(q.end_task, task_id, state, at, outcome, answer_seq) is not None
-
-
-async def end_tasks(tx: Tx, dossier_id: UUID, kinds: Sequence[str], state: str, at: datetime, outcome: str) -> None:
-    """End all open work of some kinds."""
-    await tx.execute(q.end_tasks, dossier_id, kinds, state, at, outcome)
 
 
 async def move_tasks(tx: Tx, dossier_id: UUID, due_at: datetime) -> None:

@@ -11,6 +11,7 @@ from api.dossiers.contract import Task
 from api.dossiers.deadlines import Plan
 from api.dossiers.lifecycle import Entry
 from api.dossiers.projection import Projection
+from api.dossiers.rows import LockedRow, NewTask, Work
 from api.dossiers.words import STEP_OF, Action, Status
 from api.errors import Conflict, NotFound
 from api.kernel import Actor, new_id
@@ -34,10 +35,11 @@ _BY_ITS_HOLDER: Final = frozenset(
         Action.SEND_BACK, Action.RECORD_OUTSIDE_RESULT,
     }
 )  # fmt: skip
+_KINDS: Final = ("work", "hand_over", "opinion", "dispatch")
 _HELD: Final = frozenset({Status.SUBMITTED, Status.RECEIVED, Status.APPRAISING, Status.DRAFTING})
 
 
-async def require_holder(tx: Tx, before: Projection, action: Action, actor: Actor) -> None:
+def require_holder(before: LockedRow, action: Action, actor: Actor) -> None:
     """Let only the officer who took the work act on it; work that nobody took is free.
 
     Raises:
@@ -45,49 +47,68 @@ async def require_holder(tx: Tx, before: Projection, action: Action, actor: Acto
     """
     if action not in _BY_ITS_HOLDER or before.status not in _HELD:
         return
-    for task in await store.open_tasks(tx, before.id):
-        if task.kind == "work" and task.assignee_account_id not in {None, actor.account_id}:
-            raise taken(task)
+    for holder in before.holders:
+        if holder.account_id != actor.account_id:
+            raise taken(holder.task_id, holder.account_id)
 
 
-def taken(task: Task) -> Conflict:
+def taken(task_id: UUID, account_id: UUID | None) -> Conflict:
     """Return the refusal for the one who came second."""
     return Conflict(
         "Công chức khác đang xử lý hồ sơ này.",
         "Another officer is working on this dossier.",
         code="task-taken",
-        task_id=str(task.id),
-        assignee_account_id=str(task.assignee_account_id),
+        task_id=str(task_id),
+        assignee_account_id=str(account_id),
     )
 
 
-async def after_opening(tx: Tx, dossier: Projection, plan: Plan, at: datetime) -> None:
+def after_opening(dossier: Projection, plan: Plan, at: datetime) -> tuple[NewTask, ...]:
     """Put a new dossier on the list of its counter, and where nobody is known to be competent, on the dispatcher's."""
-    await _open_work(tx, dossier, plan, at)
-    if dossier.competent_agency_id is None and dossier.status is Status.RECEIVED:
-        await _open_dispatch(tx, dossier, plan, at)
+    unknown = dossier.competent_agency_id is None and dossier.status is Status.RECEIVED
+    return (_work(dossier, plan, at), *((_dispatch(dossier, plan, at),) if unknown else ()))
 
 
-async def after_step(
-    tx: Tx, before: Projection, after: Projection, entry: Entry, facts: f.Facts, plan: Plan, actor: Actor | None
-) -> UUID | None:
-    """End and begin work as the step asks for; return the id of a task that the step itself opened."""
+def after_step(
+    before: Projection, after: Projection, entry: Entry, facts: f.Facts, plan: Plan, actor: Actor | None
+) -> Work:
+    """Return which work ends with a step, and which begins."""
     at = entry.occurred_at
     if after.status in table.FINAL or after.status is Status.DELIVERED:
-        await store.end_tasks(tx, after.id, ["work", "hand_over", "opinion", "dispatch"], "cancelled", at, entry.action)
-        return None
+        return Work(ended=_KINDS, as_what="cancelled")
+    ended: list[str] = []
+    begun: list[NewTask] = []
     if entry.action in {Action.CONFIRM_HAND_OVER, Action.DECLINE_HAND_OVER}:
-        await store.end_tasks(tx, after.id, ["hand_over"], "done", at, entry.action)
+        ended.append("hand_over")
     if entry.action is Action.DISPATCH:
-        await store.end_tasks(tx, after.id, ["dispatch"], "done", at, entry.action)
+        ended.append("dispatch")
     if entry.action is Action.RECEIVE and after.competent_agency_id is None:
-        await _open_dispatch(tx, after, plan, at)
+        begun.append(_dispatch(after, plan, at))
     if _moved(before, after):
-        await store.end_tasks(tx, after.id, ["work"], "done", at, entry.action)
-        await _open_work(tx, after, plan, at)
-    elif after.step_due_at != before.step_due_at and after.step_due_at is not None:
+        ended.append("work")
+        begun.append(_work(after, plan, at))
+    own = _own_task(after, entry, facts, plan, actor)
+    return Work(ended=tuple(ended), begun=(*begun, own) if own else tuple(begun), asked=own.id if own else None)
+
+
+async def settle(tx: Tx, before: Projection, after: Projection, entry: Entry, facts: f.Facts) -> UUID | None:
+    """Give running work its new due time, and end the opinion that a step answers or withdraws; return its id.
+
+    Raises:
+        Conflict: the opinion has ended already.
+    """
+    if after.status in table.FINAL or after.status is Status.DELIVERED:
+        return None
+    if not _moved(before, after) and after.step_due_at != before.step_due_at and after.step_due_at is not None:
         await store.move_tasks(tx, after.id, after.step_due_at)
-    return await _own_task(tx, after, entry, facts, plan, actor)
+    match facts:
+        case f.AnswerOpinion(task_id=task_id, verdict=verdict):
+            await _end(tx, task_id, "done", entry, verdict)
+        case f.WithdrawOpinion(task_id=task_id):
+            await _end(tx, task_id, "cancelled", entry, "not_given")
+        case _:
+            return None
+    return task_id
 
 
 def _moved(before: Projection, after: Projection) -> bool:
@@ -96,34 +117,29 @@ def _moved(before: Projection, after: Projection) -> bool:
     return place_before != (after.step, after.step_agency_id, after.step_unit, kinds[1])
 
 
-async def _own_task(
-    tx: Tx, after: Projection, entry: Entry, facts: f.Facts, plan: Plan, actor: Actor | None
-) -> UUID | None:
+def _own_task(after: Projection, entry: Entry, facts: f.Facts, plan: Plan, actor: Actor | None) -> NewTask | None:
+    at = entry.occurred_at
     match facts:
         case f.HandOver(agency_id=agency, unit=unit):
-            role, due, kind, asked = (
-                _role(plan, plan.first_step(StepKind.APPRAISE)),
-                plan.confirm_due,
-                "hand_over",
-                None,
-            )
+            role, kind, asked = _role(plan, plan.first_step(StepKind.APPRAISE)), "hand_over", None
+            due_at = plan.confirm_due(at)
         case f.AskOpinion(agency_id=agency, unit=unit):
-            role, due, kind, asked = Role.APPRAISER, plan.opinion_due, "opinion", entry.seq
-        case f.AnswerOpinion(task_id=task_id, verdict=verdict):
-            await _end(tx, task_id, "done", entry, verdict)
-            return task_id
-        case f.WithdrawOpinion(task_id=task_id):
-            await _end(tx, task_id, "cancelled", entry, "not_given")
-            return task_id
+            role, kind, asked = Role.APPRAISER, "opinion", entry.seq
+            due_at = facts.due_at or plan.opinion_due(at)
         case _:
             return None
-    at = entry.occurred_at
-    due_at = (facts.due_at if isinstance(facts, f.AskOpinion) else None) or due(at)
-    task_id = new_id(at)
-    asker = (actor.account_id, actor.agency_id) if actor else (None, None)
-    row = (task_id, after.id, kind, after.step, agency, unit, str(role), None, "open", due_at, at, None, *asker, asked)
-    await store.open_task(tx, row)
-    return task_id
+    return NewTask(
+        id=new_id(at),
+        kind=kind,
+        step=after.step,
+        agency_id=agency,
+        unit=unit,
+        role=str(role),
+        due_at=due_at,
+        asked_by_account_id=actor.account_id if actor else None,
+        asked_by_agency_id=actor.agency_id if actor else None,
+        question_seq=asked,
+    )
 
 
 async def _end(tx: Tx, task_id: UUID, state: str, entry: Entry, outcome: str) -> None:
@@ -132,20 +148,27 @@ async def _end(tx: Tx, task_id: UUID, state: str, entry: Entry, outcome: str) ->
         raise Conflict("Việc này đã kết thúc.", "This task has ended already.", code="task-ended")
 
 
-async def _open_work(tx: Tx, dossier: Projection, plan: Plan, at: datetime) -> None:
-    due_at = dossier.step_due_at or plan.step_due(dossier.step, at)
-    role = str(_role(plan, dossier.step))
-    place = (dossier.step, dossier.step_agency_id, dossier.step_unit, role)
-    await store.open_task(
-        tx, (new_id(at), dossier.id, "work", *place, None, "open", due_at, at, None, None, None, None)
+def _work(dossier: Projection, plan: Plan, at: datetime) -> NewTask:
+    return NewTask(
+        id=new_id(at),
+        kind="work",
+        step=dossier.step,
+        agency_id=dossier.step_agency_id,
+        unit=dossier.step_unit,
+        role=str(_role(plan, dossier.step)),
+        due_at=dossier.step_due_at or plan.step_due(dossier.step, at),
     )
 
 
-async def _open_dispatch(tx: Tx, dossier: Projection, plan: Plan, at: datetime) -> None:
-    place = (dossier.step, dossier.receipt_agency_id, None, str(Role.DISPATCHER))
-    due_at = plan.confirm_due(at)
-    await store.open_task(
-        tx, (new_id(at), dossier.id, "dispatch", *place, None, "open", due_at, at, None, None, None, None)
+def _dispatch(dossier: Projection, plan: Plan, at: datetime) -> NewTask:
+    return NewTask(
+        id=new_id(at),
+        kind="dispatch",
+        step=dossier.step,
+        agency_id=dossier.receipt_agency_id,
+        unit=None,
+        role=str(Role.DISPATCHER),
+        due_at=plan.confirm_due(at),
     )
 
 

@@ -15,7 +15,7 @@ from api.dossiers.contract import DeliveryRow, Dossier, Journal, Line, LineRow, 
 from api.dossiers.forms import Form, Ground, fill
 from api.dossiers.projection import Projection
 from api.dossiers.recording import NOTE_PURPOSE, Recorder, no_dossier
-from api.dossiers.store import ViewRow
+from api.dossiers.rows import ViewRow
 from api.dossiers.words import ACTION_VI, NATIONAL, STATUS_VI, Action
 from api.errors import Broken
 from api.kernel import Actor

@@ -37,27 +37,28 @@ class Registry:
     def __init__(self, pools: Pools) -> None:
         """Read through these pools; nothing is loaded before it is asked for."""
         self._pools = pools
-        self._version = self._cached(self._load_version)
-        self._versions = self._cached(self._load_versions)
-        self._current = self._cached(self._load_current)
-        self._competence = self._cached(self._load_competence)
-        self._parents = self._cached(self._load_parents)
-        self._agency = self._cached(self._load_agency)
-        self._names = self._cached(self._load_names)
-        self._agencies = self._cached(self._load_agencies)
-        self._rules = self._cached(self._load_rules)
-        self._calendar = self._cached(self._load_calendar)
-        self._latest = self._cached(self._load_latest)
+        self._caches: list[SingleFlight[Any, Any]] = []
+        self._version = self.cached(self._load_version)
+        self._versions = self.cached(self._load_versions)
+        self._current = self.cached(self._load_current)
+        self._competence = self.cached(self._load_competence)
+        self._parents = self.cached(self._load_parents)
+        self._agency = self.cached(self._load_agency)
+        self._names = self.cached(self._load_names)
+        self._agencies = self.cached(self._load_agencies)
+        self._rules = self.cached(self._load_rules)
+        self._calendar = self.cached(self._load_calendar)
+        self._latest = self.cached(self._load_latest)
 
-    def _cached(self, load: Callable[[K], Awaitable[V]]) -> SingleFlight[K, V]:
-        return SingleFlight(load)
+    def cached(self, load: Callable[[K], Awaitable[V]]) -> SingleFlight[K, V]:
+        """Keep what is made of the registry by key, until the registry changes."""
+        cache = SingleFlight(load)
+        self._caches.append(cache)
+        return cache
 
     def invalidate(self) -> None:
         """Forget what was read; whoever publishes calls this after the commit, other processes hear of it."""
-        for cache in (
-            self._version, self._versions, self._current, self._competence, self._parents, self._agency,
-            self._names, self._agencies, self._rules, self._calendar, self._latest,
-        ):  # fmt: skip
+        for cache in self._caches:
             cache.clear()
 
     @contextlib.asynccontextmanager

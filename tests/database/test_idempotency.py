@@ -141,7 +141,8 @@ async def test_a_twin_in_another_process_is_told_by_the_database(web, db):
     account = await db.admin.fetchval("SELECT id FROM account")
     route = "POST /probe/things/{thing_id}"
     async with (await db.pools("app")).transaction() as tx:
-        assert await store.try_lock_intent(tx, Intent(actor=str(account), route=route, key=key["Idempotency-Key"]))
+        held = await store.take_intent(tx, Intent(actor=str(account), route=route, key=key["Idempotency-Key"]))
+        assert held == (True, None)
         twin = await web.post(THING, json={"note": "a"}, headers=key)
         assert (twin.status_code, twin.json()["code"]) == (409, "request-in-flight")
     assert (await web.post(THING, json={"note": "a"}, headers=key)).status_code == 202

@@ -124,9 +124,9 @@ async def _once(
     lasting: bool,
 ) -> tuple[Answered, bool]:
     """Return the answer kept for an intent, and whether it is new; only then was there any work."""
-    if not await store.try_lock_intent(tx, intent):
+    mine, before = await store.take_intent(tx, intent)
+    if not mine:
         raise _in_flight()
-    before = await store.find_intent(tx, intent)
     if before is not None:
         return before, False
     text = msgspec.json.encode(await work(tx))

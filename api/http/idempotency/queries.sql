@@ -1,10 +1,6 @@
--- name: try_lock_intent
--- Hold this intent until the transaction ends, or learn at once that a twin holds it.
-SELECT pg_try_advisory_xact_lock(hashtextextended($1, 2));
-
--- name: find_intent
--- Find the answer an intent was given before.
-SELECT body_sha256, status, answer FROM idempotency WHERE actor = $1 AND route = $2 AND key = $3;
+-- name: take_intent
+-- Hold this intent until the transaction ends, or learn at once that a twin holds it; and find the answer given before.
+SELECT mine, body_sha256, status, answer FROM take_intent($1, $2, $3);
 
 -- name: insert_intent
 -- Keep the answer in the transaction of the effect.

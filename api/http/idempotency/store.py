@@ -5,7 +5,7 @@ from datetime import datetime
 import msgspec
 
 from api.db import queries
-from api.db.pools import Tx, as_struct
+from api.db.pools import Tx
 
 _q = queries.load("api.http.idempotency")
 
@@ -26,14 +26,12 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
     answer: str
 
 
-async def try_lock_intent(tx: Tx, intent: Intent) -> bool:
-    """Hold this intent until the transaction ends, or return False at once where a twin holds it."""
-    return await tx.fetchval(_q.try_lock_intent, f"{intent.actor}\n{intent.route}\n{intent.key}")
-
-
-async def find_intent(tx: Tx, intent: Intent) -> Answered | None:
-    """Find the answer an intent was given before."""
-    return as_struct(await tx.fetchrow(_q.find_intent, intent.actor, intent.route, intent.key), Answered)
+async def take_intent(tx: Tx, intent: Intent) -> tuple[bool, Answered | None]:
+    """Hold this intent until the transaction ends: whether it is ours and no twin's, and the answer given before."""
+    row = await tx.fetchrow(_q.take_intent, intent.actor, intent.route, intent.key)
+    if row["status"] is None:
+        return row["mine"], None
+    return True, Answered(body_sha256=row["body_sha256"], status=row["status"], answer=row["answer"])
 
 
 async def insert_intent(tx: Tx, intent: Intent, answered: Answered, at: datetime, *, lasting: bool) -> None:
