@@ -77,9 +77,10 @@ class StubbornDesk(Desk):
                         Entry(who=who, method=method, path=path, key=key, status=status, tries=tries, answer=told)
                     )
                 return told
-            if status == 503 or (status == 409 and told["code"] == "request-in-flight"):
+            if status in {429, 503} or (status == 409 and told["code"] == "request-in-flight"):
                 self._ward.trouble[f"{status} {told['code']}"] += 1
-                await asyncio.sleep(PAUSE_S)
+                # Several lives share one desk and its limit, which they keep; what is away is asked for at once.
+                await asyncio.sleep(int(answer.headers["Retry-After"]) if status == 429 else PAUSE_S)
                 continue
             if status >= 500:
                 self._ward.faults.append(f"{method} {path}: {status} {told}")
