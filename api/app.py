@@ -25,7 +25,7 @@ from api.documents.verify_controller import VerifyController
 from api.dossiers.controller import DossierController, TaskController
 from api.dossiers.service import Dossiers
 from api.http import idempotency, openapi, problems
-from api.http.admission import Admission
+from api.http.admission import Admission, check_budgets
 from api.http.auth.controller import SessionController
 from api.http.auth.guards import check_guards
 from api.http.auth.passwords import PasswordPool
@@ -116,7 +116,7 @@ def create_app(
     """Build the app; pools and caches open with its lifespan. `extra` routes are for tests of the edge itself.
 
     Raises:
-        RuntimeError: a route is neither guarded nor public.
+        RuntimeError: a route is neither guarded nor public, or has a budget that no request has.
     """
     control = Control(clock, limits=settings.limits)
     app = Litestar(
@@ -134,6 +134,7 @@ def create_app(
         type_encoders=None,
     )
     check_guards(app, PUBLIC, authority.ACTIONS)
+    check_budgets(app)
     lighten(app)
     app.asgi_handler = Outermost(
         app.asgi_handler,

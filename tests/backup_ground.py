@@ -5,7 +5,7 @@ import contextlib
 import secrets
 import shutil
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -18,7 +18,7 @@ from api.backup.place import Place
 from api.backup.restoring import Report, Wish, restore
 from api.db.migrate import migrate
 from api.db.pools import prepare_connection
-from api.documents.blobs import FileStore
+from api.documents.blobs import BlobStore, FileStore
 from api.embedded.postgres import Cluster
 from tests.database.test_journal_rebuild import INSERT_DOSSIER, INSERT_LINE, lay_ground, lived_by, lives
 from tests.lifecycle_ground import COUNTER
@@ -43,10 +43,10 @@ class Entry(NamedTuple):
 class Office:
     """A running server with its document store, its backup directory, and the ledger of what it acknowledged."""
 
-    def __init__(self, room: Path, cluster: Cluster, admin: asyncpg.Connection) -> None:
+    def __init__(self, room: Path, cluster: Cluster, admin: asyncpg.Connection, blobs: BlobStore) -> None:
         self.room, self.cluster, self.admin = room, cluster, admin
         self.dsn = cluster.dsn("admin")
-        self.blobs = FileStore(room / "blobs")
+        self.blobs = blobs
         self.place = Place(room / "backup")
         self.ledger: list[Entry] = []
 
@@ -91,17 +91,19 @@ class Office:
 
 
 @contextlib.asynccontextmanager
-async def opened_office() -> AsyncIterator[Office]:
+async def opened_office(
+    make_cluster: Callable[[Path], Cluster] = Cluster, make_store: Callable[[Path], BlobStore] = FileStore
+) -> AsyncIterator[Office]:
     """Start a server as production has it; everything is gone at the end."""
     room = Path(tempfile.mkdtemp(prefix="motcua-backup-"))
     room.chmod(0o711)
-    cluster = Cluster(room / "pg")
+    cluster = make_cluster(room / "pg")
     try:
         await cluster.start(quiet)
         await migrate(cluster.dsn("admin"))
         admin = await asyncpg.connect(cluster.dsn("admin"))
         await prepare_connection(admin)
-        office = Office(room, cluster, admin)
+        office = Office(room, cluster, admin, make_store(room / "blobs"))
         await lay_ground(admin)
         await admin.execute(
             "INSERT INTO number_series (id, agency_id, kind_code, pattern, owner, legal_basis, valid_from)"

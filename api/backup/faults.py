@@ -32,6 +32,19 @@ def no_room(where: Path, free: int, needed: int) -> BackupError:
     )
 
 
+def no_rights() -> BackupError:
+    """Say what the role of `DATABASE_URL` is to be given."""
+    return BackupError(
+        "Tài khoản trong DATABASE_URL không đủ quyền để sao lưu.",
+        "The role in DATABASE_URL has too few rights to back up.",
+        code="backup-rights",
+        next_step=(
+            "Dùng tài khoản có REPLICATION và hai nhóm quyền: GRANT pg_read_all_data, pg_monitor TO ….",
+            "Use a role with REPLICATION and two grants: GRANT pg_read_all_data, pg_monitor TO ….",
+        ),
+    )
+
+
 @contextmanager
 def told_of_the_disk(where: Path) -> Generator[None]:
     """Turn what the system says of files and disks into words.

@@ -9,6 +9,11 @@ SELECT (SELECT system_identifier::text FROM pg_control_system()) AS system_id,
        (SELECT sum(pg_database_size(oid))::bigint FROM pg_database) AS bytes,
        CASE WHEN pg_is_in_recovery() THEN '' ELSE left(pg_walfile_name(pg_current_wal_lsn()), 8) END AS timeline;
 
+-- name: may_back_up
+-- Whether this role may receive WAL, read every row, and see how far its receiver is.
+SELECT (rolsuper OR rolreplication) AND pg_has_role('pg_read_all_data', 'USAGE') AND pg_has_role('pg_monitor', 'USAGE')
+  FROM pg_roles WHERE rolname = current_user;
+
 -- name: counts
 -- What the rows at this moment amount to.
 SELECT (SELECT count(*) FROM dossier) AS dossiers,

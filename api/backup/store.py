@@ -9,7 +9,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from api.backup.faults import BackupError
+from api.backup.faults import BackupError, no_rights
 from api.db import queries
 from api.db.faults import as_kind
 from api.db.pools import Tx, as_structs
@@ -69,7 +69,13 @@ async def connected(dsn: str) -> AsyncGenerator[Connection]:
 
 
 async def server_facts(connection: Connection) -> Facts:
-    """Return whose backup this will be."""
+    """Return whose backup this will be.
+
+    Raises:
+        BackupError: the role has too few rights, which would show only after a part of the work.
+    """
+    if not await connection.fetchval(_q.may_back_up):
+        raise no_rights()
     row = await connection.fetchrow(_q.server_facts)
     return msgspec.convert(dict(row), Facts)
 

@@ -1,12 +1,15 @@
 """How much of the database one piece of work may take: a part of each pool, seconds with a connection, a deadline.
 
 The edge sets a budget per request and class of work; what a process does for itself (start, watchers) has none. Long
-tasks begun by a request are started in a context of their own, or they would die with it.
+tasks begun by a request are started in a context of their own, or they would die with it. The time is measured here,
+and a statement that is under way when it is over is cancelled in the server: saying a limit there before each statement
+would cost a round trip.
 """
 
 import asyncio
 from collections.abc import Mapping
 from contextvars import ContextVar
+from functools import cache
 from math import inf
 from typing import Final
 
@@ -18,13 +21,19 @@ from api.errors import Busy
 class Share(msgspec.Struct, frozen=True, kw_only=True):
     """What a class may take of each pool.
 
-    `part` is the largest part of the connections it holds at once, `seconds` how long it may keep one. Only a class
-    that is `first` may use the part that is kept free of all others.
+    `part` is the largest part of the connections it holds at once, `seconds` how long it may keep one, where the route
+    does not say otherwise. Only a class that is `first` may use the part that is kept free of all others. A request
+    of a class that `lasts` has no end of its own: a body on a slow line, or a stream.
     """
 
     part: float
     seconds: float
     first: bool = False
+    lasts: bool = False
+
+
+REQUEST_S: Final = 30.0
+"""How many seconds a request may take in all, where its class does not last and its caller waits no less."""
 
 
 KEPT_FOR_FIRST: Final = 0.25
@@ -34,12 +43,19 @@ SHARES: Final[Mapping[str, Share]] = {
     "signing": Share(part=1.0, seconds=5.0, first=True),
     "officers": Share(part=0.75, seconds=5.0),
     "citizens": Share(part=0.5, seconds=5.0),
-    "uploads": Share(part=0.25, seconds=5.0),
+    "uploads": Share(part=0.25, seconds=5.0, lasts=True),
     "reports": Share(part=0.25, seconds=20.0),
     "login": Share(part=0.5, seconds=5.0),
-    "streams": Share(part=0.5, seconds=5.0),
+    "streams": Share(part=0.5, seconds=5.0, lasts=True),
 }
 """By class of work; the classes and their room at the door are in `api.http.admission`."""
+
+
+@cache
+def share_of(work: str, seconds: float | None) -> Share:
+    """Return the share of a route: that of its class, with the route's own seconds where it names them."""
+    share = SHARES[work]
+    return share if seconds is None else msgspec.structs.replace(share, seconds=seconds)
 
 
 class Budget(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,17 +86,17 @@ current: Final[ContextVar[Budget | None]] = ContextVar("budget", default=None)
 
 
 def not_enough_time() -> Busy:
-    """Return the refusal of work whose caller will not wait for its end."""
+    """Return the refusal of work whose caller, or whose request's own limit, will not wait for its end."""
     return Busy(
-        "Không đủ thời gian để làm xong trong hạn người gọi đặt ra; chưa có gì thay đổi.",
-        "Not enough time is left to finish within the caller's limit; nothing has changed.",
+        "Không đủ thời gian để làm xong trong hạn của yêu cầu này; chưa có gì thay đổi.",
+        "Not enough time is left to finish within this request's limit; nothing has changed.",
         retry_after_s=1,
         code="not-enough-time",
     )
 
 
 def took_too_long(seconds: float) -> Busy:
-    """Return the refusal of work that kept a connection for longer than its class may."""
+    """Return the refusal of work that kept a connection for longer than its route may."""
     return Busy(
         f"Việc này vượt quá {seconds:g} giây làm việc với cơ sở dữ liệu nên đã dừng; chưa có gì thay đổi.",
         f"This took more than {seconds:g} s with the database and was stopped; nothing has changed.",

@@ -1,8 +1,13 @@
 """What the driver's exceptions mean to a caller, so that nobody above the database imports the driver."""
 
+from typing import Final
+
 import asyncpg
+from prometheus_client import Counter
 
 from api.errors import Busy, Invalid, MotcuaError
+
+_full: Final = Counter("motcua_database_full", "How often PostgreSQL had no room on its disk.")
 
 _AWAY = (
     asyncpg.PostgresConnectionError,
@@ -41,6 +46,18 @@ def as_kind(error: Exception) -> MotcuaError | None:
             "Có giá trị nằm ngoài phạm vi lưu được.",
             "A value is outside what can be stored.",
             code="value-not-storable",
+        )
+    if isinstance(error, asyncpg.DiskFullError):
+        _full.inc()
+        return Busy(
+            "Đĩa của cơ sở dữ liệu đã đầy; việc này chưa được ghi nhận.",
+            "The database's disk is full; this was not recorded.",
+            retry_after_s=30,
+            code="database-full",
+            next_step=(
+                "Báo người vận hành giải phóng đĩa, rồi gửi lại với cùng khóa yêu cầu; những gì đã xác nhận vẫn còn.",
+                "Tell the operator to make room, then send it again with the same key; what was acknowledged is there.",
+            ),
         )
     if isinstance(error, _AWAY):
         return Busy(

@@ -20,7 +20,7 @@ from api.registry.service import Registry
 After = Annotated[str | None, QueryParameter(name="after", max_length=300, required=False)]
 Limit = Annotated[int, QueryParameter(name="limit", ge=1, le=200, required=False)]
 Row = TypeVar("Row", WorkLine, LateLine)
-_OFFICERS: Final[Mapping[str, Any]] = MappingProxyType({"work": "officers"})
+_OFFICERS: Final[Mapping[str, Any]] = MappingProxyType({"work": "officers", "seconds": 3.0})
 
 OPEN: Final = tuple(
     str(status)

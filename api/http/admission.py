@@ -1,23 +1,26 @@
 """Admission by class of work: bounded in flight, bounded in waiting, else 503 with Retry-After at once.
 
 The server below queues without end and in silence; here no class starves another, and nobody waits longer than a
-page is worth. A handler names its class by `opt={"work": "signing"}`; a controller may do so for all its handlers.
+page is worth. A handler names its class by `opt={"work": "signing"}`, and how many seconds it may keep a connection to
+the database by `"seconds": 2.0` beside it; a controller may do so for all its handlers.
 A small body is taken in before the door: whoever sends it drop by drop keeps nobody out.
 """
 
 import asyncio
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 import msgspec
+from litestar import Litestar
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from api.db import budget
-from api.db.budget import SHARES, Budget
+from api.db.budget import REQUEST_S, Budget, share_of
 from api.errors import Broken, Busy
 from api.http import metrics
+from api.http.auth.guards import handlers_of
 from api.http.bodies import taken_in
 from api.http.control import IN_READ_ONLY, Control
 
@@ -115,7 +118,8 @@ class Admission(ASGIMiddleware):
         if door is None:
             raise Broken("Loại công việc không có.", f"There is no class of work {work!r}.", code="unknown-work")
         self._control.check_mode(scope["method"], stays_open=bool(handler.opt.get(IN_READ_ONLY)))
-        mine = Budget(work=work, share=SHARES[work], deadline=deadline_of(scope["headers"]))
+        share = share_of(work, handler.opt.get("seconds"))
+        mine = Budget(work=work, share=share, deadline=deadline_of(scope["headers"], lasts=share.lasts))
         if work != "uploads":
             receive = await taken_in(scope["headers"], receive)
         await door.enter(mine)
@@ -127,9 +131,31 @@ class Admission(ASGIMiddleware):
             door.leave()
 
 
-def deadline_of(headers: Iterable[tuple[bytes, bytes]]) -> float | None:
-    """Return the time of the event loop until which the caller waits (`Prefer: wait=`), or None where it says none."""
+def deadline_of(headers: Iterable[tuple[bytes, bytes]], *, lasts: bool = False) -> float | None:
+    """Return the time of the event loop at which a request ends: as its caller says (`Prefer: wait=`), or as we do."""
+    now = asyncio.get_running_loop().time()
     for name, value in headers:
         if name == b"prefer" and (found := _WAIT.search(value)):
-            return asyncio.get_running_loop().time() + int(found[1])
-    return None
+            wait = int(found[1])
+            return now + (wait if lasts else min(wait, REQUEST_S))
+    return None if lasts else now + REQUEST_S
+
+
+def check_budgets(app: Litestar) -> None:
+    """Refuse to start when a route is of no class, or may keep a connection for longer than a request may take.
+
+    Raises:
+        RuntimeError: with every such route at once.
+    """
+    faults: list[str] = []
+    for method, path, handler in handlers_of(app):
+        work, own = handler.opt.get("work", "officers"), handler.opt.get("seconds")
+        if work not in get_args(Work):
+            faults.append(f"{method} {path}: there is no class of work {work!r}")
+        elif work == "always":
+            if own is not None:
+                faults.append(f"{method} {path}: what is never turned away has no seconds to give")
+        elif not 0 < (seconds := share_of(work, own).seconds) <= REQUEST_S:
+            faults.append(f"{method} {path}: {seconds:g} s with a connection, of {REQUEST_S:g} s for a request")
+    if faults:
+        raise RuntimeError("; ".join(faults))

@@ -30,8 +30,9 @@ RETURNING claims, failures, parked_at IS NOT NULL AS parked;
 DELETE FROM job_claim WHERE key = $1 AND parked_at IS NULL;
 
 -- name: settle_failed
--- Turn one claim into one failure: the process lived to tell.
-UPDATE job_claim SET claims = greatest(claims - 1, 0), failures = failures + 1 WHERE key = $1 RETURNING failures;
+-- Take one claim back, since the process lived to tell, and count the failure where it is the work's own.
+UPDATE job_claim SET claims = greatest(claims - 1, 0), failures = failures + $2::integer WHERE key = $1
+RETURNING failures;
 
 -- name: park
 -- Put work aside with a named reason and what is needed to take it up again; only the first to park it gets the row.

@@ -4,6 +4,7 @@ PgQueuer hands out jobs at least once and cannot see that a job killed its proce
 each beginning is counted in `job_claim` and committed before the work begins. Work that was begun twice and never
 ended is suspect and runs alone in its process, so that it takes no innocent neighbour with it; after the third it is
 parked under its name. A lost database connection ends `run`, and the process with it: the supervisor starts it again.
+Work that fails for want of its surroundings, such as room on a disk, waits for them and is never parked for it.
 """
 
 import asyncio
@@ -25,6 +26,7 @@ from pgqueuer.domain.types import QueueExecutionMode
 from pgqueuer.queries import Queries
 from prometheus_client import Counter, Histogram
 
+from api.db.faults import as_kind
 from api.db.pools import Pools, Tx, open_pools
 from api.errors import Broken, MotcuaError
 from api.failpoints import reach
@@ -37,6 +39,10 @@ _ENDED: Final = Counter("motcua_jobs", "Jobs by kind and how their run ended.", 
 _SECONDS: Final = Histogram(
     "motcua_job_seconds", "Seconds of work per run of a job.", ["kind"], buckets=(0.01, 0.05, 0.2, 1, 5, 20, 60, 300)
 )
+_SURROUNDINGS: Final = frozenset({"database-full", "database-away", "store-unavailable"})
+"""Failures that say nothing about the work."""
+_PAUSE_AS_AFTER: Final = 4
+"""Such work pauses as after so many failures of its own: 8 s."""
 _UPKEEP_S: Final = 60.0
 _LOG_AGE: Final = timedelta(hours=6)
 _CLAIM_AGE: Final = timedelta(days=7)
@@ -242,13 +248,15 @@ class Runner:
             _SECONDS.labels(job.entrypoint).observe(time.perf_counter() - began)
 
     async def _settle_failure(self, job: QueuedJob, key: str, error: Exception) -> None:
+        own = not _of_the_surroundings(error)
         async with self._open_books().transaction() as tx:
-            failures = await store.settle_failed(tx, key)
-            if isinstance(error, Park) or failures >= self._policy.max_failures:
+            failures = await store.settle_failed(tx, key, counted=own)
+            if own and (isinstance(error, Park) or failures >= self._policy.max_failures):
                 await self._park(tx, job, key, _reason(error, failures))
                 return
-        _ENDED.labels(job.entrypoint, "failed").inc()
-        raise RetryRequested(self._policy.pause(failures), type(error).__name__) from None
+        _ENDED.labels(job.entrypoint, "failed" if own else "put_off").inc()
+        pause = self._policy.pause(failures if own else _PAUSE_AS_AFTER)
+        raise RetryRequested(pause, type(error).__name__) from None
 
     async def _park(self, tx: Tx, job: QueuedJob, key: str, reason: str) -> None:
         parked = await store.park(tx, key, reason, job.payload or b"", job.priority)
@@ -256,6 +264,11 @@ class Runner:
         _log.error("job_parked", key=key, reason=reason)
         if parked is not None and self._on_parked is not None:
             await self._on_parked(tx, parked)
+
+
+def _of_the_surroundings(error: Exception) -> bool:
+    kind = error if isinstance(error, MotcuaError) else as_kind(error)
+    return kind is not None and kind.kind_code in _SURROUNDINGS
 
 
 def _reason(error: Exception, failures: int) -> str:

@@ -94,9 +94,9 @@ async def settle_done(tx: Tx, key: str) -> None:
     await tx.execute(_q.settle_done, key)
 
 
-async def settle_failed(tx: Tx, key: str) -> int:
-    """Turn one claim into a failure; return the number of failures."""
-    return await tx.fetchval(_q.settle_failed, key) or 0
+async def settle_failed(tx: Tx, key: str, *, counted: bool) -> int:
+    """Take one claim back, and count it as a failure or not; return the number of failures."""
+    return await tx.fetchval(_q.settle_failed, key, int(counted)) or 0
 
 
 async def park(tx: Tx, key: str, reason: str, payload: bytes, priority: int) -> ParkedJob | None:

@@ -35,7 +35,7 @@ class TrackController(Controller):
     path = "/track"
     tags: Sequence[str] | None = ("public",)
 
-    @get("/{code:str}", opt={**_CITIZENS, ANSWERS: _TRACKED}, summary="Tra cứu hồ sơ / Track a dossier")
+    @get("/{code:str}", opt={**_CITIZENS, "seconds": 3.0, ANSWERS: _TRACKED}, summary="Tra cứu hồ sơ / Track a dossier")
     async def track(
         self, request: Request[Any, Any, Any], code: Code, secret: Secret = None
     ) -> Response[Tracked | TrackedWithSecret]:

@@ -64,7 +64,7 @@ class RequestController(Controller):
     tags: Sequence[str] | None = ("signatures",)
     opt: Mapping[str, Any] | None = {"work": "signing"}
 
-    @get("/", guards=[signed_in], summary="Danh sách chờ ký / What waits for me")
+    @get("/", guards=[signed_in], opt={"seconds": 3.0}, summary="Danh sách chờ ký / What waits for me")
     async def waiting(self, request: AnyRequest, actor: Actor, after: Cursor, limit: Limit) -> contract.ToSignPage:
         """Return a page of what waits for the person, or for the seal of the clerk's agency."""
         async with edge_of(request).pools.reading() as tx:
@@ -150,7 +150,12 @@ class RequestController(Controller):
             request, actor, lambda tx: entering.enter_number(tx, actor, request_id, data, at=at)
         )
 
-    @post("/reassign", guards=[requires("signature.reassign")], summary="Chuyển cả danh sách / Reassign a list")
+    @post(
+        "/reassign",
+        guards=[requires("signature.reassign")],
+        opt={"seconds": 15.0},
+        summary="Chuyển cả danh sách / Reassign a list",
+    )
     async def reassign(
         self, request: AnyRequest, dossiers: Dossiers, data: contract.Reassign, actor: Actor, at: datetime
     ) -> Response[contract.Reassigned]:
@@ -165,7 +170,7 @@ class BatchController(Controller):
     tags: Sequence[str] | None = ("signatures",)
     opt: Mapping[str, Any] | None = {"work": "signing"}
 
-    @post("/", guards=[signed_in], status_code=202, summary="Ký / Sign or seal these")
+    @post("/", guards=[signed_in], opt={"seconds": 10.0}, status_code=202, summary="Ký / Sign or seal these")
     async def ask(
         self, request: AnyRequest, data: contract.Ask, actor: Actor, at: datetime
     ) -> Response[contract.Accepted]:

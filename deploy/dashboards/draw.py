@@ -143,9 +143,12 @@ ROWS: Final[dict[str, list[Panel]]] = {
             {"{{files}}": "min by (files) (motcua_disk_free_bytes / motcua_disk_size_bytes)"},
         ),
         (
-            "Lỗi kho tài liệu / Store errors",
+            "Lỗi kho tài liệu, đĩa cơ sở dữ liệu đầy / Store errors, database's disk full",
             "ops",
-            {"{{cause}}": "sum by (cause) (rate(motcua_store_errors_total[5m]))"},
+            {
+                "{{cause}}": "sum by (cause) (rate(motcua_store_errors_total[5m]))",
+                "database-full": "sum(rate(motcua_database_full_total[5m]))",
+            },
         ),
         ("Vết / Spans", "ops", {"{{fate}}": "sum by (fate) (rate(motcua_spans_total[5m]))"}),
     ],

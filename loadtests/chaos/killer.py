@@ -5,6 +5,7 @@ import contextlib
 import os
 import random
 import signal
+import time
 from collections import Counter
 
 from loadtests.chaos.product import Product
@@ -23,18 +24,21 @@ class Killer:
         self.killed: Counter[str] = Counter()
 
     async def kill_one(self) -> str:
-        """Kill -9 one service, or one process of it; wait for one that is there. Return what was killed."""
+        """Kill -9 one service, or one process of it; wait for one that is there. Return what was killed.
+
+        Raises:
+            RuntimeError: nobody started it again.
+        """
         if not self._order:
             self._order = list(NAMES) * 2
             self._chance.shuffle(self._order)
         name = self._order.pop()
         alone = self._chance.random() < 1 / 3
-        async with asyncio.timeout(PATIENCE_S):
-            while True:
-                family = self._product.processes(name)
-                if family:
-                    break
-                await asyncio.sleep(0.05)
+        deadline = time.monotonic() + PATIENCE_S
+        while not (family := self._product.processes(name)):
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"there is no process {name} to kill for {PATIENCE_S:g} s")
+            await asyncio.sleep(0.05)
         victims = [self._chance.choice(family)] if alone else family[:1] if name == "postgres" else family
         for pid in victims:
             with contextlib.suppress(ProcessLookupError):

@@ -6,12 +6,14 @@ An intent keeps its idempotency key until it is answered for good: whatever was 
 import asyncio
 import json
 import secrets
+import time
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 import aiohttp
 import asyncpg
+import msgspec
 
 from api.embedded.walk import PAPER, Desk, Refusal, Walk
 from loadtests.chaos.ledger import Entry, Ledger
@@ -20,6 +22,19 @@ from loadtests.chaos.product import Product
 PAUSE_S = 0.2
 GIVEN_UP_AFTER = 600
 _PDF = b"%%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 obj<</Type/Pages/Kids[]/Count 0>>endobj\n%%%s\n"
+
+
+class Doing(msgspec.Struct, kw_only=True):
+    """What a life is at: the request, since when (monotonic), how often it was sent, and what came back last."""
+
+    what: str
+    since: float
+    tries: int = 0
+    last: str = "nothing yet"
+
+    def told(self, now: float) -> str:
+        """Say so in one line."""
+        return f"{self.what} for {now - self.since:.0f} s, sent {self.tries} times, last answer: {self.last}"
 
 
 class StubbornDesk(Desk):
@@ -41,16 +56,20 @@ class StubbornDesk(Desk):
 
     async def _send(self, method: str, path: str, content: bytes | None, kind: str) -> Any:
         key = secrets.token_hex(16)
+        doing = self._ward.begins(f"{self.account.login} {method} {path}")
         for tries in range(1, GIVEN_UP_AFTER):
+            doing.tries = tries
             headers = {**self._headers, "Content-Type": kind, "Idempotency-Key": key}
             try:
                 async with self._web.request(method, path, data=content, headers=headers) as answer:
                     text, status = await answer.read(), answer.status
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 self._ward.trouble[type(error).__name__] += 1
+                doing.last = repr(error)
                 await asyncio.sleep(PAUSE_S)
                 continue
             told = json.loads(text) if text else None
+            doing.last = f"{status} {text[:200].decode(errors='replace')}"
             if status < 300:
                 if method != "GET" and path != "/session":
                     who = self.account.login
@@ -58,9 +77,10 @@ class StubbornDesk(Desk):
                         Entry(who=who, method=method, path=path, key=key, status=status, tries=tries, answer=told)
                     )
                 return told
-            if status == 503 or (status == 409 and told["code"] == "request-in-flight"):
+            if status in {429, 503} or (status == 409 and told["code"] == "request-in-flight"):
                 self._ward.trouble[f"{status} {told['code']}"] += 1
-                await asyncio.sleep(PAUSE_S)
+                # Several lives share one desk and its limit, which they keep; what is away is asked for at once.
+                await asyncio.sleep(int(answer.headers["Retry-After"]) if status == 429 else PAUSE_S)
                 continue
             if status >= 500:
                 self._ward.faults.append(f"{method} {path}: {status} {told}")
@@ -110,6 +130,7 @@ class Ward:
         self.outcomes: Counter[str] = Counter()
         self.faults: list[str] = []
         self.strange: list[str] = []
+        self.doing: dict[str, Doing] = {}
         self._walk = Walk(web, product.accounts, lambda _vi, _en: None)
         for place, who in (
             ("counter", "tiepnhan"), ("appraiser", "thuly"), ("head", "kynhay"), ("chair", "chutich"),
@@ -117,15 +138,28 @@ class Ward:
         ):  # fmt: skip
             setattr(self._walk, place, StubbornDesk(web, product, who, self))
 
+    def begins(self, what: str) -> Doing:
+        """Note what the present life asks for; asking the same again and again counts from the first time."""
+        task = asyncio.current_task()
+        life = task.get_name() if task else "nobody"
+        before = self.doing.get(life)
+        since = before.since if before is not None and before.what == what else time.monotonic()
+        self.doing[life] = Doing(what=what, since=since)
+        return self.doing[life]
+
     async def log_in(self) -> None:
         """Open everybody's session; it outlives every crash."""
         await self._walk.log_in()
+        self.doing.clear()
 
     async def lives(self) -> None:
         """Live one life after another until it is enough."""
+        task = asyncio.current_task()
         while not self.enough.is_set():
             await self.life()
             self.ended += 1
+        if task is not None:
+            self.doing.pop(task.get_name(), None)
 
     async def life(self) -> None:
         """One dossier from the counter to the delivery, with a paper handed in on the way."""

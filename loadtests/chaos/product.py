@@ -71,6 +71,11 @@ class Product:
             await self._process.wait()
 
     @property
+    def log(self) -> Path:
+        """What the launcher itself says."""
+        return self._log
+
+    @property
     def accounts(self) -> Accounts:
         """The demo's log-ins."""
         return read_accounts(self.files)

@@ -8,8 +8,10 @@ import textwrap
 from datetime import timedelta
 from pathlib import Path
 
+import asyncpg
 import pytest
 
+from api.documents.blobs import StoreUnavailable
 from api.errors import NotFound
 from api.jobs import (
     ConnectionLost,
@@ -113,6 +115,24 @@ async def test_failures_pause_then_park_and_unpark_begins_anew(db):
     assert runs == [0, 1, 2, 0]
 
 
+@pytest.mark.parametrize(
+    "fault", [asyncpg.DiskFullError("could not extend file"), StoreUnavailable("x", "x", retry_after_s=1)]
+)
+async def test_work_waits_for_a_full_disk_and_is_not_parked_for_it(db, fault):
+    async with (await db.pools("app")).transaction() as tx:
+        await enqueue(tx, "test.file", "1", {})
+    runs: list[int] = []
+
+    async def write(context, payload):
+        runs.append(context.failures)
+        if len(runs) <= 3 * QUICK.max_failures:
+            raise fault
+
+    await asyncio.wait_for(runner(db, {"test.file": write}).drain(), 20)
+    assert runs == [0] * (3 * QUICK.max_failures + 1), "it was tried until there was room, and nothing was its fault"
+    assert await db.admin.fetchval("SELECT count(*) FROM job_claim") == 0
+
+
 async def test_handler_can_park_at_once_with_its_own_reason(db):
     async with (await db.pools("app")).transaction() as tx:
         await enqueue(tx, "test.hopeless", "1", {})
@@ -176,9 +196,8 @@ async def test_poison_is_parked_after_three_claims_and_the_others_go_on(db):
     done: list[str] = []
     codes: list[int] = []
     for _ in range(6):
-        await asyncio.sleep(
-            HEARTBEAT_TIMEOUT_S + 0.2
-        )  # or the jobs of the dead one are still its own, and `drain` ends
+        # Sooner the jobs of the dead one are still its own, and `drain` ends.
+        await asyncio.sleep(HEARTBEAT_TIMEOUT_S + 0.2)
         process = await spawn(db, "work")
         out, _ = await asyncio.wait_for(process.communicate(), 40)
         done += [line.split()[1] for line in out.decode().splitlines() if line.startswith("did ")]

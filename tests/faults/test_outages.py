@@ -3,6 +3,9 @@
 import asyncio
 import contextlib
 import os
+import shutil
+import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -15,6 +18,7 @@ from api.documents.blobs import FileStore
 from api.embedded.walk import CITIZEN, PROCEDURE, TERRITORY
 from tests.api_process import api_process
 from tests.office import log_in, new_key, serving
+from tests.signer_process import ROOT
 from tests.signing_ground import Ground
 
 FILING = {
@@ -124,6 +128,31 @@ async def test_a_full_disk_under_the_store_is_told_and_nothing_half_stored(groun
         fits = await web.post("/uploads?profile=handed_in", content=b"%PDF-1.7\n" + bytes(1 << 10), headers=new_key())
         assert fits.is_success, "what the large file took is free again"
         assert (await file_dossier(web)).is_success
+
+
+@pytest.mark.timeout(400)
+async def test_a_full_disk_under_the_database_is_told_and_nothing_acknowledged_is_lost(capsys):
+    """The whole product under load, its database on a small disk; first no room for rows, then none for WAL either."""
+    apart = ("unshare", "--mount") if os.geteuid() == 0 else USER_APART
+    room = Path(tempfile.mkdtemp(prefix="motcua-full-"))  # the database's user has to enter it
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *apart, sys.executable, "-m", "loadtests.chaos.fullness", room,
+            cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        )  # fmt: skip
+        told = (await process.communicate())[0].decode()
+    finally:
+        if process.returncode is None:
+            process.terminate()
+            await process.wait()
+        shutil.rmtree(room)
+    with capsys.disabled():
+        sys.stdout.write("\n" + "".join(line for line in told.splitlines(keepends=True) if "acknowledged" in line))
+    assert process.returncode == 0, told
+    assert "0 lost, 0 doubled, 0 dangling" in told
+
+
+USER_APART = ("unshare", "--user", "--map-current-user", "--keep-caps", "--mount")
 
 
 class SlowStore(FileStore):

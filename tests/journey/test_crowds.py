@@ -24,6 +24,8 @@ from tests.office import log_in, new_key
 from tests.signing_ground import Ground
 
 IDLE, STREAMS, ANSWER_S = 2000, 1100, 2.0
+POOL = 8
+"""Connections for reading, as by default."""
 FEW_DESCRIPTORS = 300
 """With so many a worker could not hold the crowd: it has to raise its limit by itself."""
 
@@ -44,27 +46,38 @@ async def site(cluster, province, tmp_path_factory):
     async with copied(cluster, province.database) as database:
         ground = await Ground(database, province).open()
         ticket = (await ground.ask("kynhay", (await ground.submitted())[0])).ticket
-        port = free_port()
-        # One account opens here what a whole province does.
-        own = {"MOTCUA_DATA_KEYS": f"test1:{province.data_key.hex()}", "MOTCUA_LIMITS": "0"}
-        with (room / "api.log").open("wb") as log:
-            process = await asyncio.create_subprocess_exec(
-                "sh", "-c", f'ulimit -S -n {FEW_DESCRIPTORS}; exec "$0" -m api api', sys.executable,
-                env=environment_for(database.dsn("app"), room, port) | own, cwd=REPOSITORY, stdout=log, stderr=log,
-                start_new_session=True,
-            )  # fmt: skip
         try:
-            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as web:
-                await answering(web, process, room / "api.log")
+            async with process(database, province, room, f"ulimit -S -n {FEW_DESCRIPTORS}") as (web, port):
                 who = province.accounts.of("kynhay.kinhbac")
                 token = (await log_in(web, who.login, who.password)).json()["token"]
                 yield SimpleNamespace(
                     web=web, port=port, ticket=ticket, token=token, database=database, log=room / "api.log", who=who
                 )
         finally:
-            os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
             await ground.close()
+
+
+@contextlib.asynccontextmanager
+async def process(
+    database, province, room: Path, limit: str, program: str = "-m api api"
+) -> AsyncIterator[tuple[httpx.AsyncClient, int]]:
+    """A web process of one worker under a limit of the shell's; the same sessions are good in each."""
+    port = free_port()
+    # One account opens here what a whole province does.
+    own = {"MOTCUA_DATA_KEYS": f"test1:{province.data_key.hex()}", "MOTCUA_LIMITS": "0"}
+    with (room / "api.log").open("wb") as log:
+        running = await asyncio.create_subprocess_exec(
+            "sh", "-c", f'{limit}; exec "$0" {program}', sys.executable,
+            env=environment_for(database.dsn("app"), room, port) | own, cwd=REPOSITORY, stdout=log, stderr=log,
+            start_new_session=True,
+        )  # fmt: skip
+    try:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as web:
+            await answering(web, running, room / "api.log")
+            yield web, port
+    finally:
+        os.killpg(running.pid, signal.SIGKILL)
+        await running.wait()
 
 
 async def answering(web, process, log) -> None:
@@ -142,6 +155,32 @@ async def test_two_thousand_idle_and_eleven_hundred_streams_keep_nobody_out(site
         assert sum(reader.at_eof() for reader, _ in opened) == 0, "idle connections were closed to make room"
         page = (await site.web.get("/metrics")).text
         assert float(re.search(r'motcua_admitted{work="streams"} (\S+)', page)[1]) == STREAMS
+
+
+async def test_a_crowd_beyond_what_a_worker_may_hold_keeps_the_newcomer_out(site, province, tmp_path):
+    """The test above can fail: here the descriptors end at fewer connections than the crowd has."""
+    few = 700
+    async with process(site.database, province, tmp_path, f"ulimit -n {few}") as (web, port), lines(port) as opened:
+        other = SimpleNamespace(**{**vars(site), "web": web, "port": port})
+        await answered_in_time(other)
+        await asyncio.gather(*(connect(other, opened) for _ in range(connection_budget(few) + 1)))
+        with pytest.raises((AssertionError, httpx.TransportError)):
+            await answered_in_time(other)
+
+
+async def test_streams_that_kept_their_connection_to_the_database_would_be_found(site, province, tmp_path):
+    """The test above can fail: here each stream keeps a connection of a pool of 8, with a fault planted for it."""
+    program = "-m tests.journey.greedy_streams"
+    async with process(site.database, province, tmp_path, ":", program) as (web, port), lines(port) as opened:
+        other = SimpleNamespace(**{**vars(site), "web": web, "port": port})
+        await answered_in_time(other)
+        for _ in range(POOL):
+            await connect(other, opened, head(other, "GET", f"/signature-batches/{other.ticket}/events"))
+        async with asyncio.timeout(10):
+            while f'motcua_pool_in_use{{pool="read"}} {POOL:.1f}' not in (await web.get("/metrics")).text:
+                await asyncio.sleep(0.05)
+        with pytest.raises((AssertionError, httpx.TransportError)):
+            await answered_in_time(other)
 
 
 async def test_half_a_head_holds_nobody_up(site):

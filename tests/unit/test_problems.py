@@ -234,6 +234,15 @@ def test_what_the_driver_raises_has_a_kind():
     assert as_kind(ZeroDivisionError()) is None
 
 
+def test_a_full_disk_is_told_with_what_to_do():
+    kind = as_kind(asyncpg.DiskFullError("could not extend file"))
+    assert isinstance(kind, errors.Busy)
+    problem = problem_of(kind, "reference")
+    assert (problem["status"], problem["code"], kind.retry_after_s) == (503, "database-full", 30)
+    assert "cùng khóa" in problem["next_step"]
+    assert "operator" in problem["next_step_en"]
+
+
 def test_logs_hold_no_personal_data():
     line = without_personal_data(None, "info", {"event": "tìm 001090000001", "password": "x", "n": 5})
     assert line == {"event": "tìm …", "password": "…", "n": 5}
