@@ -196,6 +196,7 @@ def _lifespan(
                 result_drafted=following.drafting(dossiers),
                 watch=tickets,
             )
+            process.spare_the_collector()
             _log.info("ready", listen=f"{settings.listen.host}:{settings.listen.port}")
             yield
 

@@ -18,6 +18,7 @@ from api.db.pools import prepare_connection
 from api.db.queries import load
 from api.dossiers.contract import NewDossier
 from api.settings import read
+from api.telemetry.process import spare_the_collector
 from loadtests.peers.office import NATIONAL, OFFERED, STATUS_VI, Caller, Office, answered, now, today
 
 _public, _auth, _signatures, _dossiers = (
@@ -77,6 +78,7 @@ async def _live(receive: Any, send: Any) -> None:
         settings.database_url, min_size=size, max_size=size, init=prepare_connection, connection_class=_Connection
     )
     _office = await Office.open()
+    spare_the_collector()
     await send({"type": "lifespan.startup.complete"})
     await receive()
     await send({"type": "lifespan.shutdown.complete"})
