@@ -25,6 +25,16 @@ _JSON: Final = (b"content-type", b"application/json")
 class Json(Response[T]):
     """JSON that goes out as it is: encoded once, its headers written as bytes. Anything else goes the usual way."""
 
+    def __init__(self, content: T, *, headers: Any = None, **others: Any) -> None:
+        """Take what the framework's response takes; of JSON there is mostly little but the content."""
+        if others or not isinstance(headers, dict | None):
+            super().__init__(content, headers=headers, **others)
+            return
+        self.content = content
+        self.headers = dict(headers or ())
+        self.background, self.cookies, self.encoding = None, [], "utf-8"
+        self.media_type, self.status_code, self.response_type_encoders = None, None, {}
+
     def to_asgi_response(
         self,
         app: Litestar | None,

@@ -38,7 +38,7 @@ _DISK_SIZE: Final = Gauge("motcua_disk_size_bytes", "Size in bytes of the disk o
 _PDF: Final = Gauge("motcua_pdf_processes", "PDF processes: busy, the most at once, lost since the start.", ["what"])
 
 COLLECT_AFTER: Final = (20_000, 10, 10)
-"""Objects made and not freed before the youngest are looked through (about 5 MB), and every how many of those the older."""
+"""Objects made and not freed before the youngest are looked through (some 5 MB); every how many times the older are."""
 SAMPLE_EVERY_S: Final = 15.0
 _TICK_S: Final = 0.25
 
