@@ -27,18 +27,20 @@ from api.dossiers.service import Dossiers
 from api.http import idempotency, openapi, problems
 from api.http.admission import Admission, check_budgets
 from api.http.auth.controller import SessionController
-from api.http.auth.guards import check_guards
+from api.http.auth.guards import check_guards, open_sessions
 from api.http.auth.passwords import PasswordPool
 from api.http.auth.rules import SessionRules
 from api.http.auth.tokens import TokenKeys
 from api.http.control import Control
 from api.http.edge import Edge, source_of
 from api.http.health import HealthController
+from api.http.hot import HotRoutes
 from api.http.lighter import Json, lighten
 from api.http.outermost import Outermost
 from api.http.request import EdgeRequest
 from api.kernel import Actor, Clock, system_clock
 from api.people.controller import AccountController, FactorController, ProposalController
+from api.public import service as public
 from api.public.controller import OnlineController, TrackController
 from api.public.file_controller import CitizenFileController
 from api.registry import authority
@@ -119,12 +121,13 @@ def create_app(
         RuntimeError: a route is neither guarded nor public, or has a budget that no request has.
     """
     control = Control(clock, limits=settings.limits)
+    admission = Admission(control=control)
     app = Litestar(
         route_handlers=[*CONTROLLERS, *extra],
         dependencies={name: Provide(give, sync_to_thread=False) for name, give in _DEPENDENCIES.items()},
         exception_handlers={Exception: problems.answer},
         lifespan=[_lifespan(settings, clock, control)],
-        middleware=[Admission(control=control)],
+        middleware=[admission],
         before_request=control.count,
         request_class=EdgeRequest,
         response_class=Json,
@@ -137,7 +140,7 @@ def create_app(
     check_budgets(app)
     lighten(app)
     app.asgi_handler = Outermost(
-        app.asgi_handler,
+        HotRoutes(app, admission),
         tls=settings.public_url.startswith("https://"),
         trusted_proxies=[ip_network(network) for network in settings.trusted_proxies],
     )
@@ -189,10 +192,12 @@ def _lifespan(
                 blobs=blobs,
                 probe_store=lambda: _probe(blobs),
                 registry=registry,
+                stages=public.stages_of(pools),
                 dossiers=dossiers,
                 result_drafted=following.drafting(dossiers),
                 watch=tickets,
             )
+            process.spare_the_collector()
             _log.info("ready", listen=f"{settings.listen.host}:{settings.listen.port}")
             yield
 
@@ -214,6 +219,7 @@ def _edge(settings: Settings, pools: Pools, clock: Clock) -> Edge:
         clock=clock,
         authority=authority,
         sessions=_sessions(settings),
+        open_sessions=open_sessions(pools, clock),
         tokens=TokenKeys(settings.session_keys),
         passwords=PasswordPool(),
     )
@@ -252,7 +258,7 @@ def _kept(name: str) -> Callable[[Request[Any, Any, Any]], Any]:
     return give
 
 
-_KEPT: Final = ("pools", "vault", "registry", "dossiers", "result_drafted", "watch", "blobs", "settings")
+_KEPT: Final = ("pools", "vault", "registry", "stages", "dossiers", "result_drafted", "watch", "blobs", "settings")
 _DEPENDENCIES: Final[dict[str, Callable[..., Any]]] = {
     "actor": _actor,
     "at": _at,

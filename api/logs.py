@@ -4,6 +4,7 @@ Every process sets this up once. What a piece of work binds to the context (`bin
 what `api.audit` takes as the trace id and the source of a row.
 """
 
+import asyncio
 import logging
 import re
 import sys
@@ -16,7 +17,6 @@ import msgspec
 import structlog
 
 bind = structlog.contextvars.bind_contextvars
-unbind_all = structlog.contextvars.clear_contextvars
 
 PERSONAL: Final = frozenset(
     {"password", "secret", "token", "authorization", "cookie", "full_name", "phone", "email", "id_number", "address"}
@@ -61,9 +61,20 @@ class RequestLine(msgspec.Struct, frozen=True, kw_only=True):
     timestamp: datetime = msgspec.field(default_factory=lambda: datetime.now(UTC))
 
 
+_ended: Final[list[RequestLine]] = []
+_lines: Final = msgspec.json.Encoder()
+
+
 def write_request(line: RequestLine) -> None:
-    """Write the line of a request as it is: there is one for each, and the processors would cost a tenth of it."""
-    sys.stderr.write(msgspec.json.encode(line).decode() + "\n")
+    """Write the line of a request, past the processors, with those of all that end in this turn of the event loop."""
+    if not _ended:
+        asyncio.get_running_loop().call_soon(_write_ended)
+    _ended.append(line)
+
+
+def _write_ended() -> None:
+    sys.stderr.write(_lines.encode_lines(_ended).decode())
+    _ended.clear()
 
 
 def without_personal_data(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -32,6 +32,16 @@ _refused = Counter("motcua_pool_refused_total", "Work that got no connection in 
 _cut = Counter("motcua_pool_cut_total", "Work stopped because it kept a connection too long.", ["pool", "work"])
 
 
+def no_connection(pool: str, work: str | None) -> Busy:
+    """Count and return the refusal of work that got no connection in its time; of no class is the process's own."""
+    _refused.labels(pool, work or "own").inc()
+    return Busy(
+        "Hệ thống đang bận, yêu cầu chưa được xử lý.",
+        "The system is busy; the request was not processed.",
+        retry_after_s=2,
+    )
+
+
 class SharedPool:
     """One pool, with what each class of work may take of it and how much of it was in use."""
 
@@ -133,14 +143,8 @@ class _Loan:
             raise budget.took_too_long(self._seconds) from None
 
     def _refused(self, patience: float) -> Busy:
-        _refused.labels(self._pool.name, self._mine.work if self._mine else "own").inc()
-        if patience < self._pool.budget_s:
-            return budget.not_enough_time()
-        return Busy(
-            "Hệ thống đang bận, yêu cầu chưa được xử lý.",
-            "The system is busy; the request was not processed.",
-            retry_after_s=2,
-        )
+        refused = no_connection(self._pool.name, self._mine.work if self._mine else None)
+        return budget.not_enough_time() if patience < self._pool.budget_s else refused
 
     def _let_go(self) -> None:
         for gate in self._held:
@@ -155,6 +159,7 @@ class Pools:
         """Hold the pools; `budget_s` is how many seconds a request may wait for a connection before it is shed."""
         self.read = read
         self.write = write
+        self.budget_s = budget_s
         self.shared = (SharedPool("read", read, budget_s), SharedPool("write", write, budget_s))
         self._reading, self._writing = self.shared
         self._dsn = dsn

@@ -14,6 +14,7 @@ from api.dossiers.table import FINAL
 from api.dossiers.words import Status
 from api.http.auth.guards import requires, signed_in
 from api.http.edge import edge_of
+from api.http.hot import HOT
 from api.kernel import Actor
 from api.registry.service import Registry
 
@@ -45,7 +46,12 @@ class DeskController(Controller):
     path = "/desk"
     tags: Sequence[str] | None = ("desks",)
 
-    @get("/officer", guards=[requires("task.read")], opt=_OFFICERS, summary="Việc của công chức / An officer's work")
+    @get(
+        "/officer",
+        guards=[requires("task.read")],
+        opt={**_OFFICERS, HOT: True},
+        summary="Việc của công chức / An officer's work",
+    )
     async def officer(
         self,
         request: Request[Any, Any, Any],

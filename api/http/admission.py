@@ -21,7 +21,7 @@ from api.db.budget import REQUEST_S, Budget, share_of
 from api.errors import Broken, Busy
 from api.http import metrics
 from api.http.auth.guards import handlers_of
-from api.http.bodies import taken_in
+from api.http.bodies import is_announced, taken_in
 from api.http.control import IN_READ_ONLY, Control
 
 Work = Literal["signing", "officers", "citizens", "uploads", "reports", "login", "streams", "always"]
@@ -60,7 +60,7 @@ class _Door:
         self._room = room
         self._free = asyncio.Semaphore(room.inside)
         self._waiting = 0
-        self._inside = metrics.admitted.labels(work)
+        self._inside = metrics.admitted(work)
 
     async def enter(self, mine: Budget) -> None:
         """Come in, waiting for at most the patience of this class, and no longer than the caller does.
@@ -118,10 +118,11 @@ class Admission(ASGIMiddleware):
         if door is None:
             raise Broken("Loại công việc không có.", f"There is no class of work {work!r}.", code="unknown-work")
         self._control.check_mode(scope["method"], stays_open=bool(handler.opt.get(IN_READ_ONLY)))
+        headers = scope["headers"]
         share = share_of(work, handler.opt.get("seconds"))
-        mine = Budget(work=work, share=share, deadline=deadline_of(scope["headers"], lasts=share.lasts))
-        if work != "uploads":
-            receive = await taken_in(scope["headers"], receive)
+        mine = Budget(work=work, share=share, deadline=deadline_of(headers, lasts=share.lasts))
+        if work != "uploads" and is_announced(headers):
+            receive = await taken_in(receive)
         await door.enter(mine)
         token = budget.current.set(mine)
         try:

@@ -19,18 +19,22 @@ ARRIVING_BYTES: Final = 64 << 20
 CHUNK_S: Final = 30.0
 """How long an upload may stand still."""
 
+_ANNOUNCING: Final = frozenset({b"content-length", b"transfer-encoding"})
 _arriving = 0
 
 
-async def taken_in(headers: Iterable[tuple[bytes, bytes]], receive: Receive) -> Receive:
+def is_announced(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Tell whether a body is to come."""
+    return any(name in _ANNOUNCING and value != b"0" for name, value in headers)
+
+
+async def taken_in(receive: Receive) -> Receive:
     """Take in an announced body and return what gives it out again; a larger one goes on where it was left.
 
     Raises:
         Invalid: it stayed incomplete for too long, or broke off (408).
         Busy: too much lies here half arrived already.
     """
-    if not any(name in (b"content-length", b"transfer-encoding") and value != b"0" for name, value in headers):
-        return receive
     messages: deque[Any] = deque()
     try:
         async with asyncio.timeout(TAKEN_IN_S):

@@ -6,10 +6,11 @@ from typing import Any, Protocol
 import msgspec
 from litestar.connection import ASGIConnection
 
+from api.db.gathering import Gathered
 from api.db.pools import Pools
 from api.db.privacy import Vault
 from api.http.auth.passwords import PasswordPool
-from api.http.auth.rules import SessionRules
+from api.http.auth.rules import Session, SessionRules
 from api.http.auth.tokens import TokenKeys
 from api.kernel import Actor, Clock
 
@@ -35,6 +36,8 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True):
     clock: Clock
     authority: Authority
     sessions: SessionRules
+    open_sessions: Gathered[bytes, Session]
+    """By the hash of their tokens; never kept, so a session that was ended is ended."""
     tokens: TokenKeys
     passwords: PasswordPool
 

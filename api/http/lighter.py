@@ -1,6 +1,6 @@
 """How an answer leaves, and how a handler gets what it asks for, at less cost than the framework's own way."""
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final, TypeVar, cast
 
 import msgspec
@@ -17,12 +17,23 @@ from litestar.types import Receive, Scope, Send
 
 T = TypeVar("T")
 
-_encode: Final[Callable[[Any], bytes]] = msgspec.json.Encoder(enc_hook=default_serializer).encode
+encode: Final[Callable[[Any], bytes]] = msgspec.json.Encoder(enc_hook=default_serializer).encode
+_NONE: Final[Mapping[str, str]] = {}
 _JSON: Final = (b"content-type", b"application/json")
 
 
 class Json(Response[T]):
     """JSON that goes out as it is: encoded once, its headers written as bytes. Anything else goes the usual way."""
+
+    def __init__(self, content: T, *, headers: Any = None, **others: Any) -> None:
+        """Take what the framework's response takes; of JSON there is mostly little but the content."""
+        if others or not isinstance(headers, dict | None):
+            super().__init__(content, headers=headers, **others)
+            return
+        self.content = content
+        self.headers = dict(headers or ())
+        self.background, self.cookies, self.encoding = None, [], "utf-8"
+        self.media_type, self.status_code, self.response_type_encoders = None, None, {}
 
     def to_asgi_response(
         self,
@@ -49,14 +60,15 @@ class Json(Response[T]):
                 type_encoders=type_encoders,
             )  # fmt: skip
         content: Any = self.content
-        body = content if isinstance(content, bytes) else _encode(content)
-        return _Sent(status, body, {**(headers or {}), **self.headers})
+        body = content if isinstance(content, bytes) else encode(content)
+        return Sent(status, body, {**(headers or {}), **self.headers})
 
 
-class _Sent(ASGIResponse):
+class Sent(ASGIResponse):
     """Two messages. The framework's own class would fill a mutable mapping of headers to read it once."""
 
-    def __init__(self, status: int, body: bytes, headers: dict[str, str]) -> None:
+    def __init__(self, status: int, body: bytes, headers: Mapping[str, str] = _NONE) -> None:
+        """Take JSON as it is encoded already."""
         self.status_code = status
         self.body = body
         self._sent = [

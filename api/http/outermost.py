@@ -30,7 +30,7 @@ DRAIN_S: Final = 10.0
 GONE_STATUS: Final = 499
 """In log and metrics alone: the caller had gone before there was an answer."""
 WATCH_AFTER_S: Final = 0.25
-"""Who is answered sooner costs no look at whether the caller is still there."""
+"""Who is answered sooner costs no look at whether the caller is still there; it comes after this time, or twice it."""
 _QUIET: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 _READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -57,46 +57,40 @@ class Outermost:
         self._inner = inner
         self._trusted = tuple(trusted_proxies)
         self._headers = (*SECURITY_HEADERS, _HSTS) if tls else SECURITY_HEADERS
+        self._callers = _Callers()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request; anything that is not HTTP goes through untouched."""
         if scope["type"] != "http":
             await self._inner(scope, receive, send)
             return
-        await self._handle(scope, receive, send)
-
-    async def _handle(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         state = scope.setdefault("state", {})
-        caller = spans.read(headers.get(b"traceparent", b"").decode("latin-1"))
+        parent = headers.get(b"traceparent")
+        caller = spans.read(parent.decode("latin-1")) if parent else None
         place = spans.new_place(caller)
         spans.enter(place)
         state["trace_id"] = place.trace_id
         state["source"] = self._source(scope, headers)
-        logs.unbind_all()
-        logs.bind(trace_id=state["trace_id"], source=state["source"])
+        logs.bind(trace_id=place.trace_id, source=state["source"])
         body = _Body(receive, headers)
-        answered = _Answered(scope, send, body, self._headers)
+        answered = _Answered(place.trace_id, send, body, self._headers)
         began, began_ns = time.perf_counter(), time.time_ns()
+        watched = _Watched(body, answered)
+        self._callers.watch(watched)
         metrics.in_flight.inc()
-        try:
-            await self._while_waited_for(scope, body, answered)
-        finally:
-            metrics.in_flight.dec()
-            self._count(scope, answered.status, time.perf_counter() - began)
-            _tell(scope, answered.status, place, caller, began_ns)
-
-    async def _while_waited_for(self, scope: HTTPScope, body: "_Body", answered: "_Answered") -> None:
-        watch = _CallerWatch(body, answered)
         try:
             await self._pass(scope, body, answered)
         except asyncio.CancelledError:
-            if not watch.ended_it():
+            if not watched.ended_it():
                 raise
             answered.status = GONE_STATUS
             metrics.callers_gone.labels(str(scope.get("path_template") or "unknown")).inc()
         finally:
-            watch.close()
+            self._callers.leave(watched)
+            metrics.in_flight.dec()
+            self._count(scope, answered.status, time.perf_counter() - began)
+            _tell(scope, answered.status, place, caller, began_ns)
 
     async def _pass(self, scope: HTTPScope, receive: Receive, answered: "_Answered") -> None:
         try:
@@ -118,7 +112,9 @@ class Outermost:
     def _source(self, scope: Scope, headers: dict[bytes, bytes]) -> str | None:
         peer = scope.get("client")
         source = _address(peer[0]) if peer else None
-        forwarded = headers.get(b"x-forwarded-for", b"").decode("latin-1")
+        if b"x-forwarded-for" not in headers:
+            return source
+        forwarded = headers[b"x-forwarded-for"].decode("latin-1")
         for hop in reversed([_address(part) for part in forwarded.split(",") if part.strip()]):
             if hop is None or not self._is_trusted(source):
                 break
@@ -221,8 +217,10 @@ class _Body:
                     left -= len(message.get("body", b""))
 
 
-class _CallerWatch:
-    """Ends the work of the present task once its caller has gone, unless it is answering already."""
+class _Watched:
+    """Work for a caller, which ends once its caller has gone, unless it is answering already."""
+
+    __slots__ = ("_answered", "_body", "_ended", "_looking", "_work", "since")
 
     def __init__(self, body: _Body, answered: "_Answered") -> None:
         self._body = body
@@ -230,15 +228,12 @@ class _CallerWatch:
         self._work = asyncio.current_task()
         self._ended = False
         self._looking: asyncio.Task[None] | None = None
-        self._timer = asyncio.get_running_loop().call_later(WATCH_AFTER_S, self._begin)
+        self.since = asyncio.get_running_loop().time()
 
-    def _begin(self) -> None:
-        if self._answered.begun:
-            return
-        if self._body.whole:
+    def begin(self) -> None:
+        """Look from now on; while the handler is still reading, it hears by itself of a caller who breaks off."""
+        if self._looking is None and self._body.whole and not self._answered.begun:
             self._looking = asyncio.create_task(self._look())
-        else:  # the handler is still reading, and hears by itself of a caller who breaks off
-            self._timer = asyncio.get_running_loop().call_later(WATCH_AFTER_S, self._begin)
 
     async def _look(self) -> None:
         await self._body.left()
@@ -253,18 +248,44 @@ class _CallerWatch:
         return self._ended
 
     def close(self) -> None:
-        """Stop watching."""
-        self._timer.cancel()
+        """Stop looking."""
         if self._looking is not None:
             self._looking.cancel()
         self._body.close()
 
 
+class _Callers:
+    """Whose work takes long enough to look whether they are still there; one clock for all of them."""
+
+    def __init__(self) -> None:
+        self._inside: set[_Watched] = set()
+        self._clock: asyncio.TimerHandle | None = None
+
+    def watch(self, watched: _Watched) -> None:
+        """Look after this one, too, should it take long."""
+        self._inside.add(watched)
+        if self._clock is None:
+            self._clock = asyncio.get_running_loop().call_later(WATCH_AFTER_S, self._tick)
+
+    def leave(self, watched: _Watched) -> None:
+        """Look after this one no longer."""
+        self._inside.discard(watched)
+        watched.close()
+
+    def _tick(self) -> None:
+        loop = asyncio.get_running_loop()
+        long_ago = loop.time() - WATCH_AFTER_S
+        for watched in self._inside:
+            if watched.since <= long_ago:
+                watched.begin()
+        self._clock = loop.call_later(WATCH_AFTER_S, self._tick) if self._inside else None
+
+
 class _Answered:
     """Sends on, with the headers every answer has, and remembers the status."""
 
-    def __init__(self, scope: Scope, send: Send, body: _Body, headers: tuple[tuple[bytes, bytes], ...]) -> None:
-        self._trace_id = scope["state"]["trace_id"].encode()
+    def __init__(self, trace_id: str, send: Send, body: _Body, headers: tuple[tuple[bytes, bytes], ...]) -> None:
+        self._trace_id = trace_id.encode()
         self._send = send
         self._body = body
         self._always = headers

@@ -95,6 +95,8 @@ def clean_query(raw: bytes) -> bytes:
     Raises:
         Invalid: it is not UTF-8, holds a control character, names a parameter twice, or says null.
     """
+    if not raw:
+        return raw
     given = [pair.partition(b"=") for pair in raw.split(b"&")]
     if len({name for name, _, _ in given}) != len(given):
         raise Invalid("Tham số được nêu hai lần.", "A parameter stands twice.", code="parameter-twice")

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 from litestar import Controller, Request, Response, get, post
 from litestar.params import HeaderParameter, PathParameter
 
+from api.db.pools import Pools
 from api.db.privacy import Vault
 from api.dossiers.contract import FiledWithSecret, OnlineDossier
 from api.dossiers.controller import with_secret
@@ -16,6 +17,7 @@ from api.dossiers.service import Dossiers
 from api.http import idempotency
 from api.http.auth.guards import PUBLIC
 from api.http.edge import edge_of
+from api.http.hot import HOT
 from api.http.lighter import Json
 from api.http.openapi.answers import ANSWERS, Answer
 from api.public import service
@@ -35,15 +37,19 @@ class TrackController(Controller):
     path = "/track"
     tags: Sequence[str] | None = ("public",)
 
-    @get("/{code:str}", opt={**_CITIZENS, "seconds": 3.0, ANSWERS: _TRACKED}, summary="Tra cứu hồ sơ / Track a dossier")
+    @get(
+        "/{code:str}",
+        opt={**_CITIZENS, "seconds": 3.0, HOT: True, ANSWERS: _TRACKED},
+        summary="Tra cứu hồ sơ / Track a dossier",
+    )
     async def track(
-        self, request: Request[Any, Any, Any], code: Code, secret: Secret = None
+        self, pools: Pools, stages: service.Stages, code: Code, secret: Secret = None
     ) -> Response[Tracked | TrackedWithSecret]:
         """Tell stage and dates by the code; with the secret in `X-Dossier-Secret`, the rest."""
-        async with edge_of(request).pools.reading() as tx:
-            if secret is not None:
-                return Json(await service.track_with_secret(tx, code, secret), headers=_OWN)
-            return Json(await service.track(tx, code), headers=_SHARED)
+        if secret is None:
+            return Json(await service.track(stages, code), headers=_SHARED)
+        async with pools.reading() as tx:
+            return Json(await service.track_with_secret(tx, code, secret), headers=_OWN)
 
 
 class OnlineController(Controller):

@@ -1,9 +1,9 @@
 -- name: track
--- Stage and date of one dossier for anybody who has its code.
+-- Stage and dates of dossiers for whoever has their codes, of requests that came together.
 SELECT d.code, d.status, d.procedure_code, p.name AS procedure_name, d.received_at, d.due_at, d.finished_at, d.seq
   FROM dossier d
   JOIN procedure p ON p.code = d.procedure_code
- WHERE d.code = $1;
+ WHERE d.code = ANY ($1::text[]);
 
 -- name: track_with_secret
 -- What the citizen who holds the secret may see besides: deadlines, money, results; nobody's personal data.

@@ -6,7 +6,8 @@ from uuid import UUID
 
 import msgspec
 
-from api.db.pools import Tx
+from api.db.gathering import Gathered
+from api.db.pools import Pools, Tx
 from api.dossiers import access
 from api.dossiers.codes import looks_like_code
 from api.dossiers.words import ACTION_VI, NATIONAL, STATUS_VI, Action
@@ -25,16 +26,23 @@ SHOWN: Final = tuple(
 )  # fmt: skip
 """Journal lines that a citizen follows; internal ones (claims, opinions, who signs) are not theirs."""
 
+Stages = Gathered[str, TrackRow]
+"""Look-ups by code alone, which a whole province may ask for at once."""
 _NOBODY: Final = hashlib.sha256(b"").digest()
 
 
-async def track(tx: Tx, code: str) -> Tracked:
+def stages_of(pools: Pools) -> Stages:
+    """Return how look-ups that come together are answered."""
+    return Gathered(pools, store.track)
+
+
+async def track(stages: Stages, code: str) -> Tracked:
     """Tell stage and dates to anybody who has the code.
 
     Raises:
         NotFound: there is no such dossier.
     """
-    row = await store.track(tx, code) if looks_like_code(code) else None
+    row = await stages.get(code) if looks_like_code(code) else None
     if row is None:
         raise _unknown()
     return Tracked(**_common(row))

@@ -3,16 +3,16 @@
 from collections.abc import Sequence
 from typing import Final
 
-from api.db.pools import Tx, as_struct
+from api.db.pools import Tx, as_struct, as_structs
 from api.db.queries import load
 from api.public.contract import SecretRow, TrackRow
 
 q: Final = load("api.public")
 
 
-async def track(tx: Tx, code: str) -> TrackRow | None:
-    """Return stage and dates of one dossier."""
-    return as_struct(await tx.fetchrow(q.track, code), TrackRow)
+async def track(tx: Tx, codes: Sequence[str]) -> dict[str, TrackRow]:
+    """Return stage and dates of dossiers by their codes."""
+    return {row.code: row for row in as_structs(await tx.fetch(q.track, codes), TrackRow)}
 
 
 async def track_with_secret(tx: Tx, code: str, actions: Sequence[str]) -> SecretRow | None:

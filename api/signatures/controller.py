@@ -15,6 +15,7 @@ from api.failpoints import reach
 from api.http import idempotency
 from api.http.auth.guards import NO_KEY, PUBLIC, requires, signed_in
 from api.http.edge import edge_of
+from api.http.hot import HOT
 from api.http.openapi.answers import ANSWERS, BODY, Answer
 from api.kernel import Actor
 from api.signatures import answering, asking, contract, entering, returning, store, submitting, tickets
@@ -64,7 +65,7 @@ class RequestController(Controller):
     tags: Sequence[str] | None = ("signatures",)
     opt: Mapping[str, Any] | None = {"work": "signing"}
 
-    @get("/", guards=[signed_in], opt={"seconds": 3.0}, summary="Danh sách chờ ký / What waits for me")
+    @get("/", guards=[signed_in], opt={"seconds": 3.0, HOT: True}, summary="Danh sách chờ ký / What waits for me")
     async def waiting(self, request: AnyRequest, actor: Actor, after: Cursor, limit: Limit) -> contract.ToSignPage:
         """Return a page of what waits for the person, or for the seal of the clerk's agency."""
         async with edge_of(request).pools.reading() as tx:

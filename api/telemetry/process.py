@@ -1,6 +1,7 @@
 """What every process tells of itself: how late its event loop is, its database connections, its disks, its PDF pool."""
 
 import asyncio
+import gc
 import shutil
 import time
 from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
@@ -36,6 +37,8 @@ _DISK_FREE: Final = Gauge("motcua_disk_free_bytes", "Free bytes of the disk on w
 _DISK_SIZE: Final = Gauge("motcua_disk_size_bytes", "Size in bytes of the disk on which these files lie.", ["files"])
 _PDF: Final = Gauge("motcua_pdf_processes", "PDF processes: busy, the most at once, lost since the start.", ["what"])
 
+COLLECT_AFTER: Final = (20_000, 10, 10)
+"""Objects made and not freed before the youngest are looked through (some 5 MB); every how many times the older are."""
 SAMPLE_EVERY_S: Final = 15.0
 _TICK_S: Final = 0.25
 
@@ -61,6 +64,16 @@ class _Processes(Protocol):
     def busy(self) -> int: ...
     @property
     def lost(self) -> int: ...
+
+
+def spare_the_collector() -> None:
+    """Keep what stands since the start out of garbage collection, and let it come less often: for the end of a start.
+
+    Looking through a hundred thousand objects that never die, some seventy times a second, took a quarter of the time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECT_AFTER)
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from api.db.pools import prepare_connection
 from api.db.queries import load
 from api.dossiers.contract import NewDossier
 from api.settings import read
+from api.telemetry.process import spare_the_collector
 from loadtests.peers.office import NATIONAL, OFFERED, STATUS_VI, Caller, Office, answered, now, today
 
 _public, _auth, _signatures, _dossiers = (
@@ -77,6 +78,7 @@ async def _live(receive: Any, send: Any) -> None:
         settings.database_url, min_size=size, max_size=size, init=prepare_connection, connection_class=_Connection
     )
     _office = await Office.open()
+    spare_the_collector()
     await send({"type": "lifespan.startup.complete"})
     await receive()
     await send({"type": "lifespan.shutdown.complete"})
@@ -84,14 +86,14 @@ async def _live(receive: Any, send: Any) -> None:
 
 async def _track(code: str) -> Any:
     async with _pool.acquire() as connection:
-        row = dict(await connection.fetchrow(_public.track, code))
+        row = dict(await connection.fetchrow(_public.track, [code]))
     del row["procedure_code"], row["seq"]
     return row | {"status_vi": STATUS_VI[row["status"]], "national_status": NATIONAL[row["status"]]}
 
 
 async def _caller(connection: Any, scope: Any, at: datetime) -> Caller:
     token = next(value for name, value in scope["headers"] if name == b"authorization")[7:]
-    row = await connection.fetchrow(_auth.find_session, _office.tokens.digest(token.decode()), at, today(at))
+    row = await connection.fetchrow(_auth.find_sessions, [_office.tokens.digest(token.decode())], at, today(at))
     assert row["entitled"]
     return Caller(row["account_id"], row["person_id"], row["post_id"], row["agency_id"], row["roles"])
 

@@ -27,6 +27,7 @@ from sqlalchemy.ext.declarative import DeferredReflection
 from sqlalchemy.orm import DeclarativeBase, aliased
 
 from api.settings import read
+from api.telemetry.process import spare_the_collector
 from loadtests.peers.office import NATIONAL, OFFERED, STATUS_VI, Caller, Office, answered, now, today
 
 
@@ -41,7 +42,7 @@ class Reflected(DeferredReflection):
 TABLES = (
     "dossier", "procedure", "journal", "task", "audit", "person", "person_private", "dossier_party", "dossier_part",
     "dossier_fee", "dossier_access", "dossier_deadline", "dossier_counter", "idempotency", "session", "account", "post",
-    "post_holding", "signature_request", "chain", "document",
+    "post_holding", "account_block", "signature_request", "chain", "document",
 )  # fmt: skip
 ENTITIES: dict[str, Any] = {
     name: type(name.title().replace("_", ""), (Reflected, Base), {"__tablename__": name}) for name in TABLES
@@ -73,6 +74,7 @@ async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
     writing = async_sessionmaker(writes, expire_on_commit=False, autoflush=False)
     office = await Office.open()
     statements.update(_statements())
+    spare_the_collector()
     yield
     await reads.dispose()
     await writes.dispose()
@@ -319,16 +321,17 @@ def _statements() -> dict[str, Any]:
 
 
 def _session_statement(p: Any) -> Any:
-    s, a, post, h = (ENTITIES[name] for name in ("session", "account", "post", "post_holding"))
+    s, a, post, h, b = (ENTITIES[name] for name in ("session", "account", "post", "post_holding", "account_block"))
     holds = exists().where(
         h.person_id == a.person_id, h.post_id == s.post_id, h.valid_from <= p("at"),
         or_(h.valid_to.is_(None), h.valid_to > p("at")),
     )  # fmt: skip
+    blocked = exists().where(b.account_id == a.id, b.what == "account", b.lifted_at.is_(None))
     in_force = and_(post.valid_from <= p("day"), or_(post.valid_to.is_(None), post.valid_to > p("day")))
     return (
         select(
             s.id, s.account_id, a.person_id, s.post_id, post.agency_id, post.roles, s.seen_at, s.expires_at, s.ended_at,
-            and_(a.state == "active", in_force, holds).label("entitled"),
+            and_(a.state == "active", ~blocked, in_force, holds).label("entitled"),
         )
         .join(a, a.id == s.account_id)
         .join(post, post.id == s.post_id)

@@ -57,7 +57,7 @@ async def seeded(cluster, province):
 TABLE_OF = "SELECT indrelid::regclass::text FROM pg_index WHERE indexrelid = $1::text::regclass"
 READS = {
     "dossier by code": (dossiers.dossier_view, "'{code}'", {"dossier_code_key"}, 12),
-    "track by code": (public.track, "'{code}'", {"dossier_code_key"}, 1),
+    "track by code": (public.track, "ARRAY['{code}']", {"dossier_code_key"}, 1),
     "to-sign, first page": (
         signatures.to_sign_page,
         "'{person}', false, '{agency}', '', '-infinity', '00000000-0000-0000-0000-000000000000', {page}",
@@ -76,7 +76,7 @@ READS = {
     ),
     "ticket": (signatures.ticket, "'{ticket}'", {"signature_batch_pkey"}, 12),
     "ticket's items": (signatures.ticket_items, "'{ticket}'", {"batch_item_pkey"}, 4),
-    "session": (auth.find_session, "sha256('77'), now(), current_date", {"session_token_sha256_key"}, 1),
+    "session": (auth.find_sessions, "ARRAY[sha256('77')], now(), current_date", {"session_token_sha256_key"}, 1),
 }  # fmt: skip
 """By read: its statement, its arguments, the indexes it must go by, and how many rows of large tables it may touch."""
 

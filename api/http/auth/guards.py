@@ -9,13 +9,15 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.routes import HTTPRoute
 
+from api.db.gathering import Gathered
+from api.db.pools import Pools
 from api.errors import Forbidden
 from api.http.auth import store
-from api.http.auth.rules import TOUCH_AFTER, fault_of, must_change_password
+from api.http.auth.rules import TOUCH_AFTER, Session, fault_of, must_change_password
 from api.http.auth.tokens import SAFE_METHODS, token_of
 from api.http.edge import Edge, edge_of
 from api.http.idempotency import key_of
-from api.kernel import Actor
+from api.kernel import Actor, Clock
 
 NO_KEY: Final = "no_idempotency_key"
 """Handler option (`opt={NO_KEY: True}`) of writes that are idempotent by nature, such as ending a session."""
@@ -62,10 +64,17 @@ signed_in: Final = Guard(None)
 """The guard of routes for everybody who is logged in."""
 
 
+def open_sessions(pools: Pools, clock: Clock) -> Gathered[bytes, Session]:
+    """Return how requests that come together find their sessions; for `Edge`."""
+    return Gathered(pools, lambda tx, tokens: store.find_sessions(tx, tokens, clock()))
+
+
 async def find_actor(
     edge: Edge, connection: ASGIConnection[Any, Any, Any, Any], *, one_time: bool = False
 ) -> tuple[Actor, datetime]:
-    """Return who is asking and until when at most, in one statement; note once a minute that the session is in use.
+    """Return who is asking and until when at most, by one statement for all who ask at this moment.
+
+    Once a minute it is noted that the session is in use.
 
     Raises:
         Unauthenticated: no session, or one that has ended.
@@ -74,10 +83,7 @@ async def find_actor(
     at = edge.clock()
     token = token_of(connection, edge.sessions)
     digest = edge.tokens.digest(token) if token else None
-    session = None
-    if digest:
-        async with edge.pools.reading() as tx:
-            session = await store.find_session(tx, digest, at)
+    session = await edge.open_sessions.get(digest) if digest else None
     fault = fault_of(session, edge.sessions, at)
     if fault is not None or session is None:
         raise fault or AssertionError("a session without fault exists")

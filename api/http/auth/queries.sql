@@ -1,6 +1,6 @@
--- name: find_session
--- Find a session with everything a request needs of it, in one round trip.
-SELECT s.id, s.account_id, a.person_id, s.post_id, p.agency_id, p.roles, s.seen_at, s.expires_at, s.ended_at, s.restricted,
+-- name: find_sessions
+-- Find the sessions of requests that came together, each with everything a request needs of it, in one round trip.
+SELECT s.token_sha256, s.id, s.account_id, a.person_id, s.post_id, p.agency_id, p.roles, s.seen_at, s.expires_at, s.ended_at, s.restricted,
        a.state = 'active'
        AND NOT EXISTS (SELECT 1 FROM account_block b WHERE b.account_id = a.id AND b.what = 'account' AND b.lifted_at IS NULL)
        AND p.valid_from <= $3 AND (p.valid_to IS NULL OR p.valid_to > $3)
@@ -10,7 +10,7 @@ SELECT s.id, s.account_id, a.person_id, s.post_id, p.agency_id, p.roles, s.seen_
   FROM session s
   JOIN account a ON a.id = s.account_id
   JOIN post p ON p.id = s.post_id
- WHERE s.token_sha256 = $1;
+ WHERE s.token_sha256 = ANY ($1::bytea[]);
 
 -- name: touch_session
 -- Note that a session is in use; at most once a minute.

@@ -26,6 +26,7 @@ class SessionRules(msgspec.Struct, frozen=True, kw_only=True):
 class Session(msgspec.Struct, frozen=True, kw_only=True):
     """A session as one statement finds it; `entitled` is whether account and post still stand."""
 
+    token_sha256: bytes
     id: UUID
     account_id: AccountId
     person_id: PersonId

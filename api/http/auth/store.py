@@ -46,9 +46,10 @@ class Strangers(Failures, frozen=True, kw_only=True):
     stranger: bool
 
 
-async def find_session(tx: Tx, token_sha256: bytes, at: datetime) -> Session | None:
-    """Find a session by the hash of its token."""
-    return as_struct(await tx.fetchrow(_q.find_session, token_sha256, at, vn_day(at)), Session)
+async def find_sessions(tx: Tx, tokens_sha256: Sequence[bytes], at: datetime) -> dict[bytes, Session]:
+    """Find sessions by the hashes of their tokens."""
+    found = as_structs(await tx.fetch(_q.find_sessions, tokens_sha256, at, vn_day(at)), Session)
+    return {session.token_sha256: session for session in found}
 
 
 async def touch_session(tx: Tx, session_id: UUID, at: datetime) -> None:

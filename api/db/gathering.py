@@ -1,0 +1,123 @@
+"""Reads by key that are asked for at the same moment, carried to the database together and told apart afterwards.
+
+A statement costs the process far more by its round trip than by its rows. Nothing is kept: whoever asks is answered by
+a statement that began after the asking, so what was changed before is seen.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextvars import Context
+from typing import Final, Generic, TypeVar
+
+from api.db import budget
+from api.db.budget import Budget
+from api.db.pools import Pools, Tx, no_connection
+
+K = TypeVar("K")
+V = TypeVar("V")
+Read = Callable[[Tx, Sequence[K]], Awaitable[Mapping[K, V]]]
+"""Reads rows by their keys in one statement; a key that is not there is left out."""
+
+AT_ONCE: Final = 2
+"""Statements under way for one class of work: with a second one, a slow one does not hold everybody up."""
+
+
+class Gathered(Generic[K, V]):
+    """One kind of read by key."""
+
+    def __init__(self, pools: Pools, read: Read[K, V]) -> None:
+        """Say how rows are read, and where connections come from."""
+        self._pools = pools
+        self._read = read
+        self._lines: dict[str | None, _Line[K, V]] = {}
+
+    async def get(self, key: K) -> V | None:
+        """Return the row of a key, or None where there is none.
+
+        Raises:
+            Busy: no connection came free within the budget, it was kept too long, or the caller's time is over.
+        """
+        mine = budget.current.get()
+        work = mine.work if mine else None
+        line = self._lines.get(work)
+        if line is None:
+            line = self._lines[work] = _Line(self._pools, self._read, mine)
+        answer = line.ask(key)
+        if mine is None or mine.deadline is None:
+            return await answer
+        try:
+            async with asyncio.timeout_at(mine.deadline):
+                return await answer
+        except TimeoutError:
+            raise budget.not_enough_time() from None
+
+
+class _Asked(Generic[K, V]):
+    """Who waits for which row, and since when."""
+
+    __slots__ = ("answer", "key", "since")
+
+    def __init__(self, key: K, answer: "asyncio.Future[V | None]", since: float) -> None:
+        self.key, self.answer, self.since = key, answer, since
+
+
+class _Line(Generic[K, V]):
+    """Those of one class of work who wait. Their statements run in the share of that class, and nobody's deadline."""
+
+    def __init__(self, pools: Pools, read: Read[K, V], mine: Budget | None) -> None:
+        self._pools, self._read = pools, read
+        self._mine = Budget(work=mine.work, share=mine.share) if mine else None
+        self._waiting: list[_Asked[K, V]] = []
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._about_to_go = False
+        self._alarm: asyncio.TimerHandle | None = None
+
+    def ask(self, key: K) -> "asyncio.Future[V | None]":
+        """Stand in the line; whoever is there when a statement is sent goes with it."""
+        loop = asyncio.get_running_loop()
+        asked: _Asked[K, V] = _Asked(key, loop.create_future(), loop.time())
+        self._waiting.append(asked)
+        if not self._about_to_go and len(self._under_way) < AT_ONCE:
+            self._about_to_go = True
+            task = loop.create_task(self._carry(), context=Context())
+            self._under_way.add(task)
+            task.add_done_callback(self._under_way.discard)
+        elif self._alarm is None:
+            self._alarm = loop.call_later(self._pools.budget_s, self._refuse_late)
+        return asked.answer
+
+    async def _carry(self) -> None:
+        self._about_to_go = False
+        budget.current.set(self._mine)
+        while self._waiting:
+            together = [asked for asked in self._waiting if not asked.answer.done()]
+            self._waiting = []
+            if together:
+                await self._answer(together)
+
+    async def _answer(self, together: list[_Asked[K, V]]) -> None:
+        try:
+            async with self._pools.reading() as tx:
+                found = await self._read(tx, list({asked.key for asked in together}))
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is what each of them is told
+            for asked in together:
+                if not asked.answer.done():
+                    asked.answer.set_exception(error)
+        else:
+            for asked in together:
+                if not asked.answer.done():
+                    asked.answer.set_result(found.get(asked.key))
+        finally:
+            for asked in together:
+                asked.answer.cancel()
+
+    def _refuse_late(self) -> None:
+        """Let nobody stand here for longer than one waits for a connection, while the statements before are slow."""
+        loop = asyncio.get_running_loop()
+        late = loop.time() - self._pools.budget_s
+        for asked in self._waiting:
+            if asked.since <= late and not asked.answer.done():
+                asked.answer.set_exception(no_connection("read", self._mine.work if self._mine else None))
+        self._waiting = [asked for asked in self._waiting if not asked.answer.done()]
+        oldest = min((asked.since for asked in self._waiting), default=None)
+        self._alarm = None if oldest is None else loop.call_at(oldest + self._pools.budget_s, self._refuse_late)
