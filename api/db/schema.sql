@@ -1197,7 +1197,6 @@ CREATE TABLE public.proposal (
     made_id uuid,
     CONSTRAINT proposal_check CHECK (((state = ANY (ARRAY['checking'::text, 'waiting'::text])) = (decided_at IS NULL))),
     CONSTRAINT proposal_digest_check CHECK ((octet_length(digest) = 32)),
-    CONSTRAINT proposal_kind_check CHECK ((kind = ANY (ARRAY['open_account'::text, 'unlock_account'::text, 'close_account'::text, 'give_post'::text, 'end_post'::text, 'enrol_factor'::text, 'give_mandate'::text, 'revoke_mandate'::text, 'bind_certificate'::text, 'revoke_certificate'::text]))),
     CONSTRAINT proposal_state_check CHECK ((state = ANY (ARRAY['checking'::text, 'waiting'::text, 'applied'::text, 'refused'::text, 'expired'::text])))
 );
 
@@ -1833,6 +1832,9 @@ ALTER TABLE ONLY public.procedure_version
 ALTER TABLE ONLY public.procedure_version
     ADD CONSTRAINT procedure_version_pkey PRIMARY KEY (id);
 
+ALTER TABLE public.proposal
+    ADD CONSTRAINT proposal_kind_check CHECK ((kind = ANY (ARRAY['open_account'::text, 'unlock_account'::text, 'close_account'::text, 'give_post'::text, 'end_post'::text, 'enrol_factor'::text, 'give_mandate'::text, 'revoke_mandate'::text, 'bind_certificate'::text, 'unbind_certificate'::text, 'bind_seal'::text, 'unbind_seal'::text]))) NOT VALID;
+
 ALTER TABLE ONLY public.proposal
     ADD CONSTRAINT proposal_pkey PRIMARY KEY (id);
 
@@ -2045,6 +2047,8 @@ CREATE INDEX print_order_age ON public.print_order USING btree (ordered_at);
 CREATE INDEX proposal_agency ON public.proposal USING btree (agency_id, id);
 
 CREATE INDEX proposal_open ON public.proposal USING btree (created_at) WHERE (state = ANY (ARRAY['checking'::text, 'waiting'::text]));
+
+CREATE INDEX proposal_subject ON public.proposal USING btree (subject_account_id, decided_at) WHERE (state = 'applied'::text);
 
 CREATE INDEX result_link_to ON public.result_link USING btree (to_result_id);
 
@@ -2609,7 +2613,7 @@ ALTER TABLE ONLY public.upload
     ADD CONSTRAINT upload_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account(id);
 
 ALTER TABLE ONLY public.upload
-    ADD CONSTRAINT upload_dossier_id_fkey FOREIGN KEY (dossier_id) REFERENCES public.dossier(id);
+    ADD CONSTRAINT upload_dossier_id_fkey FOREIGN KEY (dossier_id) REFERENCES public.dossier(id) DEFERRABLE INITIALLY DEFERRED;
 
 ALTER TABLE ONLY public.upload
     ADD CONSTRAINT upload_sha256_fkey FOREIGN KEY (sha256) REFERENCES public.blob(sha256);
@@ -3344,6 +3348,8 @@ GRANT SELECT ON TABLE public.upload TO worker;
 GRANT UPDATE(state) ON TABLE public.upload TO worker;
 
 GRANT UPDATE(file_name_sealed) ON TABLE public.upload TO worker;
+
+GRANT UPDATE(dossier_id) ON TABLE public.upload TO app;
 
 GRANT UPDATE(accepted_sha256) ON TABLE public.upload TO worker;
 

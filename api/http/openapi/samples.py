@@ -104,6 +104,8 @@ _TEXTS: Final = {
     "role": "counter",
     "secret": "MFRGGZDFMZTWQ2LKNNWG23TPOA",
     "sha256": _SHA256,
+    "subject": "CN=Nguyễn Văn An,O=Ủy ban nhân dân phường Kinh Bắc,C=VN",
+    "serial": "5402a1f09c3b",
     "signer": "Nguyễn Văn An",
     "spoken_code": "MFRG-GZDF-MZTW-Q2LK",
     "stage": "asked",
