@@ -20,6 +20,7 @@ import signing
 from api import audit, logs
 from api.audit.chain import Notary
 from api.audit.outside import CheckpointFile
+from api.audit.revocations import RevocationLog
 from api.audit.sealer import Sealer
 from api.db.pools import Tx, open_pools
 from api.db.privacy import Vault
@@ -146,8 +147,9 @@ async def serve(settings: Settings) -> None:
 def _sealer(settings: Settings, workshop: Workshop) -> Sealer:
     if settings.checkpoint_dir is None:
         raise AssertionError("a worker is told where checkpoints go")
-    file = CheckpointFile(settings.checkpoint_dir)
-    return Sealer(workshop.pools, Notary(settings.checkpoint_keys), file, workshop.clock)
+    notary, directory = Notary(settings.checkpoint_keys), settings.checkpoint_dir
+    revocations = RevocationLog(workshop.pools, notary, directory, workshop.clock)
+    return Sealer(workshop.pools, notary, CheckpointFile(directory), workshop.clock, revocations)
 
 
 async def _order_sweeps(workshop: Workshop) -> None:

@@ -2631,15 +2631,22 @@ GRANT UPDATE(state) ON TABLE public.account TO signer;
 GRANT SELECT ON TABLE public.account_block TO app;
 GRANT SELECT ON TABLE public.account_block TO signer;
 
+GRANT SELECT(id) ON TABLE public.account_block TO worker;
+
 GRANT INSERT(account_id) ON TABLE public.account_block TO app;
+GRANT SELECT(account_id) ON TABLE public.account_block TO worker;
 
 GRANT INSERT(what) ON TABLE public.account_block TO app;
+GRANT SELECT(what) ON TABLE public.account_block TO worker;
 
 GRANT INSERT(reason) ON TABLE public.account_block TO app;
 
 GRANT INSERT(by_account_id) ON TABLE public.account_block TO app;
 
+GRANT SELECT(at) ON TABLE public.account_block TO worker;
+
 GRANT UPDATE(lifted_at) ON TABLE public.account_block TO signer;
+GRANT SELECT(lifted_at) ON TABLE public.account_block TO worker;
 
 GRANT SELECT ON TABLE public.account_password TO app;
 
@@ -2982,8 +2989,10 @@ GRANT SELECT ON TABLE public.official TO worker;
 GRANT SELECT,INSERT ON TABLE public.passkey TO signer;
 
 GRANT SELECT(id) ON TABLE public.passkey TO app;
+GRANT SELECT(id) ON TABLE public.passkey TO worker;
 
 GRANT SELECT(account_id) ON TABLE public.passkey TO app;
+GRANT SELECT(account_id) ON TABLE public.passkey TO worker;
 
 GRANT SELECT(credential_id) ON TABLE public.passkey TO app;
 
@@ -2997,6 +3006,7 @@ GRANT SELECT(enrolled_at) ON TABLE public.passkey TO app;
 
 GRANT SELECT(revoked_at) ON TABLE public.passkey TO app;
 GRANT UPDATE(revoked_at) ON TABLE public.passkey TO signer;
+GRANT SELECT(revoked_at) ON TABLE public.passkey TO worker;
 
 GRANT SELECT,INSERT,DELETE ON TABLE public.passkey_nonce TO signer;
 
@@ -3177,6 +3187,10 @@ GRANT SELECT ON TABLE public.revision_withdrawal TO worker;
 
 GRANT SELECT,INSERT ON TABLE public.second_factor TO signer;
 
+GRANT SELECT(id) ON TABLE public.second_factor TO worker;
+
+GRANT SELECT(account_id) ON TABLE public.second_factor TO worker;
+
 GRANT UPDATE(key_id) ON TABLE public.second_factor TO signer;
 
 GRANT UPDATE(secret_sealed) ON TABLE public.second_factor TO signer;
@@ -3188,6 +3202,7 @@ GRANT UPDATE(failures) ON TABLE public.second_factor TO signer;
 GRANT UPDATE(last_failure_at) ON TABLE public.second_factor TO signer;
 
 GRANT UPDATE(revoked_at) ON TABLE public.second_factor TO signer;
+GRANT SELECT(revoked_at) ON TABLE public.second_factor TO worker;
 
 GRANT SELECT ON TABLE public.service_mode TO app;
 

@@ -39,7 +39,6 @@ HolderName = Annotated[
         max_length=40,
         pattern=r"^[a-z0-9_-]+(?!\n)$",
         description="Nơi giữ khóa / the key holder",
-        examples=["sp769"],
     ),
 ]
 HolderOwner = Annotated[
@@ -49,7 +48,6 @@ HolderOwner = Annotated[
         max_length=64,
         pattern=r"^[0-9A-Za-z._-]+(?!\n)$",
         description="Nơi giữ khóa biết chủ chứng thư bằng số này / what the key holder knows the owner by",
-        examples=["024085007654"],
     ),
 ]
 Der = Annotated[
@@ -59,7 +57,6 @@ Der = Annotated[
         max_length=8192,
         pattern=r"^[A-Za-z0-9_-]+(?!\n)$",
         description="Chứng thư X.509 (DER), base64url / the X.509 certificate (DER) in base64url",
-        examples=["MIIB" + "A" * 200],
     ),
 ]
 Png = Annotated[
@@ -69,7 +66,6 @@ Png = Annotated[
         max_length=300_000,
         pattern=r"^[A-Za-z0-9_-]+(?!\n)$",
         description="Ảnh chữ ký hoặc con dấu (PNG), base64url / the image of signature or seal (PNG) in base64url",
-        examples=["iVBORw0KGgoAAAANSUhEUg"],
     ),
 ]
 
