@@ -34,7 +34,7 @@ from api.documents.verification import FileVerifier
 from api.documents.workshop import Workshop
 from api.jobs import Handler, OnParked, ParkedJob, Runner, enqueue
 from api.kernel import Clock, system_clock
-from api.operating import sampling
+from api.operating import forgetting, sampling
 from api.settings import Settings
 from api.signatures import laying
 from api.telemetry import process
@@ -129,6 +129,7 @@ async def serve(settings: Settings) -> None:
         tasks = [
             asyncio.create_task(runner.run(), name="jobs"),
             asyncio.create_task(_order_sweeps(workshop), name="sweeps"),
+            asyncio.create_task(forgetting.run(workshop.pools, workshop.clock), name="forgetting"),
             asyncio.create_task(_sealer(settings, workshop).run(), name="sealer"),
             asyncio.create_task(process.sampling(partial(_sample, settings, workshop)), name="samples"),
             asyncio.create_task(process.watch_loop(workshop.pools.shared), name="loop-lag"),

@@ -207,7 +207,7 @@ class Intake:
         if receive:
             received = lifecycle.step(first, Action.RECEIVE, f.Noted(), at=at, plan=plan)
             last = lifecycle.apply(first, received)
-        await add_parts(tx, first.id, parts, plan)
+        await add_parts(tx, first.id, parts, plan, actor.account_id if actor else None)
         await store.insert_fees(tx, first.id, fees)
         if foreign is not None:
             await store.insert_foreign_code(tx, foreign.issuer, foreign.code, first.id)
