@@ -39,7 +39,7 @@ from api.http.lighter import Json, lighten
 from api.http.outermost import Outermost
 from api.http.request import EdgeRequest
 from api.kernel import Actor, Clock, system_clock
-from api.people.controller import AccountController, FactorController, ProposalController
+from api.people.controller import AccountController, CertificateController, FactorController, ProposalController
 from api.public import service as public
 from api.public.controller import OnlineController, TrackController
 from api.public.file_controller import CitizenFileController
@@ -67,6 +67,7 @@ CONTROLLERS: Final[tuple[ControllerRouterHandler, ...]] = (
     AnswerController,
     DeskController,
     AccountController,
+    CertificateController,
     ProposalController,
     FactorController,
     UploadController,

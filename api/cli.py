@@ -122,6 +122,7 @@ def _restore(options: argparse.Namespace) -> int:
         margin=options.number_margin,
         floors=options.number_floor,
         look_ahead=not options.no_look_ahead,
+        revocations=options.revocations,
         say=say,
     )
 
@@ -290,6 +291,9 @@ def _restore_options(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--no-look-ahead", action="store_true", help="không xem sau đó / do not look at what came after"
+    )
+    command.add_argument(
+        "--revocations", metavar="FILE", help="nhật ký thu hồi cất ở ngoài / the log of revocations kept outside"
     )
 
 

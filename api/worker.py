@@ -20,6 +20,7 @@ import signing
 from api import audit, logs
 from api.audit.chain import Notary
 from api.audit.outside import CheckpointFile
+from api.audit.revocations import RevocationLog
 from api.audit.sealer import Sealer
 from api.db.pools import Tx, open_pools
 from api.db.privacy import Vault
@@ -33,7 +34,7 @@ from api.documents.verification import FileVerifier
 from api.documents.workshop import Workshop
 from api.jobs import Handler, OnParked, ParkedJob, Runner, enqueue
 from api.kernel import Clock, system_clock
-from api.operating import sampling
+from api.operating import forgetting, sampling
 from api.settings import Settings
 from api.signatures import laying
 from api.telemetry import process
@@ -128,6 +129,7 @@ async def serve(settings: Settings) -> None:
         tasks = [
             asyncio.create_task(runner.run(), name="jobs"),
             asyncio.create_task(_order_sweeps(workshop), name="sweeps"),
+            asyncio.create_task(forgetting.run(workshop.pools, workshop.clock), name="forgetting"),
             asyncio.create_task(_sealer(settings, workshop).run(), name="sealer"),
             asyncio.create_task(process.sampling(partial(_sample, settings, workshop)), name="samples"),
             asyncio.create_task(process.watch_loop(workshop.pools.shared), name="loop-lag"),
@@ -146,8 +148,9 @@ async def serve(settings: Settings) -> None:
 def _sealer(settings: Settings, workshop: Workshop) -> Sealer:
     if settings.checkpoint_dir is None:
         raise AssertionError("a worker is told where checkpoints go")
-    file = CheckpointFile(settings.checkpoint_dir)
-    return Sealer(workshop.pools, Notary(settings.checkpoint_keys), file, workshop.clock)
+    notary, directory = Notary(settings.checkpoint_keys), settings.checkpoint_dir
+    revocations = RevocationLog(workshop.pools, notary, directory, workshop.clock)
+    return Sealer(workshop.pools, notary, CheckpointFile(directory), workshop.clock, revocations)
 
 
 async def _order_sweeps(workshop: Workshop) -> None:

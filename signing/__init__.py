@@ -12,9 +12,11 @@ from functools import wraps
 from typing import ParamSpec, TypeVar
 
 from signing.contract import (
+    CertificateFacts,
     Der,
     FieldPlan,
     FinishOrder,
+    HeldCertificate,
     Laid,
     LintLimits,
     LintProfile,
@@ -33,6 +35,7 @@ from signing.pdf import finish as _finish
 from signing.pdf import lint as _lint
 from signing.pdf import prepare as _prepare
 from signing.pdf import verify as _verify
+from signing.trust import fitness as _fitness
 from signing.trust.anchors import load_trust as load_trust
 
 _P = ParamSpec("_P")
@@ -115,3 +118,9 @@ def finish(order: FinishOrder, target: str) -> Signed:
 def verify(source: str, trust: Trust, *, at: datetime) -> Verdict:
     """Judge a signed file as of a moment; a bad file gives a bad verdict, never an exception."""
     return _verify.verify(source, trust, at)
+
+
+@_guarded
+def examine(held: HeldCertificate, trust: Trust, image_png: bytes | None = None, *, at: datetime) -> CertificateFacts:
+    """Return what a certificate says of itself that somebody is to sign with from now on; refuse one that is unfit."""
+    return _fitness.examine(held, trust, image_png, at=at)

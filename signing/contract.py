@@ -244,6 +244,20 @@ class HeldCertificate(msgspec.Struct, frozen=True, kw_only=True):
     valid_to: datetime
 
 
+class CertificateFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a certificate says of itself, once it has been found fit; `demo` says that a demo anchor stands above it."""
+
+    serial: str
+    issuer: str
+    subject: str
+    common_name: str
+    organisation: str
+    mechanism: Mechanism
+    valid_from: datetime
+    valid_to: datetime
+    demo: bool
+
+
 class SignItem(msgspec.Struct, frozen=True, kw_only=True):
     """One hash to sign. `name` is what the person sees at the holder; it must hold no personal data beyond need."""
 

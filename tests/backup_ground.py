@@ -14,12 +14,18 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
+from api import audit
+from api.audit.chain import Notary
+from api.audit.outside import CheckpointFile
+from api.audit.revocations import RevocationLog
+from api.audit.sealer import Sealer
 from api.backup.place import Place
 from api.backup.restoring import Report, Wish, restore
 from api.db.migrate import migrate
-from api.db.pools import prepare_connection
+from api.db.pools import open_pools, prepare_connection
 from api.documents.blobs import BlobStore, FileStore
 from api.embedded.postgres import Cluster
+from api.kernel import system_clock
 from tests.database.test_journal_rebuild import INSERT_DOSSIER, INSERT_LINE, lay_ground, lived_by, lives
 from tests.lifecycle_ground import COUNTER
 
@@ -86,6 +92,24 @@ class Office:
             number += 1
             await asyncio.sleep(0.02)
 
+    async def lock_the_chairman(self) -> UUID:
+        """Lock the one account there is; a worker writes it into the log outside."""
+        block: UUID = await self.admin.fetchval(
+            "INSERT INTO account_block (account_id, what, reason, by_account_id)"
+            " SELECT id, 'account', 'thử', id FROM account RETURNING id"
+        )
+        pools = await open_pools(self.dsn, read_size=1, write_size=1)
+        notary, outside = Notary({"c1": bytes(32)}), self.room / "outside"
+        async with pools.transaction() as tx:
+            await audit.append(
+                tx, None, process="api", action="account.lock", subject_kind="account", subject_id=None, detail={},
+                at=system_clock(),
+            )  # fmt: skip
+        await Sealer(pools, notary, CheckpointFile(outside), system_clock).step()
+        assert await RevocationLog(pools, notary, outside, system_clock).note() == 1
+        await pools.close()
+        return block
+
     async def restore(self, into: str, **wish) -> Report:
         return await restore(self.place, Wish(into=self.room / into, **wish), None, lambda: datetime.now(UTC), quiet)
 
@@ -111,6 +135,8 @@ async def opened_office(
             SERIES,
             COUNTER,
         )
+        person = await admin.fetchval("INSERT INTO person (kind) VALUES ('official') RETURNING id")
+        await admin.execute("INSERT INTO account (person_id, agency_id, login) VALUES ($1, $2, 'ct')", person, COUNTER)
         yield office
         await office.blobs.close()
         await admin.close()

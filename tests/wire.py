@@ -1,4 +1,4 @@
-"""A PostgreSQL wire that counts: a socket in front of the server, and how often each kind of connection was answered."""
+"""A PostgreSQL wire that counts: a socket in front of the server, and how often each connection was answered."""
 
 import asyncio
 import contextlib
@@ -14,7 +14,7 @@ _NAME = re.compile(rb"application_name\x00([^\x00]+)\x00")
 
 
 class Wire:
-    """Round trips by the connection's application name: each ends with the server's ReadyForQuery, whatever was sent."""
+    """Round trips by the connection's application name: each ends with a ReadyForQuery, whatever was sent."""
 
     def __init__(self, dsn: str) -> None:
         self.dsn = dsn

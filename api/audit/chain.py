@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Final
+from uuid import UUID
 
 import msgspec
 from cryptography.exceptions import InvalidSignature
@@ -50,7 +51,23 @@ class KeyNote(msgspec.Struct, frozen=True, kw_only=True, tag="key", tag_field="k
     """Who signed this note."""
 
 
-Statement = Checkpoint | KeyNote
+class Taken(msgspec.Struct, frozen=True, kw_only=True, tag="taken", tag_field="kind"):
+    """A right that somebody no longer has, or with `back` has again: a line of the log of revocations."""
+
+    number: int
+    what: str
+    id: UUID
+    account_id: UUID | None
+    state: str
+    ended_at: datetime
+    back: bool
+    at: datetime
+    previous: str
+    """SHA-256 of the body of the line before this one; empty for the first."""
+    key: str
+
+
+Statement = Checkpoint | KeyNote | Taken
 
 
 class Signed(msgspec.Struct, frozen=True):

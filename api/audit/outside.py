@@ -18,22 +18,12 @@ NAME: Final = "checkpoints.jsonl"
 _TAIL_BYTES: Final = 64 << 10
 
 
-class CheckpointFile:
-    """`checkpoints.jsonl` of one directory; a file moved aside is begun anew with the checkpoint that stands last."""
+class OutsideFile:
+    """A file of signed statements in one directory."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, name: str) -> None:
         """Write below this directory."""
-        self.path: Final = directory / NAME
-
-    def last(self) -> Signed | None:
-        """Return the last whole checkpoint, or None where there is no file; a line torn by a crash is passed over."""
-        try:
-            with self.path.open("rb") as stream:
-                stream.seek(max(0, self.path.stat().st_size - _TAIL_BYTES))
-                lines = stream.read().splitlines()
-        except FileNotFoundError:
-            return None
-        return next((line for raw in reversed(lines) if (line := _checkpoint(raw)) is not None), None)
+        self.path: Final = directory / name
 
     def append(self, lines: Iterable[Signed]) -> None:
         """Add lines in one write and wait until the disk has them."""
@@ -53,11 +43,41 @@ class CheckpointFile:
             _sync_directory(self.path.parent)
 
 
+class CheckpointFile(OutsideFile):
+    """`checkpoints.jsonl`; a file moved aside is begun anew with the checkpoint that stands last."""
+
+    def __init__(self, directory: Path) -> None:
+        """Write below this directory."""
+        super().__init__(directory, NAME)
+
+    def last(self) -> Signed | None:
+        """Return the last whole checkpoint, or None where there is no file; a line torn by a crash is passed over."""
+        try:
+            with self.path.open("rb") as stream:
+                stream.seek(max(0, self.path.stat().st_size - _TAIL_BYTES))
+                lines = stream.read().splitlines()
+        except FileNotFoundError:
+            return None
+        return next((line for raw in reversed(lines) if (line := _checkpoint(raw)) is not None), None)
+
+
 def read(path: Path) -> tuple[list[Signed], int]:
     """Return the statements of a checkpoint file and how many lines a crash had torn.
 
     Raises:
         Invalid: there is no such file, or no checkpoint in it.
+    """
+    lines, torn = read_statements(path)
+    if not any(isinstance(line.read(), Checkpoint) for line in lines):
+        raise Invalid(f"{path} không có điểm kiểm tra nào.", f"There is no checkpoint in {path}.", code="audit-file")
+    return lines, torn
+
+
+def read_statements(path: Path) -> tuple[list[Signed], int]:
+    """Return the statements of a file, and how many of its lines are none.
+
+    Raises:
+        Invalid: there is no such file.
     """
     try:
         raw = path.read_bytes().splitlines()
@@ -66,10 +86,7 @@ def read(path: Path) -> tuple[list[Signed], int]:
             f"Không đọc được {path}: {error.strerror}", f"Cannot read {path}: {error.strerror}", code="audit-file"
         ) from None
     lines = [line for text in raw if text.strip() and (line := _signed(text)) is not None]
-    torn = sum(1 for text in raw if text.strip()) - len(lines)
-    if not any(isinstance(line.read(), Checkpoint) for line in lines):
-        raise Invalid(f"{path} không có điểm kiểm tra nào.", f"There is no checkpoint in {path}.", code="audit-file")
-    return lines, torn
+    return lines, sum(1 for text in raw if text.strip()) - len(lines)
 
 
 def _signed(raw: bytes) -> Signed | None:

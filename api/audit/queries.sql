@@ -79,3 +79,35 @@ SELECT a.id
 -- name: checkpoint_before
 -- The last checkpoint that was signed at or before an instant.
 SELECT body, signature FROM audit_checkpoint WHERE (body::json->>'at')::timestamptz <= $1 ORDER BY number DESC LIMIT 1;
+
+-- name: ended_rights
+-- Every right that somebody no longer has: what a restore to an earlier moment must not give back.
+SELECT 'factor' AS what, id, account_id, '' AS state, revoked_at AS ended_at FROM second_factor WHERE revoked_at IS NOT NULL
+UNION ALL
+SELECT 'passkey', id, account_id, '', revoked_at FROM passkey WHERE revoked_at IS NOT NULL
+UNION ALL
+SELECT 'certificate', id, NULL, '', revoked_at FROM certificate WHERE revoked_at IS NOT NULL
+UNION ALL
+SELECT 'mandate', id, NULL, '', revoked_at FROM mandate WHERE revoked_at IS NOT NULL
+UNION ALL
+SELECT 'post', id, NULL, '', valid_to FROM post_holding WHERE valid_to IS NOT NULL
+UNION ALL
+SELECT 'account', id, id, state, now() FROM account WHERE state <> 'active'
+UNION ALL
+SELECT CASE what WHEN 'account' THEN 'lock' ELSE 'loss' END, id, account_id, '', at FROM account_block WHERE what = 'factors' OR lifted_at IS NULL;
+
+-- name: in_force
+-- Which of these are in force, although they are said to have ended.
+SELECT id FROM second_factor WHERE id = ANY ($1::uuid[]) AND revoked_at IS NULL
+UNION ALL
+SELECT id FROM passkey WHERE id = ANY ($1::uuid[]) AND revoked_at IS NULL
+UNION ALL
+SELECT id FROM certificate WHERE id = ANY ($1::uuid[]) AND revoked_at IS NULL
+UNION ALL
+SELECT id FROM mandate WHERE id = ANY ($1::uuid[]) AND revoked_at IS NULL
+UNION ALL
+SELECT id FROM post_holding WHERE id = ANY ($1::uuid[]) AND valid_to IS NULL
+UNION ALL
+SELECT id FROM account WHERE id = ANY ($1::uuid[]) AND state = 'active'
+UNION ALL
+SELECT id FROM account_block WHERE id = ANY ($1::uuid[]) AND lifted_at IS NOT NULL;

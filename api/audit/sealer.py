@@ -25,11 +25,14 @@ from api.audit.chain import (
     newest,
 )
 from api.audit.outside import CheckpointFile
+from api.audit.revocations import RevocationLog
 from api.db.pools import Pools, Tx
 from api.errors import Broken
 from api.kernel import Clock
 
 EVERY_S: Final = 0.8
+REVOCATIONS_EVERY: Final = 3
+"""Steps from one look at what was revoked to the next."""
 BATCH: Final = 5_000
 COPIED_AT_ONCE: Final = 1_000
 
@@ -44,20 +47,27 @@ _failures: Final = Counter("motcua_audit_sealer_failures", "Steps of the sealer 
 class Sealer:
     """Chains, signs and copies for one worker; of many workers one at a time."""
 
-    def __init__(self, pools: Pools, notary: Notary, file: CheckpointFile, clock: Clock) -> None:
+    def __init__(
+        self, pools: Pools, notary: Notary, file: CheckpointFile, clock: Clock, revocations: RevocationLog | None = None
+    ) -> None:
         """Work on the worker's pools; the notary's current key signs."""
         self._pools = pools
         self._notary = notary
         self._file = file
         self._clock = clock
+        self._revocations = revocations
 
     async def run(self) -> None:
         """Step until cancelled; a step that fails is told and tried again."""
+        steps = 0
         while True:
             try:
                 while await self.step() == BATCH:
                     pass
                 await self.measure()
+                if self._revocations is not None and steps % REVOCATIONS_EVERY == 0:
+                    await self._revocations.note()
+                steps += 1
             except Exception as error:  # noqa: BLE001 - without a sealer rows wait, and the gauge says so
                 _failures.labels(error.kind_code if isinstance(error, Broken) else "other").inc()
                 _log.error("not_sealed", exc_info=True)

@@ -27,6 +27,17 @@ class RowToChain(msgspec.Struct, frozen=True):
     digest: bytes
 
 
+class Ended(msgspec.Struct, frozen=True, kw_only=True):
+    """A right that somebody no longer has. `what`: factor, passkey, certificate, mandate, post, account, lock, loss."""
+
+    what: str
+    id: UUID
+    account_id: UUID | None
+    state: str
+    """Of an account: locked or closed; empty for all else."""
+    ended_at: datetime
+
+
 class Waiting(msgspec.Struct, frozen=True):
     """How far the sealer is behind."""
 
@@ -122,3 +133,13 @@ async def checkpoint_before(tx: Tx, at: datetime) -> Signed | None:
     """Return the last checkpoint signed at or before an instant."""
     row = await tx.fetchrow(_q.checkpoint_before, at)
     return _signed(row) if row else None
+
+
+async def ended_rights(tx: Tx) -> list[Ended]:
+    """Return every right that somebody no longer has."""
+    return as_structs(await tx.fetch(_q.ended_rights), Ended)
+
+
+async def in_force(tx: Tx, ids: Sequence[UUID]) -> set[UUID]:
+    """Return which of these are in force."""
+    return {row["id"] for row in await tx.fetch(_q.in_force, ids)}

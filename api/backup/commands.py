@@ -6,8 +6,10 @@ import signal
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Final
 from uuid import UUID
 
+from api.audit.revocations import NAME as LOG
 from api.backup.checking import check
 from api.backup.faults import BackupError
 from api.backup.following import follow
@@ -50,6 +52,7 @@ def bring_back(
     margin: int,
     floors: Sequence[str],
     look_ahead: bool,
+    revocations: str | None,
     say: Progress,
 ) -> int:
     """Restore into an empty place and tell what it is worth; 1 where something does not prove whole.
@@ -66,6 +69,7 @@ def bring_back(
         number_margin=margin,
         number_floors=dict(_floor(each) for each in floors),
         look_ahead=look_ahead,
+        revocations=_revocations(revocations, environment),
     )
     blobs = open_store(store_place(environment)) if environment.get("MOTCUA_S3_BUCKET") else None
     place = Place(_directory(directory, environment))
@@ -117,6 +121,7 @@ def tell(report: Report, into: Path, say: Progress) -> None:
             f"After that moment (known until {_local(lost.known_until)}) {len(lost.lines)} journal lines,"
             f" {len(lost.numbers)} numbers and {len(lost.key_uses)} uses of keys are lost.",
         )
+    _tell_carried(report, say)
     for given in lost.numbers[:_SHOWN]:
         say(f"  số {given.text}, văn bản {given.document_id}", f"number {given.text}, document {given.document_id}")
     for passed in report.passed:
@@ -126,6 +131,35 @@ def tell(report: Report, into: Path, say: Progress) -> None:
         say(vi, en)
 
 
+def _tell_carried(report: Report, say: Progress) -> None:
+    """Say which rights stay taken, and whether anything may be missing among them."""
+    say(
+        f"Mang theo {len(report.carried)} quyền đã thu hồi sau thời điểm ấy: người bị thu hồi không có lại.",
+        f"Carried over {len(report.carried)} revocations made after that moment: nobody has them back.",
+    )
+    for ended in report.carried[:_SHOWN]:
+        vi, en = _ENDED[ended.what]
+        at = _local(ended.ended_at)
+        say(f"  {vi} {ended.id}, lúc {at}", f"{en} {ended.id}, at {at}")
+    if report.lost.known_until is None and report.revocations_until is None:
+        say(
+            "KHÔNG BIẾT đã thu hồi gì sau thời điểm ấy: rà soát tài khoản, quyền ký, chứng thư trước khi mở cho mọi"
+            " người.",
+            "NOT KNOWN what was revoked after that moment: go through accounts, rights to sign and certificates before"
+            " you let anybody in.",
+        )
+
+
+_ENDED: Final = {
+    "factor": ("yếu tố xác thực", "second factor"),
+    "passkey": ("khóa truy cập", "passkey"),
+    "certificate": ("chứng thư", "certificate"),
+    "mandate": ("quyền ký", "right to sign"),
+    "post": ("giữ chức danh", "holding of a post"),
+    "account": ("tài khoản", "account"),
+    "lock": ("khóa tài khoản", "lock of an account"),
+    "loss": ("báo mất yếu tố", "loss of factors"),
+}
 _TO_DO = (
     (
         "Việc cần làm: đối chiếu restore-report.json (văn bản đã ký, số đã cấp sau thời điểm ấy) với sổ và giấy tờ.",
@@ -167,6 +201,15 @@ def _directory(said: str | None, environment: Mapping[str, str]) -> Path:
             next_step=("Ghi thư mục sau lệnh hoặc đặt MOTCUA_BACKUP_DIR.", "Name it, or set MOTCUA_BACKUP_DIR."),
         )
     return Path(directory)
+
+
+def _revocations(said: str | None, environment: Mapping[str, str]) -> Path | None:
+    """Return the log that was named, or the one that lies where checkpoints go; one that was named must be there."""
+    if said:
+        return Path(said)
+    directory = environment.get("MOTCUA_CHECKPOINT_DIR")
+    path = Path(directory) / LOG if directory else None
+    return path if path is not None and path.is_file() else None
 
 
 def _moment(text: str) -> datetime:

@@ -4,7 +4,7 @@ Where the backup reaches beyond the moment, a second copy is brought to its very
 between (`Lost`). What even that copy cannot know, the last seconds before a disaster, is met with a margin.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -12,6 +12,7 @@ from uuid import UUID
 import msgspec
 
 from api import audit
+from api.audit.store import Ended
 from api.backup import store
 from api.backup.store import Counter, Given, KeyUse, Line, Seen
 from api.db.pools import Tx
@@ -80,6 +81,18 @@ def numbers_to_pass(
     return wanted
 
 
+async def carry_over(tx: Tx, ended: Iterable[Ended], at: datetime, reason: str) -> list[Ended]:
+    """Let nobody have back what was taken from them after the moment; return what had come back by the restore."""
+    kinds = dict[str, dict[UUID, Ended]]()
+    for each in ended:
+        kinds.setdefault(each.what, {})[each.id] = each
+    carried = list[Ended]()
+    for what, rows in sorted(kinds.items()):
+        done = await store.end(tx, what, list(rows.values()), at, reason)
+        carried += [rows[one] for one in sorted(done)]
+    return carried
+
+
 async def fence(
     tx: Tx,
     restored: Seen,
@@ -94,8 +107,6 @@ async def fence(
     await store.end_sessions(tx, at)
     await store.spend_codes(tx, int(at.timestamp()) // STEP_S + DRIFT_STEPS)
     await store.end_authorisations(tx, at)
-    if ahead is not None:
-        await store.end_rights(tx, ahead.ended, at)
     await store.raise_audit(tx, max(restored.last_audit, ahead.last_audit if ahead else 0) + AUDIT_IDS_PASSED_OVER)
     await audit.append(
         tx,

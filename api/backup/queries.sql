@@ -125,28 +125,44 @@ SELECT count(*) FROM number_counter c WHERE c.n < (SELECT max(u.n) FROM number u
 -- Audit rows that are not what they were when they were written; a sound database has none.
 SELECT count(*) FROM audit WHERE digest <> sha256(canonical);
 
--- name: ended_rights
--- Factors, certificates, mandates and accounts that are no longer good.
-SELECT ARRAY(SELECT id FROM second_factor WHERE revoked_at IS NOT NULL) AS factors,
-       ARRAY(SELECT id FROM certificate WHERE revoked_at IS NOT NULL) AS certificates,
-       ARRAY(SELECT id FROM mandate WHERE revoked_at IS NOT NULL) AS mandates,
-       ARRAY(SELECT id FROM account WHERE state <> 'active') AS accounts;
-
 -- name: end_factors
 -- What was revoked after the moment stays revoked.
-UPDATE second_factor SET revoked_at = $1 WHERE id = ANY ($2::uuid[]) AND revoked_at IS NULL;
+UPDATE second_factor SET revoked_at = $1 WHERE id = ANY ($2::uuid[]) AND revoked_at IS NULL RETURNING id;
+
+-- name: end_passkeys
+-- What was revoked after the moment stays revoked.
+UPDATE passkey SET revoked_at = $1 WHERE id = ANY ($2::uuid[]) AND revoked_at IS NULL RETURNING id;
 
 -- name: end_certificates
--- What was revoked after the moment stays revoked.
-UPDATE certificate SET revoked_at = $1 WHERE id = ANY ($2::uuid[]) AND revoked_at IS NULL;
+-- What was unbound after the moment stays unbound.
+UPDATE certificate SET revoked_at = $1 WHERE id = ANY ($2::uuid[]) AND revoked_at IS NULL RETURNING id;
 
 -- name: end_mandates
--- What was revoked after the moment stays revoked.
-UPDATE mandate SET revoked_at = $1 WHERE id = ANY ($2::uuid[]) AND revoked_at IS NULL;
+-- What was taken back after the moment stays taken back.
+UPDATE mandate SET revoked_at = $1 WHERE id = ANY ($2::uuid[]) AND revoked_at IS NULL RETURNING id;
 
--- name: lock_accounts
--- Who was locked or dismissed after the moment does not come back by it; an administrator may unlock.
-UPDATE account SET state = 'locked' WHERE id = ANY ($1::uuid[]) AND state = 'active';
+-- name: end_posts
+-- Who held a post no longer after the moment does not hold it again.
+UPDATE post_holding SET valid_to = greatest(ended.at, post_holding.valid_from + interval '1 microsecond')
+  FROM unnest($1::uuid[], $2::timestamptz[]) AS ended (id, at)
+ WHERE post_holding.id = ended.id AND (valid_to IS NULL OR valid_to > ended.at)
+RETURNING post_holding.id;
+
+-- name: close_accounts
+-- Who was locked or dismissed after the moment does not come back by it.
+UPDATE account SET state = ended.state
+  FROM unnest($1::uuid[], $2::text[]) AS ended (id, state)
+ WHERE account.id = ended.id AND (account.state = 'active' OR (account.state = 'locked' AND ended.state = 'closed'))
+RETURNING account.id;
+
+-- name: carry_blocks
+-- What one person blocked after the moment is blocked, from the minute it was.
+INSERT INTO account_block (id, account_id, what, reason, by_account_id, at)
+SELECT ended.id, ended.account_id, $4, $5, ended.account_id, ended.at
+  FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[]) AS ended (id, account_id, at)
+ WHERE EXISTS (SELECT FROM account WHERE account.id = ended.account_id)
+    ON CONFLICT (id) DO NOTHING
+RETURNING id;
 
 -- name: last_line
 -- When the last line of a journal was written.

@@ -11,6 +11,8 @@ from uuid import UUID
 
 import msgspec
 
+from api.audit.revocations import read_log
+from api.audit.store import Ended, audit_keys
 from api.backup import documents, fencing, recovery, store
 from api.backup.checking import Chosen, check_base, choose
 from api.backup.faults import BackupError, no_room, told_of_the_disk
@@ -38,6 +40,8 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     number_margin: int = 10
     number_floors: Mapping[UUID, int] = {}
     look_ahead: bool = True
+    revocations: Path | None = None
+    """The log of revocations that lies outside; None where there is none."""
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +52,10 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     last_line_at: datetime | None
     lost: Lost
     passed: tuple[Passed, ...]
+    carried: tuple[Ended, ...]
+    """Rights that had come back by the restore, and were taken again."""
+    revocations_until: datetime | None
+    """Of when the last line of the log of revocations is; None without one."""
     proof: Proof
     migrations: tuple[str, ...]
 
@@ -116,7 +124,7 @@ async def _build(
                 await documents.copy_all(connection, kept, blobs or own or kept, done)
                 seen = await store.seen(connection, moment - _LOOKED_BACK)
                 last_line = await store.last_line(connection)
-            passed = await _fence(pools, wish, seen, ahead, moment, clock)
+            fenced = await _fence(pools, wish, seen, ahead, moment, clock)
             say("Đang đối chiếu nhật ký, sổ và tài liệu…", "Proving journals, registers and documents…")
             async with pools.reading() as connection:
                 proof = await prove(connection, done.missing)
@@ -133,7 +141,9 @@ async def _build(
         target=moment,
         last_line_at=last_line,
         lost=fencing.between(seen, ahead, place.followed() or moment) if ahead is not None else Lost(),
-        passed=tuple(passed),
+        passed=tuple(fenced.passed),
+        carried=tuple(fenced.carried),
+        revocations_until=fenced.known_until,
         proof=proof,
         migrations=manifest.migrations,
     )
@@ -162,9 +172,13 @@ async def _look_ahead(place: Place, chosen: Chosen, root: Path, since: datetime,
         await asyncio.to_thread(recovery.throw_away, root)
 
 
-async def _fence(
-    pools: Pools, wish: Wish, seen: Seen, ahead: Seen | None, moment: datetime, clock: Clock
-) -> list[Passed]:
+class _Fenced(msgspec.Struct, frozen=True):
+    passed: list[Passed]
+    carried: list[Ended]
+    known_until: datetime | None
+
+
+async def _fence(pools: Pools, wish: Wish, seen: Seen, ahead: Seen | None, moment: datetime, clock: Clock) -> _Fenced:
     passing = fencing.numbers_to_pass(seen, ahead, margin=wish.number_margin, floors=wish.number_floors)
     local = moment.astimezone(VIETNAM).isoformat(timespec="seconds")
     reason = (
@@ -172,7 +186,14 @@ async def _fence(
         f" / Restored to {local}: may have been given after it"
     )
     async with pools.transaction() as tx:
-        return await fencing.fence(tx, seen, ahead, passing, margin=wish.number_margin, reason=reason, at=clock())
+        logged, until = list[Ended](), None
+        if wish.revocations is not None:
+            keys = await audit_keys(tx)
+            logged, until = await asyncio.to_thread(read_log, wish.revocations, keys)
+        ended = [*(ahead.ended if ahead else ()), *logged]
+        carried = await fencing.carry_over(tx, ended, clock(), reason)
+        passed = await fencing.fence(tx, seen, ahead, passing, margin=wish.number_margin, reason=reason, at=clock())
+    return _Fenced(passed, carried, until)
 
 
 async def _open(cluster: Cluster, manifest: Manifest) -> Pools:

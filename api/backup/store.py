@@ -1,6 +1,6 @@
 """One function per statement of `queries.sql`, on one connection of the owner."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from datetime import date, datetime
 from typing import Final, cast
@@ -9,6 +9,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
+from api.audit.store import Ended, ended_rights
 from api.backup.faults import BackupError, no_rights
 from api.db import queries
 from api.db.faults import as_kind
@@ -173,15 +174,6 @@ class DayCounter(msgspec.Struct, frozen=True, kw_only=True):
     n: int
 
 
-class Ended(msgspec.Struct, frozen=True, kw_only=True):
-    """Factors, certificates, mandates and accounts that are no longer good."""
-
-    factors: tuple[UUID, ...]
-    certificates: tuple[UUID, ...]
-    mandates: tuple[UUID, ...]
-    accounts: tuple[UUID, ...]
-
-
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
     """What a database holds from a while before a moment on; two of these, compared, say what lies between them."""
 
@@ -191,7 +183,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     key_uses: tuple[KeyUse, ...]
     numbers: tuple[Given, ...]
     last_audit: int
-    ended: Ended
+    ended: tuple[Ended, ...]
 
 
 async def seen(connection: Connection, since: datetime) -> Seen:
@@ -204,7 +196,7 @@ async def seen(connection: Connection, since: datetime) -> Seen:
         key_uses=tuple(as_structs(await connection.fetch(_q.key_uses_since, since), KeyUse)),
         numbers=tuple(as_structs(await connection.fetch(_q.numbers_since, since), Given)),
         last_audit=await connection.fetchval(_q.last_audit),
-        ended=msgspec.convert(dict(await connection.fetchrow(_q.ended_rights)), Ended, strict=False),
+        ended=tuple(await ended_rights(connection)),
     )
 
 
@@ -224,12 +216,21 @@ async def end_authorisations(tx: Tx, at: datetime) -> None:
     await tx.execute(_q.end_open_requests, at)
 
 
-async def end_rights(tx: Tx, ended: Ended, at: datetime) -> None:
-    """Let nobody have back what was taken from them after the moment."""
-    await tx.execute(_q.end_factors, at, ended.factors)
-    await tx.execute(_q.end_certificates, at, ended.certificates)
-    await tx.execute(_q.end_mandates, at, ended.mandates)
-    await tx.execute(_q.lock_accounts, ended.accounts)
+async def end(tx: Tx, what: str, ended: Sequence[Ended], at: datetime, reason: str) -> set[UUID]:
+    """Let these rights of one kind end in this database, too; return which had not."""
+    ids = [each.id for each in ended]
+    moments = [each.ended_at for each in ended]
+    statement, arguments = {
+        "factor": (_q.end_factors, (at, ids)),
+        "passkey": (_q.end_passkeys, (at, ids)),
+        "certificate": (_q.end_certificates, (at, ids)),
+        "mandate": (_q.end_mandates, (at, ids)),
+        "post": (_q.end_posts, (ids, moments)),
+        "account": (_q.close_accounts, (ids, [each.state for each in ended])),
+        "lock": (_q.carry_blocks, (ids, [each.account_id for each in ended], moments, "account", reason)),
+        "loss": (_q.carry_blocks, (ids, [each.account_id for each in ended], moments, "factors", reason)),
+    }[what]
+    return {row["id"] for row in await tx.fetch(statement, *arguments)}
 
 
 async def pass_over_numbers(tx: Tx, counter: Counter, to: int, reason: str, at: datetime) -> bool:

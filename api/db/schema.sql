@@ -1211,7 +1211,6 @@ CREATE TABLE public.proposal (
     made_id uuid,
     CONSTRAINT proposal_check CHECK (((state = ANY (ARRAY['checking'::text, 'waiting'::text])) = (decided_at IS NULL))),
     CONSTRAINT proposal_digest_check CHECK ((octet_length(digest) = 32)),
-    CONSTRAINT proposal_kind_check CHECK ((kind = ANY (ARRAY['open_account'::text, 'unlock_account'::text, 'close_account'::text, 'give_post'::text, 'end_post'::text, 'enrol_factor'::text, 'give_mandate'::text, 'revoke_mandate'::text, 'bind_certificate'::text, 'revoke_certificate'::text]))),
     CONSTRAINT proposal_state_check CHECK ((state = ANY (ARRAY['checking'::text, 'waiting'::text, 'applied'::text, 'refused'::text, 'expired'::text])))
 );
 
@@ -1851,6 +1850,9 @@ ALTER TABLE ONLY public.procedure_version
 ALTER TABLE ONLY public.procedure_version
     ADD CONSTRAINT procedure_version_pkey PRIMARY KEY (id);
 
+ALTER TABLE public.proposal
+    ADD CONSTRAINT proposal_kind_check CHECK ((kind = ANY (ARRAY['open_account'::text, 'unlock_account'::text, 'close_account'::text, 'give_post'::text, 'end_post'::text, 'enrol_factor'::text, 'give_mandate'::text, 'revoke_mandate'::text, 'bind_certificate'::text, 'unbind_certificate'::text, 'bind_seal'::text, 'unbind_seal'::text]))) NOT VALID;
+
 ALTER TABLE ONLY public.proposal
     ADD CONSTRAINT proposal_pkey PRIMARY KEY (id);
 
@@ -2063,6 +2065,8 @@ CREATE INDEX print_order_age ON public.print_order USING btree (ordered_at);
 CREATE INDEX proposal_agency ON public.proposal USING btree (agency_id, id);
 
 CREATE INDEX proposal_open ON public.proposal USING btree (created_at) WHERE (state = ANY (ARRAY['checking'::text, 'waiting'::text]));
+
+CREATE INDEX proposal_subject ON public.proposal USING btree (subject_account_id, decided_at) WHERE (state = 'applied'::text);
 
 CREATE INDEX result_link_to ON public.result_link USING btree (to_result_id);
 
@@ -2627,7 +2631,7 @@ ALTER TABLE ONLY public.upload
     ADD CONSTRAINT upload_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account(id);
 
 ALTER TABLE ONLY public.upload
-    ADD CONSTRAINT upload_dossier_id_fkey FOREIGN KEY (dossier_id) REFERENCES public.dossier(id);
+    ADD CONSTRAINT upload_dossier_id_fkey FOREIGN KEY (dossier_id) REFERENCES public.dossier(id) DEFERRABLE INITIALLY DEFERRED;
 
 ALTER TABLE ONLY public.upload
     ADD CONSTRAINT upload_sha256_fkey FOREIGN KEY (sha256) REFERENCES public.blob(sha256);
@@ -2648,15 +2652,22 @@ GRANT UPDATE(state) ON TABLE public.account TO signer;
 GRANT SELECT ON TABLE public.account_block TO app;
 GRANT SELECT ON TABLE public.account_block TO signer;
 
+GRANT SELECT(id) ON TABLE public.account_block TO worker;
+
 GRANT INSERT(account_id) ON TABLE public.account_block TO app;
+GRANT SELECT(account_id) ON TABLE public.account_block TO worker;
 
 GRANT INSERT(what) ON TABLE public.account_block TO app;
+GRANT SELECT(what) ON TABLE public.account_block TO worker;
 
 GRANT INSERT(reason) ON TABLE public.account_block TO app;
 
 GRANT INSERT(by_account_id) ON TABLE public.account_block TO app;
 
+GRANT SELECT(at) ON TABLE public.account_block TO worker;
+
 GRANT UPDATE(lifted_at) ON TABLE public.account_block TO signer;
+GRANT SELECT(lifted_at) ON TABLE public.account_block TO worker;
 
 GRANT SELECT ON TABLE public.account_password TO app;
 
@@ -2999,8 +3010,10 @@ GRANT SELECT ON TABLE public.official TO worker;
 GRANT SELECT,INSERT ON TABLE public.passkey TO signer;
 
 GRANT SELECT(id) ON TABLE public.passkey TO app;
+GRANT SELECT(id) ON TABLE public.passkey TO worker;
 
 GRANT SELECT(account_id) ON TABLE public.passkey TO app;
+GRANT SELECT(account_id) ON TABLE public.passkey TO worker;
 
 GRANT SELECT(credential_id) ON TABLE public.passkey TO app;
 
@@ -3014,6 +3027,7 @@ GRANT SELECT(enrolled_at) ON TABLE public.passkey TO app;
 
 GRANT SELECT(revoked_at) ON TABLE public.passkey TO app;
 GRANT UPDATE(revoked_at) ON TABLE public.passkey TO signer;
+GRANT SELECT(revoked_at) ON TABLE public.passkey TO worker;
 
 GRANT SELECT,INSERT,DELETE ON TABLE public.passkey_nonce TO signer;
 
@@ -3196,6 +3210,10 @@ GRANT SELECT ON TABLE public.revision_withdrawal TO worker;
 
 GRANT SELECT,INSERT ON TABLE public.second_factor TO signer;
 
+GRANT SELECT(id) ON TABLE public.second_factor TO worker;
+
+GRANT SELECT(account_id) ON TABLE public.second_factor TO worker;
+
 GRANT UPDATE(key_id) ON TABLE public.second_factor TO signer;
 
 GRANT UPDATE(secret_sealed) ON TABLE public.second_factor TO signer;
@@ -3207,6 +3225,7 @@ GRANT UPDATE(failures) ON TABLE public.second_factor TO signer;
 GRANT UPDATE(last_failure_at) ON TABLE public.second_factor TO signer;
 
 GRANT UPDATE(revoked_at) ON TABLE public.second_factor TO signer;
+GRANT SELECT(revoked_at) ON TABLE public.second_factor TO worker;
 
 GRANT SELECT ON TABLE public.service_mode TO app;
 
@@ -3367,6 +3386,8 @@ GRANT SELECT ON TABLE public.upload TO worker;
 GRANT UPDATE(state) ON TABLE public.upload TO worker;
 
 GRANT UPDATE(file_name_sealed) ON TABLE public.upload TO worker;
+
+GRANT UPDATE(dossier_id) ON TABLE public.upload TO app;
 
 GRANT UPDATE(accepted_sha256) ON TABLE public.upload TO worker;
 

@@ -73,7 +73,8 @@ async def order(
 
 async def _require_accepted(tx: Tx, actor: Actor, upload_id: UUID) -> None:
     upload = await store.upload_view(tx, upload_id)
-    if upload is None or (upload.account_id != actor.account_id and not may_read(actor, upload.agencies)):
+    of_dossier = upload is not None and upload.dossier_id is not None and may_read(actor, upload.agencies)
+    if upload is None or not (of_dossier or upload.account_id == actor.account_id):
         raise NotFound("Không có tệp tải lên này.", "There is no such upload.", code="no-upload")
     if upload.profile != "to_sign" or upload.state != "accepted":
         raise Refused(

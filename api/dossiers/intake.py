@@ -19,7 +19,7 @@ from api.dossiers.contract import Filed, ForeignCode, Imported, NewDossier, Onli
 from api.dossiers.deadlines import Plan
 from api.dossiers.lifecycle import Entry
 from api.dossiers.projection import Projection
-from api.dossiers.recording import Recorder, require_parts
+from api.dossiers.recording import Recorder, take_parts
 from api.dossiers.rows import FeeOwed, Filing
 from api.dossiers.words import STEP_OF, Action, Delivery, Finance, Status, Sync
 from api.errors import Broken, Invalid, NotFound
@@ -213,7 +213,7 @@ class Intake:
         if receive:
             received = lifecycle.step(first, Action.RECEIVE, f.Noted(), at=at, plan=plan)
             last = lifecycle.apply(first, received)
-        await require_parts(tx, first.id, handed.parts, plan)
+        await take_parts(tx, first.id, handed.parts, plan, actor.account_id if actor else None)
         if handed.foreign is not None:
             await store.insert_foreign_code(tx, handed.foreign.issuer, handed.foreign.code, first.id)
         filing = Filing(

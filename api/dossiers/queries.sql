@@ -216,11 +216,12 @@ SELECT $1, role, ordinal, id, basis FROM named;
 INSERT INTO dossier_part (dossier_id, part_code, name, originals, certified_copies, plain_copies, upload_id, origin)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8);
 
--- name: uploads_of_dossier
--- Which of these uploads belong to this dossier, or to none yet.
-SELECT id
-  FROM upload
- WHERE id = ANY ($1::uuid[]) AND (dossier_id IS NULL OR dossier_id = $2);
+-- name: take_uploads
+-- Make these uploads this dossier's: those that are its own already, and what the same person sent and attached nowhere yet.
+UPDATE upload
+   SET dossier_id = $2
+ WHERE id = ANY ($1::uuid[]) AND (dossier_id = $2 OR (dossier_id IS NULL AND account_id = $3))
+RETURNING id;
 
 -- name: insert_fee
 -- An amount owed.

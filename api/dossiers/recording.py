@@ -168,7 +168,7 @@ class Recorder:
         await _clock_rows(tx, before, after, entry, facts, plan)
         await _money_rows(tx, after, entry, facts)
         if isinstance(facts, f.AnswerSupplement):
-            await add_parts(tx, after.id, facts.parts, plan)
+            await add_parts(tx, after.id, facts.parts, plan, actor.account_id if actor else None)
         settled = await tasks.settle(tx, before, after, entry, facts)
         for told in self._after_step:
             await told(tx, before, after, entry, actor)
@@ -224,9 +224,9 @@ def require_known_parts(codes: set[str], plan: Plan) -> None:
         )
 
 
-async def add_parts(tx: Tx, dossier_id: UUID, parts: Sequence[f.PartIn], plan: Plan) -> None:
-    """Write parts handed in (see `require_parts`)."""
-    await require_parts(tx, dossier_id, parts, plan)
+async def add_parts(tx: Tx, dossier_id: UUID, parts: Sequence[f.PartIn], plan: Plan, account_id: UUID | None) -> None:
+    """Write parts handed in (see `take_parts`)."""
+    await take_parts(tx, dossier_id, parts, plan, account_id)
     if parts:
         rows = [
             (p.part_code, p.name, p.originals, p.certified_copies, p.plain_copies, p.upload_id, p.origin) for p in parts
@@ -234,18 +234,18 @@ async def add_parts(tx: Tx, dossier_id: UUID, parts: Sequence[f.PartIn], plan: P
         await store.insert_parts(tx, dossier_id, rows)
 
 
-async def require_parts(tx: Tx, dossier_id: UUID, parts: Sequence[f.PartIn], plan: Plan) -> None:
-    """Let parts be handed in.
+async def take_parts(tx: Tx, dossier_id: UUID, parts: Sequence[f.PartIn], plan: Plan, account_id: UUID | None) -> None:
+    """Let parts be handed in; a file that was sent before its dossier is attached by who sent it.
 
     Raises:
-        Invalid: a part the procedure version does not know, or a file that is another dossier's.
+        Invalid: a part the procedure version does not know, or a file that is another dossier's or another person's.
     """
     require_known_parts({part.part_code for part in parts}, plan)
     files = [part.upload_id for part in parts if part.upload_id is not None]
-    if files and set(files) != await store.uploads_of_dossier(tx, files, dossier_id):
+    if files and set(files) != await store.take_uploads(tx, files, dossier_id, account_id):
         raise Invalid(
-            "Tệp đính kèm không có hoặc thuộc hồ sơ khác.",
-            "A file is missing or another dossier's.",
+            "Tệp đính kèm không có, hoặc thuộc hồ sơ khác hay người khác.",
+            "A file is missing, or another dossier's or another person's.",
             code="unknown-upload",
         )
 

@@ -166,9 +166,9 @@ async def insert_parts(tx: Tx, dossier_id: UUID, rows: Iterable[tuple[Any, ...]]
     await tx.executemany(q.insert_part, [(dossier_id, *row) for row in rows])
 
 
-async def uploads_of_dossier(tx: Tx, uploads: Sequence[UUID], dossier_id: UUID) -> set[UUID]:
-    """Return which uploads may become parts of this dossier."""
-    return {row["id"] for row in await tx.fetch(q.uploads_of_dossier, uploads, dossier_id)}
+async def take_uploads(tx: Tx, uploads: Sequence[UUID], dossier_id: UUID, account_id: UUID | None) -> set[UUID]:
+    """Make uploads this dossier's; return which are."""
+    return {row["id"] for row in await tx.fetch(q.take_uploads, uploads, dossier_id, account_id)}
 
 
 async def insert_fees(tx: Tx, dossier_id: UUID, fees: Iterable[FeeOwed]) -> None:

@@ -95,3 +95,8 @@ SELECT item.batch_id AS ticket, item.ordinal, item.request_id, batch.account_id,
 -- name: account_id
 -- Who logs in by this name.
 SELECT id FROM account WHERE login = $1;
+
+-- name: forget_attempts
+-- Forget attempts to log in that are older than this, the oldest first and some at a time; ids follow the time.
+DELETE FROM login_attempt
+ WHERE id IN (SELECT id FROM login_attempt ORDER BY id LIMIT $2) AND at < $1;

@@ -1,7 +1,7 @@
 """One function per statement of `queries.sql`."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -68,3 +68,8 @@ async def failures(tx: Tx, account_id: UUID | None, ticket_id: UUID | None, limi
 async def account_id(tx: Tx, login: str) -> UUID | None:
     """Return whose log-in this is, or None."""
     return await tx.fetchval(_q.account_id, login)
+
+
+async def forget_attempts(tx: Tx, before: datetime, limit: int) -> int:
+    """Forget old attempts to log in; return how many."""
+    return int((await tx.execute(_q.forget_attempts, before, limit)).rpartition(" ")[2])

@@ -1,7 +1,7 @@
 """Accounts as a local administrator sees them, and the two blocks that one person alone may set."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
 from uuid import UUID
 
 from api.audit import append
@@ -10,10 +10,12 @@ from api.errors import Forbidden, NotFound
 from api.http.auth import service as sessions
 from api.kernel import Actor
 from api.people import store
-from api.people.contract import AccountPage, Blocked, LostFactors
+from api.people.contract import AccountPage, Blocked, CertificateLine, LostFactors
 from api.people.rows import SubjectAccount
 from api.people.rules import Voter
 from api.signatures import losing
+
+NOWHERE: Final = UUID(int=0)
 
 
 async def voter_of(tx: Tx, actor: Actor, at: datetime) -> Voter:
@@ -47,6 +49,13 @@ async def page(tx: Tx, actor: Actor, after: str | None, limit: int, at: datetime
         tx, None if voter.of_province else voter.agency_id, at, (after or "").lower(), limit + 1
     )
     return AccountPage(items=rows[:limit], next=rows[limit - 1].login if len(rows) > limit else None)
+
+
+async def certificates(tx: Tx, actor: Actor, before: UUID | None, limit: int, at: datetime) -> list[CertificateLine]:
+    """List the own certificates, and those of the people and the organisation that the actor is in charge of."""
+    voter = await voter_of(tx, actor, at)
+    agency_id = voter.agency_id if voter.in_charge else NOWHERE
+    return await store.certificates(tx, actor.account_id, agency_id, before, limit, province=voter.of_province)
 
 
 async def block(

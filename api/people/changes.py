@@ -32,6 +32,44 @@ SpokenCode = Annotated[
 ]
 
 
+HolderName = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=1,
+        max_length=40,
+        pattern=r"^[a-z0-9_-]+(?!\n)$",
+        description="Nơi giữ khóa / the key holder",
+    ),
+]
+HolderOwner = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=1,
+        max_length=64,
+        pattern=r"^[0-9A-Za-z._-]+(?!\n)$",
+        description="Nơi giữ khóa biết chủ chứng thư bằng số này / what the key holder knows the owner by",
+    ),
+]
+Der = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=200,
+        max_length=8192,
+        pattern=r"^[A-Za-z0-9_-]+(?!\n)$",
+        description="Chứng thư X.509 (DER), base64url / the X.509 certificate (DER) in base64url",
+    ),
+]
+Png = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=16,
+        max_length=300_000,
+        pattern=r"^[A-Za-z0-9_-]+(?!\n)$",
+        description="Ảnh chữ ký hoặc con dấu (PNG), base64url / the image of signature or seal (PNG) in base64url",
+    ),
+]
+
+
 class _Change(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind"):
     """A change that is proposed."""
 
@@ -59,6 +97,10 @@ class OpenAccount(_Change, frozen=True, kw_only=True, tag="open_account"):
 
 class _OfAccount(_Change, frozen=True, kw_only=True):
     account_id: UUID
+
+
+class _OfOrganisation(_Change, frozen=True, kw_only=True):
+    agency_id: UUID
 
 
 class UnlockAccount(_OfAccount, frozen=True, kw_only=True, tag="unlock_account"):
@@ -114,7 +156,50 @@ class RevokeMandate(_OfAccount, frozen=True, kw_only=True, tag="revoke_mandate")
     reason: Reason
 
 
-Change = OpenAccount | UnlockAccount | CloseAccount | GivePost | EndPost | EnrolFactor | GiveMandate | RevokeMandate
+class _Binding(_Change, frozen=True, kw_only=True):
+    """Both persons agree to the certificate itself; whether the holder lists it for this owner, the signer asks."""
+
+    holder: HolderName
+    owner: HolderOwner
+    certificate: Der
+    image_png: Png | None = None
+
+
+class BindCertificate(_Binding, frozen=True, kw_only=True, tag="bind_certificate"):
+    """Let a person sign with this certificate (gắn chứng thư); an older one stays beside it, the newest signs."""
+
+    account_id: UUID
+
+
+class BindSeal(_Binding, frozen=True, kw_only=True, tag="bind_seal"):
+    """Let an organisation's seal be put with this certificate (gắn chứng thư của tổ chức)."""
+
+    agency_id: UUID
+
+
+class UnbindCertificate(_OfAccount, frozen=True, kw_only=True, tag="unbind_certificate"):
+    """Let nobody sign with a person's certificate any more (gỡ chứng thư); it never comes back."""
+
+    certificate_id: UUID
+    reason: Reason
+
+
+class UnbindSeal(_OfOrganisation, frozen=True, kw_only=True, tag="unbind_seal"):
+    """Let nobody seal with an organisation's certificate any more; it never comes back."""
+
+    certificate_id: UUID
+    reason: Reason
+
+
+Binding = BindCertificate | BindSeal
+OfOrganisation = BindSeal | UnbindSeal
+OfAccount = (
+    UnlockAccount | CloseAccount | GivePost | EndPost | EnrolFactor | GiveMandate | RevokeMandate
+    | BindCertificate | UnbindCertificate
+)  # fmt: skip
+Change = OpenAccount | OfAccount | OfOrganisation
+BINDINGS: Final = ("bind_certificate", "bind_seal")
+"""The kinds for which the signer asks a key holder before it judges."""
 
 
 def kind_of(change: Change) -> str:

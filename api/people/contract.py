@@ -113,6 +113,22 @@ class Proposal(ProposalLine, frozen=True, kw_only=True):
     voices: tuple[Voice, ...]
 
 
+class CertificateLine(msgspec.Struct, frozen=True, kw_only=True):
+    """A certificate of a person or, without `account_id`, of an organisation; unbound where `revoked_at` is set."""
+
+    id: UUID
+    account_id: UUID | None
+    agency_id: UUID | None
+    serial: str
+    issuer: str
+    subject: str
+    holder: str
+    not_before: datetime
+    not_after: datetime
+    bound_at: datetime
+    revoked_at: datetime | None
+
+
 class StartEnrolment(_Request, frozen=True, kw_only=True):
     """Begin to enrol a second factor of the own; for a TOTP the browser's one-time P-256 public key comes along."""
 

@@ -95,6 +95,22 @@ class AccountController(Controller):
             return await losing.signed_since(tx, account_id, instant(since, "since"))
 
 
+class CertificateController(Controller):
+    """Chứng thư chữ ký số / certificates, bound and unbound by proposals."""
+
+    path = "/certificates"
+    tags: Sequence[str] | None = ("people",)
+    opt: Mapping[str, Any] | None = {"work": "officers"}
+
+    @get("/", guards=[signed_in], summary="Chứng thư đã gắn / Certificates that are bound")
+    async def certificates(
+        self, request: AnyRequest, actor: Actor, at: datetime, before: Before = None, limit: Limit = 50
+    ) -> list[contract.CertificateLine]:
+        """List the own certificates; for who is in charge of an agency those of its people and its seals, too."""
+        async with edge_of(request).pools.reading() as tx:
+            return await accounts.certificates(tx, actor, before, limit, at)
+
+
 class ProposalController(Controller):
     """Đề xuất cần hai người / changes that take two persons."""
 

@@ -13,16 +13,15 @@ from api.errors import Conflict, Forbidden, Invalid, NotFound
 from api.jobs.queue import enqueue
 from api.kernel import Actor, new_id
 from api.people import changes, rules, store
-from api.people.accounts import voter_of
-from api.people.changes import Change, EnrolFactor, GivePost, OpenAccount
+from api.people.accounts import NOWHERE, voter_of
+from api.people.changes import Change, EnrolFactor, GivePost, OfOrganisation, OpenAccount
 from api.people.contract import Approve, Proposal, ProposalLine, Propose, Proposed, Refuse
-from api.people.rows import ProposalRow
+from api.people.rows import AgencyParent, ProposalRow
 from api.people.rules import Subject, Voter
 from api.signatures import asking
 from api.signatures.contract import Challenge
 
 JUDGE_ANSWER: Final = "people.judge"
-NOWHERE: Final = UUID(int=0)
 
 
 async def subject_of(tx: Tx, change: Change) -> Subject:
@@ -31,11 +30,9 @@ async def subject_of(tx: Tx, change: Change) -> Subject:
     Raises:
         NotFound: there is no such account, or no such agency at present.
     """
-    post_agency = None
-    if isinstance(change, OpenAccount | GivePost):
-        post_agency = await store.agency_parent(tx, change.post.agency_id)
-        if post_agency is None:
-            raise NotFound("Không tìm thấy cơ quan.", "There is no such agency.", code="agency-not-found")
+    if isinstance(change, OfOrganisation):
+        return Subject(agency_id=(await _agency(tx, change.agency_id)).id)
+    post_agency = await _agency(tx, change.post.agency_id) if isinstance(change, OpenAccount | GivePost) else None
     place = {
         "post_agency_id": post_agency.id if post_agency else None,
         "post_agency_parent_id": post_agency.parent_id if post_agency else None,
@@ -46,6 +43,13 @@ async def subject_of(tx: Tx, change: Change) -> Subject:
     if account is None:
         raise NotFound("Không tìm thấy tài khoản.", "There is no such account.", code="account-not-found")
     return Subject(agency_id=account.agency_id, account_id=account.account_id, person_id=account.person_id, **place)
+
+
+async def _agency(tx: Tx, agency_id: UUID) -> AgencyParent:
+    found = await store.agency_parent(tx, agency_id)
+    if found is None:
+        raise NotFound("Không tìm thấy cơ quan.", "There is no such agency.", code="agency-not-found")
+    return found
 
 
 async def challenge(tx: Tx, actor: Actor, change: Change, *, at: datetime) -> Challenge:
@@ -238,5 +242,5 @@ async def listed(
     voter = await voter_of(tx, actor, at)
     if voter.of_province:
         return await store.proposals(tx, None, actor.account_id, state, before, limit)
-    in_charge = voter.administers(voter.agency_id) or voter.rank == "head"
-    return await store.proposals(tx, voter.agency_id if in_charge else NOWHERE, actor.account_id, state, before, limit)
+    agency_id = voter.agency_id if voter.in_charge else NOWHERE
+    return await store.proposals(tx, agency_id, actor.account_id, state, before, limit)

@@ -73,6 +73,16 @@ SELECT id, kind, agency_id, subject_account_id, state, why, proposed_by_account_
  ORDER BY id DESC
  LIMIT $5;
 
+-- name: certificates
+-- Certificates of whoever asks, of an agency and its accounts, or with the last argument of the whole province; the latest first.
+SELECT certificate.id, account.id AS account_id, certificate.agency_id, certificate.serial, certificate.issuer, certificate.subject,
+       certificate.holder, certificate.not_before, certificate.not_after, certificate.bound_at, certificate.revoked_at
+  FROM certificate
+  LEFT JOIN account ON account.person_id = certificate.person_id
+ WHERE ($4 OR account.id = $1 OR account.agency_id = $2 OR certificate.agency_id = $2) AND ($3::uuid IS NULL OR certificate.id < $3)
+ ORDER BY certificate.id DESC
+ LIMIT $5;
+
 -- name: insert_enrolment
 -- A second factor that somebody wants to have.
 INSERT INTO enrolment (id, account_id, kind) VALUES ($1, $2, $3);

@@ -37,6 +37,11 @@ class Voter(msgspec.Struct, frozen=True, kw_only=True):
         """Tell whether this is an administrator of the whole province."""
         return Role.ADMINISTRATOR in self.roles and self.agency_kind == "province"
 
+    @property
+    def in_charge(self) -> bool:
+        """Tell whether this is an administrator or the head of the own agency."""
+        return self.administers(self.agency_id) or self.rank == "head"
+
     def administers(self, agency_id: UUID) -> bool:
         """Tell whether this is an administrator of an agency."""
         return self.of_province or (Role.ADMINISTRATOR in self.roles and self.agency_id == agency_id)

@@ -7,7 +7,7 @@ from uuid import UUID
 from api.db.pools import Tx, as_struct, as_structs
 from api.db.queries import load
 from api.kernel import vn_day
-from api.people.contract import AccountLine, ProposalLine, Voice
+from api.people.contract import AccountLine, CertificateLine, ProposalLine, Voice
 from api.people.rows import AgencyParent, EnrolmentRow, ProposalRow, SubjectAccount
 from api.people.rules import Voter
 
@@ -87,6 +87,13 @@ async def proposals(
 ) -> list[ProposalLine]:
     """Return the latest proposals."""
     return as_structs(await tx.fetch(q.proposals, agency_id, account_id, state, before, limit), ProposalLine)
+
+
+async def certificates(
+    tx: Tx, account_id: UUID, agency_id: UUID, before: UUID | None, limit: int, *, province: bool
+) -> list[CertificateLine]:
+    """Return the latest certificates of an account, an agency, or of the whole province."""
+    return as_structs(await tx.fetch(q.certificates, account_id, agency_id, before, province, limit), CertificateLine)
 
 
 async def insert_enrolment(tx: Tx, enrolment_id: UUID, account_id: UUID, kind: str) -> None:

@@ -43,6 +43,11 @@ class _Picture(msgspec.Struct, frozen=True):
     opacity: bytes
 
 
+def check_image(png: bytes) -> None:
+    """Raise NotSignable unless this can be shown in a signature."""
+    _picture(png)
+
+
 @lru_cache(maxsize=64)
 def _picture(png: bytes) -> _Picture:
     """Read a PNG once per process; the deflated planes go into every document as they are."""

@@ -265,6 +265,17 @@ async def test_file_is_served_in_parts_and_known_files_are_not_sent_again(ground
         assert len(opened.pages) == 1
 
 
+async def test_another_officers_file_is_no_draft_and_looks_like_one_that_is_not_there(ground, pdf):
+    _, document = await ground.document()
+    await ground.log_in("kynhay")
+    upload = await ground.checked(pdf)
+    await ground.log_in("thuly")
+    path = f"/documents/{document['id']}/drafts"
+    told = [(await ground.post(path, {"upload_id": each})).json() for each in (upload["id"], str(UUID(int=9)))]
+    assert {each["code"] for each in told} == {"no-upload"}
+    assert told[0]["detail"] == told[1]["detail"]
+
+
 async def test_citizen_hands_files_in_and_fetches_only_what_is_issued(ground, pdf):
     result, document = await ground.document()
     await ground.drafted(document["id"])

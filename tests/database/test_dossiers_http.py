@@ -10,6 +10,7 @@ import pytest_asyncio
 from api.documents.templates.bodies import FORMS
 from tests.dossier_ground import MARITAL_STATUS, MONDAY, Ground, actor, copied, province_template
 from tests.office import ARGON2, SetClock, client_of, log_in, new_key, serving
+from tests.paper import page
 
 BODY = {
     "procedure_code": MARITAL_STATUS,
@@ -232,6 +233,44 @@ async def test_online_needs_no_account_but_a_key(site):
     assert (filed.status_code, filed.json()["status"]) == (201, "submitted")
     web = await site.as_("tiepnhan.kinhbac")
     assert (await step(web, filed.json()["code"], "receive")).json()["status"] == "received"
+
+
+async def test_a_file_without_a_dossier_is_attached_by_whoever_sent_it_alone(site, tmp_path):
+    """Another officer, another agency and a citizen learn no more than of a file that is not there."""
+    sender = await site.as_("tiepnhan.kinhbac")
+    content = page(tmp_path / "paper.pdf").read_bytes()
+    sent = await sender.post(
+        "/uploads?profile=handed_in", content=content, headers={**new_key(), "Content-Type": "application/pdf"}
+    )
+    upload = sent.json()["id"]
+
+    def parts(upload_id):
+        return {"parts": [{"part_code": "TK", "name": "Tờ khai", "upload_id": upload_id}]}
+
+    ground = Ground(site.db, await site.db.pools("app"))
+    code = await ground.code_of("tiepnhan.kinhbac")
+    online = {key: BODY[key] for key in ("procedure_code", "filer", "territory_code")} | {"receipt_agency_code": code}
+    for name, web, path, body in (
+        ("another officer", await site.as_("quay1.kinhbac"), "/dossiers", BODY),
+        ("another agency", await site.as_("tiepnhan.bacgiang"), "/dossiers", BODY),
+        ("a citizen", client_of(site.app), "/online", online),
+    ):
+        tried, unknown = [
+            await web.post(path, json=body | parts(each), headers=new_key()) for each in (upload, str(uuid4()))
+        ]
+        assert (tried.status_code, tried.json()["code"]) == (400, "unknown-upload"), name
+        same = {key: value for key, value in tried.json().items() if key != "reference"}
+        assert same == {key: value for key, value in unknown.json().items() if key != "reference"}, name
+    assert await site.db.admin.fetchval("SELECT dossier_id FROM upload") is None
+    first = await sender.post("/dossiers", json=BODY | parts(upload), headers=new_key())
+    assert first.status_code == 201
+    assert str(await site.db.admin.fetchval("SELECT dossier_id FROM upload")) == first.json()["id"]
+    again = await sender.post("/dossiers", json=BODY | parts(upload), headers=new_key())
+    assert (again.status_code, again.json()["code"]) == (400, "unknown-upload"), "it is the first dossier's now"
+    _, other = await site.filed()
+    secret = {"X-Dossier-Secret": other["secret"]}
+    citizen = client_of(site.app)
+    assert (await citizen.get(f"/track/{other['code']}/uploads/{upload}", headers=secret)).status_code == 404
 
 
 async def test_a_result_is_handed_over_with_its_proof_once(site):

@@ -1,12 +1,15 @@
 """Log-in tried by guessing from many places, by enumeration, and by locking others out."""
 
 import asyncio
+from datetime import date, timedelta
 
 import pytest
 import pytest_asyncio
 
+from api.errors import Broken
 from api.http.auth.passwords import PasswordPool
 from api.http.auth.rules import STRANGERS_FREE
+from api.operating import forgetting
 from tests.office import PASSWORD, Office, SetClock, client_of, log_in, serving
 
 OFFICE_PC = "10.1.1.1"
@@ -100,3 +103,39 @@ async def test_no_account_is_found_out_by_words_status_or_work(app, monkeypatch)
     assert all(each == first for each in told.values())
     assert {turn[3] for turn in first if turn[0] == 401} == {1}
     assert {turn[3] for turn in first if turn[0] == 429} == {0}
+
+
+async def test_old_attempts_are_forgotten_by_the_rule_and_never_what_lock_out_remembers(app, db, clock):
+    async def tried(days: int) -> None:
+        await db.admin.execute(
+            "INSERT INTO login_attempt (login_fingerprint, source, succeeded, at) VALUES ('x', '10.9.9.9', true, $1)",
+            clock() - timedelta(days=days),
+        )
+
+    async def ruled(days: int, valid_from: str) -> None:
+        await db.admin.execute(
+            "INSERT INTO legal_rule (key, value, legal_basis, checked, valid_from) VALUES ($1, $2, 'thử', true, $3)",
+            forgetting.RULE, days, date.fromisoformat(valid_from),
+        )  # fmt: skip
+
+    async def left() -> list[int]:
+        ages = await db.admin.fetch(
+            "SELECT $1 - at AS age FROM login_attempt WHERE source = '10.9.9.9' ORDER BY id", clock()
+        )
+        return [row["age"].days for row in ages]
+
+    for days in (200, 91, 89, 31, 29):
+        await tried(days)
+    worker = await db.pools("worker")
+    with pytest.raises(Broken):
+        await forgetting.forget_attempts(worker, clock())
+    assert len(await left()) == 5, "without a rule nothing is forgotten"
+    await ruled(90, "2026-01-01")
+    assert await forgetting.forget_attempts(worker, clock()) == 2
+    assert await left() == [89, 31, 29]
+    await db.admin.execute("UPDATE legal_rule SET valid_to = '2026-06-01' WHERE key = $1", forgetting.RULE)
+    await ruled(7, "2026-06-01")
+    assert await forgetting.forget_attempts(worker, clock()) == 2
+    assert await left() == [29], "a source stays known for thirty days, whatever the rule says"
+    assert (await guessed(app, "chutich", "198.51.100.9"))["code"] == "wrong-login"
+    assert (await log_in(client_of(app, OFFICE_PC), "chutich")).status_code == 201

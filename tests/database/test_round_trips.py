@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from tests.database.test_dossiers_http import BODY, Site, step
 from tests.dossier_ground import MONDAY, actor, copied, province_template
-from tests.office import ARGON2, SetClock, log_in, new_key, serving
+from tests.office import ARGON2, SetClock, new_key, serving
 from tests.wire import wired
 
 SUBMIT, STEP = 7, 6

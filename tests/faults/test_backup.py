@@ -11,11 +11,13 @@ import sysconfig
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import UUID
 
 import asyncpg
 import pytest
 import pytest_asyncio
 
+from api.backup.commands import tell
 from api.backup.faults import BackupError
 from api.backup.following import follow
 from api.backup.taking import take
@@ -33,6 +35,7 @@ class Drilled:
         self.took: dict[str, float] = {}
         self.middle = datetime.now(UTC)
         self.counter_at_end = 0
+        self.locked = UUID(int=0)
 
     async def run(self) -> None:
         office, stop = self.office, asyncio.Event()
@@ -44,6 +47,7 @@ class Drilled:
         self.took["base backup under load"] = time.monotonic() - began
         await more(office, 10, load)
         self.middle = datetime.now(UTC)
+        self.locked = await office.lock_the_chairman()
         other = await asyncpg.connect(office.dsn)
         for _ in range(3):
             await more(office, 5, load)
@@ -97,6 +101,7 @@ async def test_the_drill_brings_back_everything_before_the_moment_and_nothing_af
         digests = {bytes(row["sha256"]) for row in await connection.fetch("SELECT sha256 FROM blob")}
         n = await connection.fetchval("SELECT n FROM number_counter")
         gap = await connection.fetchrow("SELECT first, last, reason FROM number_gap")
+        (block,) = await connection.fetch("SELECT id, what FROM account_block WHERE lifted_at IS NULL")
         trail = await connection.fetchval("SELECT count(*) FROM audit WHERE action = 'system.restore'")
         await connection.execute("CREATE TABLE writable AS SELECT 1")
     there = {row["id"].int - (1 << 76) * 7 for row in rows}
@@ -116,6 +121,9 @@ async def test_the_drill_brings_back_everything_before_the_moment_and_nothing_af
     assert (gap["first"], gap["last"]) == (len(there) + 1, n)
     assert "Restored to" in gap["reason"]
     assert trail == 1
+    # Who was locked after the moment is locked, and the report says so.
+    assert (block["id"], block["what"]) == (drilled.locked, "account")
+    assert [(each.what, each.id) for each in report.carried] == [("lock", drilled.locked)]
 
 
 async def test_without_a_moment_the_last_whole_one_is_restored(drilled):
@@ -123,6 +131,9 @@ async def test_without_a_moment_the_last_whole_one_is_restored(drilled):
     report = await office.restore("last", look_ahead=False, number_margin=0, number_floors={SERIES: 900})
     assert report.proof.counts["dossiers"] == len(office.ledger)
     assert report.lost.known_until is None
+    said: list[str] = []
+    tell(report, office.room, lambda _, en: said.append(en))
+    assert any(line.startswith("NOT KNOWN what was revoked") for line in said)
     async with brought_back(office, "last") as connection:
         assert await connection.fetchval("SELECT n FROM number_counter") == 900
 
@@ -221,12 +232,17 @@ async def test_a_missing_document_is_named_by_check_and_by_restore(drilled):
     path.unlink()
     checked = command(office, "backup", office.place.root, "--check")
     words = ("--to", drilled.middle.isoformat(), "--into", office.room / "bare", "--no-look-ahead")
+    words += ("--revocations", office.room / "outside" / "revocations.jsonl")
     restored = command(office, "restore", office.place.root, *words)
     (code, said), (restored_code, restored_said) = await asyncio.gather(ended(checked), ended(restored))
     path.write_bytes(content)
     assert (code, name in said) == (1, True)
     assert (restored_code, f"NOT WHOLE: {name}" in restored_said) == (1, True), restored_said
     assert read_report(office, "bare").proof.documents_missing == (name,)
+    # The log outside alone is enough: nothing after the moment was looked at here.
+    assert "Carried over 1 revocations" in restored_said
+    assert f"lock of an account {drilled.locked}" in restored_said
+    assert "NOT KNOWN" not in restored_said
 
 
 async def test_what_cannot_be_read_is_said(drilled):

@@ -37,7 +37,7 @@ OWN: set[Route] = {
     ("GET", "/desk/head"), ("GET", "/desk/head/late"), ("GET", "/series"), ("POST", "/dossiers"),
     ("POST", "/dossiers/imported"), ("POST", "/prints"), ("POST", "/procedures/{code}/versions"), ("GET", "/accounts"),
     ("GET", "/desk/holders"), ("GET", "/factors/signed"), ("POST", "/factors/lost"), ("POST", "/factors/enrolments"),
-    ("GET", "/proposals"), ("POST", "/proposals"), ("POST", "/proposals/challenge"),
+    ("GET", "/proposals"), ("POST", "/proposals"), ("POST", "/proposals/challenge"), ("GET", "/certificates"),
     ("POST", "/signature-batches/challenge"),
 }  # fmt: skip
 """About whoever asks: everybody gets their own, and nothing of anybody else."""

@@ -50,6 +50,14 @@ class HeldPost(msgspec.Struct, frozen=True, kw_only=True):
     agency_name: str
 
 
+class ChangeOfMine(msgspec.Struct, frozen=True, kw_only=True):
+    """What two other persons changed about the own account: the kind, when, and the proposal that tells all of it."""
+
+    proposal_id: UUID
+    kind: str
+    decided_at: datetime
+
+
 class WhoAmI(msgspec.Struct, frozen=True, kw_only=True):
     """Who is logged in, in which post, and until when."""
 
@@ -60,6 +68,8 @@ class WhoAmI(msgspec.Struct, frozen=True, kw_only=True):
     post_id: UUID
     posts: tuple[HeldPost, ...]
     actions: tuple[str, ...]
+    changes: tuple[ChangeOfMine, ...]
+    """Of the last 30 days, the latest first: who did not expect one reports it at once."""
     expires_at: datetime
     idle_s: int
 

@@ -102,3 +102,11 @@ SELECT a.login, o.display_name
   FROM account a
   LEFT JOIN official o ON o.person_id = a.person_id
  WHERE a.id = $1;
+
+-- name: list_changes
+-- What proposals changed about an account since then, the latest first.
+SELECT id AS proposal_id, kind, decided_at
+  FROM proposal
+ WHERE subject_account_id = $1 AND state = 'applied' AND decided_at > $2
+ ORDER BY decided_at DESC
+ LIMIT 20;

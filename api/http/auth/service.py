@@ -26,6 +26,7 @@ from api.http.edge import Edge
 from api.kernel import Actor, PostId
 
 _STRANGERS: Final = "strangers"
+_TOLD_FOR: Final = timedelta(days=30)
 _USER_AGENT_LIMIT: Final = 200
 
 
@@ -142,16 +143,18 @@ async def _open(
         session_id=session_id,
     )
     await _note(tx, actor, "session.open", at, source=source)
-    me = await _describe(edge, tx, actor, held, at + timedelta(seconds=edge.sessions.absolute_s))
+    me = await _describe(edge, tx, actor, held, at + timedelta(seconds=edge.sessions.absolute_s), at)
     return Opened(**{name: getattr(me, name) for name in WhoAmI.__struct_fields__}, token=token)
 
 
 async def who_am_i(edge: Edge, tx: Tx, actor: Actor, expires_at: datetime, at: datetime) -> WhoAmI:
     """Return the actor as a person reads it, with the posts to switch to."""
-    return await _describe(edge, tx, actor, await store.list_posts(tx, actor.person_id, at), expires_at)
+    return await _describe(edge, tx, actor, await store.list_posts(tx, actor.person_id, at), expires_at, at)
 
 
-async def _describe(edge: Edge, tx: Tx, actor: Actor, held: list[HeldPost], expires_at: datetime) -> WhoAmI:
+async def _describe(
+    edge: Edge, tx: Tx, actor: Actor, held: list[HeldPost], expires_at: datetime, at: datetime
+) -> WhoAmI:
     account = await store.find_account(tx, actor.account_id)
     if account is None:
         raise Unauthenticated("Bạn chưa đăng nhập.", "You are not logged in.", code="no-session")
@@ -163,6 +166,7 @@ async def _describe(edge: Edge, tx: Tx, actor: Actor, held: list[HeldPost], expi
         post_id=actor.post_id,
         posts=tuple(held),
         actions=tuple(sorted(action for action in edge.authority.ACTIONS if edge.authority.may(actor, action))),
+        changes=tuple(await store.list_changes(tx, actor.account_id, at - _TOLD_FOR)),
         expires_at=expires_at,
         idle_s=edge.sessions.idle_s,
     )

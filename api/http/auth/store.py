@@ -9,7 +9,7 @@ import msgspec
 
 from api.db import queries
 from api.db.pools import Tx, as_struct, as_structs
-from api.http.auth.contract import HeldPost
+from api.http.auth.contract import ChangeOfMine, HeldPost
 from api.http.auth.rules import COUNTED_WITHIN, KNOWN_FOR, Session
 from api.kernel import AccountId, PersonId, vn_day
 
@@ -133,6 +133,11 @@ async def save_password(
 ) -> None:
     """Keep a new password hash, of a one-time password until the given instant."""
     await tx.execute(_q.save_password, account_id, argon2, at, one_time_until)
+
+
+async def list_changes(tx: Tx, account_id: UUID, since: datetime) -> list[ChangeOfMine]:
+    """List what two others changed about an account."""
+    return as_structs(await tx.fetch(_q.list_changes, account_id, since), ChangeOfMine)
 
 
 async def list_posts(tx: Tx, person_id: UUID, at: datetime) -> list[HeldPost]:

@@ -10,23 +10,38 @@ from api.jobs.queue import enqueue
 from api.kernel import AgencyId, PersonId, PostId, new_id
 from api.people import changes as c
 from api.people import store as people
-from api.people.engine import enrolling, store
+from api.people.engine import binding, enrolling, store
 from api.people.rows import SubjectAccount
 from api.registry import authority
 from api.registry.authority import BASIS_OF, Mandate
 from api.signatures.engine.context import STOP, Engine
 
 
-async def apply(engine: Engine, tx: Tx, proposal_id: UUID, change: c.Change, at: datetime) -> UUID | None:
-    """Apply one change; return the id of what was made, if anything was.
+async def apply(
+    engine: Engine, tx: Tx, proposal_id: UUID, change: c.Change, looked: binding.LookedAt, at: datetime
+) -> UUID | None:
+    """Apply one change; return the id of what was made, if anything was. `looked` is what a binding rests on.
 
     Raises:
-        Conflict: the log-in is taken, or what should end has ended.
+        Conflict: the log-in is taken, the certificate bound before, or what should end has ended.
         NotFound: there is no such account.
-        Invalid: the right to sign would be unlawful, or the new factor does not verify.
+        Invalid: the right to sign would be unlawful, or the new factor or certificate does not verify.
     """
-    if isinstance(change, c.OpenAccount):
-        return await _open_account(engine, tx, change, at)
+    match change:
+        case c.OpenAccount():
+            return await _open_account(engine, tx, change, at)
+        case c.BindSeal():
+            return await binding.bind(engine, tx, proposal_id, change, None, looked, at)
+        case c.UnbindSeal():
+            _demand(await binding.unbind(tx, proposal_id, change.certificate_id, None, change.agency_id, at))
+            return change.certificate_id
+        case _:
+            return await _to_account(engine, tx, proposal_id, change, looked, at)
+
+
+async def _to_account(
+    engine: Engine, tx: Tx, proposal_id: UUID, change: c.OfAccount, looked: binding.LookedAt, at: datetime
+) -> UUID:
     subject = await people.subject_account(tx, change.account_id)
     if subject is None:
         raise NotFound("Không tìm thấy tài khoản.", "There is no such account.", code="account-not-found")
@@ -47,6 +62,10 @@ async def apply(engine: Engine, tx: Tx, proposal_id: UUID, change: c.Change, at:
             return await _give_mandate(tx, change, subject, at)
         case c.RevokeMandate():
             _demand(await store.revoke_mandate(tx, change.mandate_id, subject.person_id, at))
+        case c.BindCertificate():
+            return await binding.bind(engine, tx, proposal_id, change, subject.person_id, looked, at)
+        case c.UnbindCertificate():
+            _demand(await binding.unbind(tx, proposal_id, change.certificate_id, subject.person_id, None, at))
         case _:
             assert_never(change)
     return subject.account_id

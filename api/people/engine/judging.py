@@ -14,7 +14,7 @@ from api.jobs.runner import JobContext
 from api.people import changes, proposing, rules
 from api.people import store as people
 from api.people.changes import Change
-from api.people.engine import applying, store
+from api.people.engine import applying, binding, store
 from api.people.engine.rows import Answer
 from api.signatures.engine import factors
 from api.signatures.engine.context import Engine, detail
@@ -24,6 +24,11 @@ _REASONS: Final = {
     "not-waiting": detail("not-waiting", "Đề xuất không còn chờ.", "The proposal no longer waits."),
     "other-digests": detail(
         "digest-changed", "Nội dung đã xác nhận khác nội dung đề xuất.", "What was confirmed is not what is proposed."
+    ),
+    "holder-unreachable": detail(
+        "holder-unreachable",
+        "Nơi giữ khóa không trả lời nên chưa xem được chứng thư; thử lại sau.",
+        "The key holder does not answer, so the certificate could not be looked at; try again later.",
     ),
     "no-right": detail(
         "no-right",
@@ -35,18 +40,21 @@ _REASONS: Final = {
 
 async def judge(engine: Engine, _context: JobContext, ids: dict[str, Any]) -> None:
     """Handle a `people.judge` job; a repetition finds the answer judged and does nothing."""
+    looked = await binding.look(engine, UUID(ids["answer"]), engine.clock())
     async with engine.pools.transaction() as tx:
         answer = await store.lock_answer(tx, UUID(ids["answer"]))
         if answer is None or answer.accepted is not None:
             return
         at = engine.clock()
-        reason, change = await _weigh(engine, tx, answer, at)
+        reason, change = await _weigh(engine, tx, answer, looked, at)
         await store.insert_verdict(tx, answer.id, reason, at)
         await _note(tx, answer, "refused" if reason else "accepted", {"purpose": answer.purpose, "reason": reason}, at)
-        await _go_on(engine, tx, answer, reason, change, at)
+        await _go_on(engine, tx, answer, reason, change, looked, at)
 
 
-async def _weigh(engine: Engine, tx: Tx, answer: Answer, at: datetime) -> tuple[str, Change | None]:
+async def _weigh(
+    engine: Engine, tx: Tx, answer: Answer, looked: binding.LookedAt, at: datetime
+) -> tuple[str, Change | None]:
     """Return why the answer does not count, or an empty text, with the change as its bytes say it."""
     state = "checking" if answer.purpose == "propose" else "waiting"
     if answer.state != state or rules.has_expired(answer.created_at, at):
@@ -62,8 +70,8 @@ async def _weigh(engine: Engine, tx: Tx, answer: Answer, at: datetime) -> tuple[
         return "no-right", None
     if not await _may(tx, answer, change, subject, at):
         return "no-right", change
-    if answer.purpose == "refuse":
-        return "", change
+    if answer.purpose == "refuse" or isinstance(looked, binding.Unreachable):
+        return "" if answer.purpose == "refuse" else "holder-unreachable", change
     offer = factors.Offer(answer.account_id, answer.kind, answer.response, "proposal", digest, answer.offered_at)
     return await factors.judge(engine, tx, offer), change
 
@@ -81,11 +89,21 @@ async def _may(tx: Tx, answer: Answer, change: Change, subject: rules.Subject, a
     return fit or voter.person_id in {answer.proposer_person_id, subject.person_id}
 
 
-async def _go_on(engine: Engine, tx: Tx, answer: Answer, reason: str, change: Change | None, at: datetime) -> None:
-    """Move the proposal on: a wrong second person leaves it waiting, a wrong proposer ends it."""
+async def _go_on(
+    engine: Engine,
+    tx: Tx,
+    answer: Answer,
+    reason: str,
+    change: Change | None,
+    looked: binding.LookedAt,
+    at: datetime,
+) -> None:
+    """Move the proposal on: a wrong second person leaves it waiting, a wrong proposer or certificate ends it."""
     if answer.purpose == "propose":
         if reason:
             await _end(tx, answer, "refused", _why(reason), at)
+        elif isinstance(looked, MotcuaError):
+            await _end(tx, answer, "refused", _told(looked), at)
         else:
             await store.now_waiting(tx, answer.proposal_id)
     elif reason or change is None:
@@ -94,16 +112,18 @@ async def _go_on(engine: Engine, tx: Tx, answer: Answer, reason: str, change: Ch
         reason = answer.response.decode("utf-8", "replace")
         await _end(tx, answer, "refused", detail("declined", f"Bị từ chối: {reason}", f"Declined: {reason}"), at)
     else:
-        await _apply(engine, tx, answer, change, at)
+        await _apply(engine, tx, answer, change, looked, at)
 
 
-async def _apply(engine: Engine, tx: Tx, answer: Answer, change: Change, at: datetime) -> None:
+async def _apply(
+    engine: Engine, tx: Tx, answer: Answer, change: Change, looked: binding.LookedAt, at: datetime
+) -> None:
     """Apply the change whole or not at all; what cannot be applied ends the proposal with its reason."""
     try:
         async with tx.transaction():
-            made_id = await applying.apply(engine, tx, answer.proposal_id, change, at)
+            made_id = await applying.apply(engine, tx, answer.proposal_id, change, looked, at)
     except MotcuaError as error:
-        await _end(tx, answer, "refused", detail(error.kind_code, error.vi, error.en), at)
+        await _end(tx, answer, "refused", _told(error), at)
         return
     await _end(tx, answer, "applied", None, at, made_id)
 
@@ -126,6 +146,10 @@ async def _note(tx: Tx, answer: Answer, what: str, facts: dict[str, Any], at: da
         detail={**facts, "account_id": answer.account_id},
         at=at,
     )
+
+
+def _told(error: MotcuaError) -> Mapping[str, str]:
+    return detail(error.kind_code, error.vi, error.en)
 
 
 def _why(reason: str) -> Mapping[str, str]:

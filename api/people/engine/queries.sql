@@ -137,3 +137,42 @@ INSERT INTO second_factor (account_id, kind, key_id, secret_sealed, last_counter
 -- name: insert_passkey
 -- A passkey whose first assertion was right; a credential belongs to one account.
 INSERT INTO passkey (account_id, credential_id, public_key, sign_count) VALUES ($1, $2, $3, $4) ON CONFLICT (credential_id) DO NOTHING RETURNING id;
+
+-- name: binding_of
+-- The content of the open proposal to which this answer proposes or agrees, where it binds a certificate.
+SELECT proposal.content_sealed
+  FROM factor_answer answer
+  JOIN proposal ON proposal.id = answer.proposal_id
+ WHERE answer.id = $1 AND answer.purpose <> 'refuse' AND proposal.kind = ANY ($2::text[]) AND proposal.state IN ('checking', 'waiting');
+
+-- name: official_name
+-- The name in public office.
+SELECT display_name FROM official WHERE person_id = $1;
+
+-- name: agencies_named
+-- The agencies that bear this name, or bore it, the latest first.
+SELECT id
+  FROM agency
+ WHERE sort_key = $1
+ ORDER BY valid_from DESC, id;
+
+-- name: agency_and_predecessors
+-- An agency with those whose successor it is.
+SELECT $1::uuid AS id
+UNION
+SELECT predecessor_id FROM agency_succession WHERE successor_id = $1 AND kind <> 'competence_moved';
+
+-- name: insert_certificate
+-- A certificate that two persons bound; each is bound once.
+INSERT INTO certificate (person_id, agency_id, named_agency_id, serial, issuer, subject, certificate, chain, class, mechanism, holder,
+       credential_id, owner_sealed, image_png, not_before, not_after, bound_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+ON CONFLICT (issuer, serial) DO NOTHING
+RETURNING id;
+
+-- name: unbind_certificate
+-- A person's or an organisation's certificate signs no more.
+UPDATE certificate
+   SET revoked_at = $4
+ WHERE id = $1 AND person_id IS NOT DISTINCT FROM $2 AND agency_id IS NOT DISTINCT FROM $3 AND revoked_at IS NULL
+RETURNING serial;

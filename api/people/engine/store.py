@@ -1,6 +1,6 @@
 """One function per statement of the signer's `queries.sql` for people."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -11,6 +11,7 @@ from api.kernel import sort_key, vn_day
 from api.people.changes import NewPost
 from api.people.engine.rows import Answer, Confirmation, Material
 from api.registry.authority import Mandate
+from signing.contract import CertificateFacts, HeldCertificate
 
 q: Final = load("api.people.engine")
 
@@ -164,3 +165,64 @@ async def replace_totp(
 async def insert_passkey(tx: Tx, account_id: UUID, credential_id: bytes, public_key: bytes, sign_count: int) -> bool:
     """Write a passkey; tell whether its credential was new."""
     return await tx.fetchval(q.insert_passkey, account_id, credential_id, public_key, sign_count) is not None
+
+
+async def binding_of(tx: Tx, answer_id: UUID, kinds: Sequence[str]) -> bytes | None:
+    """Return the sealed content of an open proposal of these kinds to which somebody says yes."""
+    return await tx.fetchval(q.binding_of, answer_id, kinds)
+
+
+async def official_name(tx: Tx, person_id: UUID) -> str:
+    """Return the name in public office, or an empty text."""
+    name: str | None = await tx.fetchval(q.official_name, person_id)
+    return name or ""
+
+
+async def agencies_named(tx: Tx, key: str) -> list[UUID]:
+    """Return the agencies with this sort key of a name."""
+    return [row["id"] for row in await tx.fetch(q.agencies_named, key)]
+
+
+async def agency_and_predecessors(tx: Tx, agency_id: UUID) -> set[UUID]:
+    """Return an agency with those whose successor it is."""
+    return {row["id"] for row in await tx.fetch(q.agency_and_predecessors, agency_id)}
+
+
+async def insert_certificate(
+    tx: Tx,
+    whose: tuple[UUID | None, UUID | None, UUID | None],
+    held: HeldCertificate,
+    facts: CertificateFacts,
+    *,
+    klass: str,
+    holder: str,
+    owner_sealed: bytes,
+    image_png: bytes | None,
+    at: datetime,
+) -> UUID | None:
+    """Bind a certificate to a person or an organisation, with the agency that it names; None where it is known."""
+    return await tx.fetchval(
+        q.insert_certificate,
+        *whose,
+        facts.serial,
+        facts.issuer,
+        facts.subject,
+        held.certificate,
+        held.chain,
+        klass,
+        facts.mechanism,
+        holder,
+        held.credential_id,
+        owner_sealed,
+        image_png,
+        facts.valid_from,
+        facts.valid_to,
+        at,
+    )
+
+
+async def unbind_certificate(
+    tx: Tx, certificate_id: UUID, person_id: UUID | None, agency_id: UUID | None, at: datetime
+) -> str | None:
+    """End a binding; return its serial, or None where there was none."""
+    return await tx.fetchval(q.unbind_certificate, certificate_id, person_id, agency_id, at)

@@ -1,0 +1,144 @@
+"""The log of revocations outside the database: complete, signed, and what a restore carries over from it."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import msgspec
+import pytest
+import pytest_asyncio
+
+from api.audit import outside
+from api.audit.chain import Notary, Taken
+from api.audit.revocations import RevocationLog, read_log
+from api.audit.store import audit_keys, ended_rights
+from api.backup.fencing import carry_over
+from api.embedded.province import data, rows
+from api.errors import Broken, Invalid
+from tests.audit_ground import OLD, act, acted, sealer
+from tests.office import MORNING, SetClock
+
+AT = datetime.now(UTC)
+WHO = next(p for p in data.people() if p.slug == "chutich.kinhbac")
+OTHER = next(p for p in data.people() if p.slug == "thuly.kinhbac")
+END = {
+    "factor": "UPDATE second_factor SET revoked_at = now() WHERE account_id = $1 RETURNING id",
+    "passkey": "UPDATE passkey SET revoked_at = now() WHERE account_id = $1 RETURNING id",
+    "certificate": "UPDATE certificate SET revoked_at = now() WHERE person_id = (SELECT person_id FROM account"
+    " WHERE id = $1) RETURNING id",
+    "mandate": "UPDATE mandate SET revoked_at = now() WHERE id = (SELECT m.id FROM mandate m JOIN account a"
+    " USING (person_id) WHERE a.id = $1 LIMIT 1) RETURNING id",
+    "post": "UPDATE post_holding SET valid_to = now() WHERE id = (SELECT h.id FROM post_holding h JOIN account a"
+    " USING (person_id) WHERE a.id = $1 AND valid_to IS NULL LIMIT 1) RETURNING id",
+    "loss": "INSERT INTO account_block (account_id, what, reason, by_account_id) VALUES ($1, 'factors', 'mất', $1)"
+    " RETURNING id",
+    "lock": "INSERT INTO account_block (account_id, what, reason, by_account_id) VALUES ($1, 'account', 'nghỉ', $1)"
+    " RETURNING id",
+}  # fmt: skip
+"""How each kind of right ends, of one account."""
+
+
+@pytest_asyncio.fixture
+async def written(province_db, tmp_path):
+    """A province whose sealer has begun, and the log beside its checkpoints."""
+    await province_db.admin.execute(
+        "INSERT INTO passkey (account_id, credential_id, public_key, sign_count) VALUES ($1, 'c', 'k', 0)",
+        rows.account_id(WHO),
+    )
+    log = RevocationLog(await province_db.pools("worker"), Notary({"c1": OLD}), tmp_path, SetClock())
+    assert await log.note() == 0, "without a checkpoint there is no key that is vouched for"
+    await acted(province_db)
+    await (await sealer(province_db, tmp_path)).step()
+    return province_db, log
+
+
+async def ended(db) -> dict[str, UUID]:
+    """End one right of each kind, and close an account."""
+    one = {what: await db.admin.fetchval(statement, rows.account_id(WHO)) for what, statement in END.items()}
+    await db.admin.execute("UPDATE account SET state = 'closed' WHERE id = $1", rows.account_id(OTHER))
+    return {**one, "account": rows.account_id(OTHER)}
+
+
+async def read(db, log):
+    return read_log(log.file.path, await audit_keys(db.admin))
+
+
+async def test_each_right_that_ends_is_written_once_and_a_restore_takes_it_again(written, cluster, province):
+    db, log = written
+    before = {(each.what, each.id) for each in await ended_rights(db.admin)}
+    await log.note()
+    gone = await ended(db)
+    assert await log.note() == len(gone)
+    assert await log.note() == 0
+    again = RevocationLog(await db.pools("worker"), Notary({"c1": OLD}), log.file.path.parent, SetClock())
+    assert await again.note() == 0, "another worker reads what the first one wrote"
+    taken, until = await read(db, log)
+    assert until == MORNING
+    assert {(each.what, each.id) for each in taken} - before == set(gone.items())
+
+    # The moment before: everything is there again, and an account that was made later is in no row.
+    await db.admin.execute("DELETE FROM account_block")
+    for table in ("second_factor", "passkey", "certificate", "mandate"):
+        await db.admin.execute(f"UPDATE {table} SET revoked_at = NULL WHERE id = ANY ($1::uuid[])", list(gone.values()))
+    await db.admin.execute("UPDATE post_holding SET valid_to = NULL WHERE id = $1", gone["post"])
+    await db.admin.execute("UPDATE account SET state = 'active'")
+    stranger = msgspec.structs.replace(taken[0], what="lock", id=uuid4(), account_id=uuid4())
+    with pytest.raises(Broken) as told:
+        await log.note()
+    assert told.value.kind_code == "revocation-undone", "without carrying over, the worker says so"
+    async with (await db.pools("admin")).transaction() as tx:
+        carried = await carry_over(tx, [*taken, stranger], AT, "Khôi phục")
+    assert {(each.what, each.id) for each in carried} == set(gone.items())
+    assert {(each.what, each.id) for each in await ended_rights(db.admin)} == before | set(gone.items())
+    assert await db.admin.fetchval("SELECT state FROM account WHERE id = $1", gone["account"]) == "closed"
+    at = "SELECT at FROM account_block WHERE id = $1"
+    assert await db.admin.fetchval(at, gone["loss"]) == next(e.ended_at for e in taken if e.what == "loss")
+    async with (await db.pools("admin")).transaction() as tx:
+        assert await carry_over(tx, taken, AT + timedelta(minutes=1), "Khôi phục") == [], (
+            "a second time changes nothing"
+        )
+    assert await log.note() == 0
+
+
+async def test_what_two_persons_gave_back_is_not_taken_again(written):
+    db, log = written
+    gone = await ended(db)
+    await log.note()
+    await db.admin.execute("UPDATE account_block SET lifted_at = now() WHERE id = $1", gone["lock"])
+    await db.admin.execute("UPDATE account SET state = 'active' WHERE id = $1", gone["account"])
+    assert await log.note() == 2
+    taken, _ = await read(db, log)
+    left = {each.what for each in taken if each.id in set(gone.values())}
+    assert left == set(gone) - {"lock", "account"}
+
+
+@pytest.mark.parametrize("fault", ["altered", "removed", "another key"])
+async def test_a_log_that_was_tampered_with_is_refused(written, fault):
+    db, log = written
+    await ended(db)
+    await log.note()
+    lines = log.file.path.read_bytes().splitlines(keepends=True)
+    if fault == "altered":
+        lines[2] = lines[2].replace(b'\\"back\\":false', b'\\"back\\":true')
+    if fault == "removed":
+        del lines[2]
+    if fault == "another key":
+        forger = Notary({"c1": b"\x07" * 32})
+        said = outside.read_statements(log.file.path)[0][2].read()
+        assert isinstance(said, Taken)
+        lines[2] = forger.sign(said).line()
+    log.file.path.write_bytes(b"".join(lines))
+    with pytest.raises(Invalid) as told:
+        await read(db, log)
+    assert told.value.kind_code == "revocations-damaged"
+
+
+async def test_a_line_that_a_crash_tore_is_written_again(written):
+    db, log = written
+    await ended(db)
+    await log.note()
+    whole = log.file.path.read_bytes()
+    log.file.path.write_bytes(whole[:-40])
+    assert await log.note() == 1
+    async with (await db.pools("app")).transaction() as tx:
+        await act(tx)
+    assert len((await read(db, log))[0]) >= len(END) + 1
