@@ -1,4 +1,4 @@
-"""Whoever steps a dossier takes it before anything that hangs on it, in the API and in the signer: nobody waits crosswise."""
+"""Whoever steps a dossier takes it before anything that hangs on it, in API and signer: nobody waits crosswise."""
 
 import asyncio
 
