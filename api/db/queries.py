@@ -15,13 +15,11 @@ class Queries:
         self.statements: Final = statements
         self.purposes: Final = purposes
         self._origin = origin
+        self.__dict__.update(statements)
 
     def __getattr__(self, name: str) -> str:
-        """Return the text of the statement called `name`, or fail loudly."""
-        try:
-            return self.statements[name]
-        except KeyError:
-            raise AttributeError(f"no statement called {name!r} in {self._origin}") from None
+        """Fail loudly: what is there is found without coming here."""
+        raise AttributeError(f"no statement called {name!r} in {self._origin}")
 
 
 def load(package: str, file: str = "queries.sql") -> Queries:

@@ -4,9 +4,12 @@ On the write pool; the guard's one look at the session is on the read pool. What
 counted.
 """
 
+import asyncio
+import contextlib
 import tempfile
 from pathlib import Path
 
+import asyncpg
 import pytest
 import pytest_asyncio
 
@@ -15,7 +18,7 @@ from tests.dossier_ground import MONDAY, actor, copied, province_template
 from tests.office import ARGON2, SetClock, new_key, serving
 from tests.wire import wired
 
-SUBMIT, STEP = 7, 6
+SUBMIT, STEP, LEFT = 7, 6, 4
 """BEGIN, the intent, all that hangs on the dossier, its number, row and lines, the answer, COMMIT; a step: BEGIN, the
 intent, the dossier, all that is written, the answer, COMMIT."""
 
@@ -55,3 +58,24 @@ async def test_a_submission_and_a_step_ask_the_database_as_few_times_as_they_did
         counted.append((submitted, site.wire.trips["motcua-write"] - submitted))
     assert counted[-1][0] <= SUBMIT
     assert counted[-1][1] <= STEP
+
+
+@pytest.mark.timeout(60)
+async def test_what_submissions_of_one_agency_share_is_held_for_the_last_statements_only(site):
+    """Somebody holds the day's counter: a submission has written all else by the time it waits for it."""
+    web, _ = await site.filed()
+    waiting = "SELECT query FROM pg_stat_activity WHERE datname = $1 AND wait_event_type = 'Lock'"
+    trips = site.wire.trips
+    somebody = await asyncpg.connect(site.db.dsn("admin"))
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(somebody.close)
+        await stack.enter_async_context(somebody.transaction())
+        await somebody.execute("UPDATE dossier_counter SET n = n")
+        submission = asyncio.create_task(web.post("/dossiers", json=BODY, headers=new_key()))
+        while not (asked := await site.db.admin.fetchval(waiting, site.db.name)):
+            assert not submission.done(), "the submission took no counter"
+            await asyncio.sleep(0.01)
+        before = trips["motcua-write"]
+    assert "dossier_counter" in asked
+    assert (await submission).status_code == 201
+    assert trips["motcua-write"] - before <= LEFT

@@ -34,7 +34,7 @@ BATCH = rows.Batch(
     accepted=True,
     trace_id=None,
 )
-ITEM = rows.OpenItem(ordinal=1, request_id=UUID(int=10), shown_sha256=SHOWN, number_id=None)
+ITEM = rows.OpenItem(ordinal=1, request_id=UUID(int=10), shown_sha256=SHOWN, number_id=None, dossier_id=UUID(int=11))
 SIGNATORY = rows.LockedRequest(
     id=UUID(int=10),
     state="to_sign",

@@ -36,6 +36,8 @@ async def judge(engine: Engine, _context: JobContext, ids: dict[str, Any]) -> No
     after = 0
     while True:
         async with engine.pools.transaction() as tx:
+            # Whoever steps a dossier takes it before its requests, and a decision to certify steps it.
+            locked = await store.lock_dossiers_to_judge(tx, batch_id, after, CHUNK)
             batch = await store.lock_batch(tx, batch_id)
             if batch is None or batch.complete:
                 return
@@ -43,8 +45,10 @@ async def judge(engine: Engine, _context: JobContext, ids: dict[str, Any]) -> No
             if not items:
                 await complete(engine, tx, batch_id)
                 return
+            # Others come next where a twin of this job was faster.
+            items = [item for item in items if item.dossier_id in locked]
             await _judge_items(engine, tx, batch, items)
-            after = items[-1].ordinal
+            after = items[-1].ordinal if items else after
         await reach("asked", batch_id)
 
 

@@ -78,9 +78,23 @@ ON CONFLICT (step_up_id) DO NOTHING;
 -- All digests that a ticket covers.
 SELECT shown_sha256 FROM batch_item WHERE batch_id = $1;
 
+-- name: lock_dossiers_to_judge
+-- The dossiers of the next items that nobody has judged yet, before anything else of them and in the order of their ids.
+SELECT id
+  FROM dossier
+ WHERE id IN (SELECT request.dossier_id
+                FROM batch_item item
+                JOIN signature_request request ON request.id = item.request_id
+               WHERE item.batch_id = $1 AND item.outcome IS NULL AND request.batch_id IS DISTINCT FROM item.batch_id
+                 AND item.ordinal > $2
+               ORDER BY item.ordinal
+               LIMIT $3)
+ ORDER BY id
+   FOR NO KEY UPDATE;
+
 -- name: open_items
 -- The next items of a ticket that nobody has judged yet, in order; what was added after the ask stands beyond its count.
-SELECT item.ordinal, item.request_id, item.shown_sha256, item.number_id
+SELECT item.ordinal, item.request_id, item.shown_sha256, item.number_id, request.dossier_id
   FROM batch_item item
   JOIN signature_request request ON request.id = item.request_id
  WHERE item.batch_id = $1 AND item.outcome IS NULL AND request.batch_id IS DISTINCT FROM item.batch_id
@@ -353,7 +367,7 @@ SELECT request.id, request.state, request.attempt, request.role, request.field, 
 
 -- name: lock_dossier
 -- The dossier first, so that every writer takes its locks in one order.
-SELECT id FROM dossier WHERE id = $1 FOR UPDATE;
+SELECT id FROM dossier WHERE id = $1 FOR NO KEY UPDATE;
 
 -- name: insert_signed_blob
 -- The signed file, already on disk.

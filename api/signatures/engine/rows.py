@@ -75,6 +75,7 @@ class OpenItem(_Row, frozen=True, kw_only=True):
     request_id: UUID
     shown_sha256: bytes
     number_id: UUID | None
+    dossier_id: UUID
 
 
 class LockedRequest(_Row, frozen=True, kw_only=True):

@@ -36,6 +36,11 @@ async def shown_digests(tx: Tx, batch_id: UUID) -> list[bytes]:
     return [row["shown_sha256"] for row in await tx.fetch(_q.shown_digests, batch_id)]
 
 
+async def lock_dossiers_to_judge(tx: Tx, batch_id: UUID, after: int, limit: int) -> set[UUID]:
+    """Lock the dossiers of a ticket's next items; return which."""
+    return {row["id"] for row in await tx.fetch(_q.lock_dossiers_to_judge, batch_id, after, limit)}
+
+
 async def open_items(tx: Tx, batch_id: UUID, after: int, limit: int) -> list[rows.OpenItem]:
     """Return the next items to judge."""
     return as_structs(await tx.fetch(_q.open_items, batch_id, after, limit), rows.OpenItem)
