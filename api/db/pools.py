@@ -56,6 +56,7 @@ class SharedPool:
         self._of_class: dict[str, list[asyncio.Semaphore]] = {}
         self._peaks = (0, 0)
         self._window = 0.0
+        self._busy_s, self._noted = 0.0, time.monotonic()
 
     def gates(self, mine: Budget) -> list[asyncio.Semaphore]:
         """Return what work of this class must pass, one after the other, before it asks for a connection."""
@@ -67,12 +68,20 @@ class SharedPool:
 
     def note(self, change: int = 0) -> None:
         """Count a connection that was lent (1) or given back (-1)."""
-        self.in_use += change
         now = time.monotonic()
+        self._busy_s += self.in_use * (now - self._noted)
+        self._noted = now
+        self.in_use += change
         if now - self._window > _PEAK_WINDOW_S:
             self._window, self._peaks = now, (self._peaks[1], self.in_use)
         elif self.in_use > self._peaks[1]:
             self._peaks = (self._peaks[0], self.in_use)
+
+    def take_busy_s(self) -> float:
+        """Return for how many seconds connections were lent since this was asked last, all added up."""
+        self.note()
+        busy, self._busy_s = self._busy_s, 0.0
+        return busy
 
     def peak(self) -> int:
         """Return the most connections that were in use at once within the last minute or two."""

@@ -61,6 +61,9 @@ class Refusal(Exception):
 class Desk:
     """One official at work: a session, and a fresh idempotency key for each intent."""
 
+    patience_s = PATIENCE_S
+    """Seconds for which this desk waits for others' work."""
+
     def __init__(self, web: aiohttp.ClientSession, account: DemoAccount) -> None:
         """Sit down; `log_in` opens the session."""
         self._web = web
@@ -110,7 +113,7 @@ class Desk:
         Raises:
             LauncherError: it took longer than the walk is patient.
         """
-        deadline, pause = time.monotonic() + PATIENCE_S, 0.05
+        deadline, pause = time.monotonic() + self.patience_s, 0.05
         while True:
             now = await self.call("GET", path)
             if now[done] in values:
@@ -122,7 +125,7 @@ class Desk:
 
     async def waiting(self, document_id: str) -> dict[str, Any]:
         """Return what waits for this desk's signature or seal on a document, once its places are laid."""
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + self.patience_s
         while time.monotonic() < deadline:
             page = await self.call("GET", "/signature-requests?limit=200")
             found = [item for item in page["items"] if item["document_id"] == document_id]
@@ -156,7 +159,7 @@ class Desk:
 
     async def finished(self, ticket: str) -> dict[str, Any]:
         """Wait for a ticket's last item."""
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + self.patience_s
         while True:
             now = await self.call("GET", f"/signature-batches/{ticket}")
             if now["finished_at"] is not None:

@@ -1,7 +1,8 @@
 """The web server around the app: it holds the listening socket and its workers, and loads nothing else itself.
 
 Each worker builds the app anew from the same environment (`api.app.from_environment`), so this process stays small and
-starts at once.
+starts at once. Where whoever starts it holds the listening socket open and passes it (systemd's socket activation),
+callers who come while one process stops and the next starts wait in its queue; else the kernel closes them unanswered.
 """
 
 import asyncio
@@ -14,10 +15,11 @@ import tempfile
 from typing import Any, Final
 
 import structlog
-from granian import Granian
+from granian._granian import SocketHolder
 from granian.constants import HTTPModes, Interfaces, Loops
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
+from granian.server.mp import MPServer
 
 from api import logs
 from api.db.faults import as_kind
@@ -63,14 +65,17 @@ def main(settings: Settings) -> int:
     connections = connection_budget(raise_descriptors())
     if connections < CONNECTIONS:
         _log.warning("few_descriptors", connections=connections, wanted=CONNECTIONS)
-    _refuse_taken(settings.listen)
+    listener = _passed_listener()
+    if listener is None:
+        _refuse_taken(settings.listen)
     asyncio.run(_refuse_unreachable(settings))
     multiprocessing.set_start_method("spawn", force=True)  # a forked worker would inherit counters made for one process
     counted = tempfile.mkdtemp(prefix="motcua-metrics-") if settings.api_workers > 1 else None
     if counted is not None:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = counted
     try:
-        Granian(
+        _Server(
+            listener,
             "api.app:from_environment",
             factory=True,
             address=settings.listen.host,
@@ -92,6 +97,37 @@ def main(settings: Settings) -> int:
         if counted is not None:
             shutil.rmtree(counted, ignore_errors=True)
     return 0
+
+
+class _Server(MPServer):
+    """Granian, its workers on sockets of their own, or all on one that somebody keeps open beyond this process."""
+
+    def __init__(self, listener: socket.socket | None, target: str, **options: Any) -> None:
+        super().__init__(target, **options)
+        self._listener = listener
+
+    def _init_shared_socket(self) -> None:
+        if self._listener is None:
+            super()._init_shared_socket()
+        else:
+            is_a_path = False
+            holder = SocketHolder(self._listener.fileno(), is_a_path, self.backlog)  # pyright: ignore[reportCallIssue]
+            self._ssp, self._shd, self._sso = None, holder, self._listener
+
+
+_FIRST_PASSED: Final = 3
+"""sd_listen_fds(3): the number of the first socket that is passed."""
+
+
+def _passed_listener() -> socket.socket | None:
+    """Return the listening socket that was passed to this process (`LISTEN_FDS`), or None where there is none."""
+    count, meant = os.environ.pop("LISTEN_FDS", ""), os.environ.pop("LISTEN_PID", str(os.getpid()))
+    if count != "1" or meant != str(os.getpid()):
+        return None
+    listener = socket.socket(fileno=_FIRST_PASSED)
+    # Only who has sent something is taken: a stopping server closes at once what it has taken and read nothing from.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, HEADER_S)
+    return listener
 
 
 _SERVER_LOGS: Final[dict[str, Any]] = {

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 import structlog
-from prometheus_client import Gauge, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 from api.telemetry import spans
 
@@ -33,6 +33,9 @@ _POOL_PEAK: Final = Gauge(
 _POOL_SIZE: Final = Gauge(
     "motcua_pool_size", "Database connections that a pool may open.", ["pool"], multiprocess_mode="livesum"
 )
+_POOL_BUSY: Final = Counter(
+    "motcua_pool_busy_seconds", "Seconds for which connections were in use, added up, by pool.", ["pool"]
+)
 _DISK_FREE: Final = Gauge("motcua_disk_free_bytes", "Free bytes of the disk on which these files lie.", ["files"])
 _DISK_SIZE: Final = Gauge("motcua_disk_size_bytes", "Size in bytes of the disk on which these files lie.", ["files"])
 _PDF: Final = Gauge("motcua_pdf_processes", "PDF processes: busy, the most at once, lost since the start.", ["what"])
@@ -53,6 +56,7 @@ class _Pool(Protocol):
     @property
     def size(self) -> int: ...
     def peak(self) -> int: ...
+    def take_busy_s(self) -> float: ...
 
 
 class _Processes(Protocol):
@@ -107,6 +111,7 @@ def note_pools(pools: Iterable[_Pool]) -> None:
     for pool in pools:
         _POOL_IN_USE.labels(pool.name).set(pool.in_use)
         _POOL_PEAK.labels(pool.name).set(pool.peak())
+        _POOL_BUSY.labels(pool.name).inc(pool.take_busy_s())
         _POOL_SIZE.labels(pool.name).set(pool.size)
 
 

@@ -21,9 +21,9 @@ import uvloop
 from loadtests.bench.contenders import OTHER_CORE, ROOT, Contender, contenders, pin
 from loadtests.bench.drive import Run, drive
 from loadtests.bench.ground import Ground, ground
-from loadtests.bench.report import Measured, Report, Signing, text
+from loadtests.bench.report import Measured, PoolUse, Report, Sessions, Signing, text
 from loadtests.bench.scenarios import Scenario, scenarios, signings, unequal
-from loadtests.bench.watch import authorisation_ms, loop_lag_ms
+from loadtests.bench.watch import authorisation_ms, loop_lag_ms, watching
 
 NAMES: Final = ("motcua", "fastapi", "floor")
 IN_FLIGHT: Final = 16
@@ -62,7 +62,7 @@ async def measure(size: Size, root: Path, say: Callable[[str, str], None]) -> Re
             if faults:
                 raise RuntimeError(f"{kind.name}: the answers differ: {faults[:2000]}")
             say(f"{kind.vi}: ba bên trả lời như nhau", f"{kind.en}: all three answer the same")
-        measured = [await _rounds(kind, rivals, size, say) for kind in kinds]
+        measured = [await _rounds(kind, rivals, earth, size, say) for kind in kinds]
         signing = await _sign(earth, rivals["motcua"], size)
         return Report(
             dossiers=size.dossiers,
@@ -84,7 +84,7 @@ def _writes(size: Size) -> int:
 
 
 async def _rounds(
-    kind: Scenario, rivals: Mapping[str, Contender], size: Size, say: Callable[[str, str], None]
+    kind: Scenario, rivals: Mapping[str, Contender], earth: Ground, size: Size, say: Callable[[str, str], None]
 ) -> Measured:
     runs: dict[str, list[Run]] = {name: [] for name in rivals}
     costs: dict[str, list[float]] = {name: [] for name in rivals}
@@ -100,9 +100,27 @@ async def _rounds(
             costs[name].append((rival.cpu_s() - before) / max(run.requests, 1) * 1e6)
         lag = max(lag, await loop_lag_ms(rivals["motcua"]))
         say(f"{kind.vi}, vòng {turn + 1}/{size.rounds}", f"{kind.en}, round {turn + 1} of {size.rounds}")
+    pools, sessions = await _connections(rivals["motcua"], earth, sources["motcua"], size)
     return Measured(
-        name=kind.name, vi=kind.vi, en=kind.en, writes=kind.writes, runs=runs, cost_us=costs, loop_lag_ms=lag
+        name=kind.name,
+        vi=kind.vi,
+        en=kind.en,
+        writes=kind.writes,
+        runs=runs,
+        cost_us=costs,
+        loop_lag_ms=lag,
+        pools=pools,
+        sessions=sessions,
     )
+
+
+async def _connections(
+    rival: Contender, earth: Ground, source: Iterator[bytes], size: Size
+) -> tuple[tuple[PoolUse, ...], Sessions]:
+    """Put the same load on once more, unmeasured, and watch the connections: looking costs PostgreSQL a little."""
+    async with watching(rival, earth) as seen:
+        await drive(rival.port, source, in_flight=IN_FLIGHT, seconds=size.seconds)
+    return seen.pools, seen.sessions
 
 
 async def _sign(earth: Ground, rival: Contender, size: Size) -> Signing:

@@ -13,6 +13,26 @@ WRITES_LEAST: Final = 3.0
 OF_FLOOR: Final = 0.7
 """At least so many times the peer's throughput, or this part of the floor's where that is lower."""
 SIGN_P95_MS: Final = 200.0
+USED_MOST: Final = 0.8
+"""The largest part of a pool, or of PostgreSQL's sessions, that may be in use under this load, over time."""
+
+
+class PoolUse(msgspec.Struct, frozen=True, kw_only=True):
+    """One pool of ours under a load: the part of it that was lent over time, and the most at once of late."""
+
+    name: str
+    size: int
+    used: float
+    peak: int
+
+
+class Sessions(msgspec.Struct, frozen=True, kw_only=True):
+    """PostgreSQL's sessions of the web processes as it tells itself: busy on average and at most, open, allowed."""
+
+    busy: float
+    most_busy: int
+    open: int
+    limit: int
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,6 +46,15 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     cost_us: Mapping[str, Sequence[float]]
     """Microseconds of the server's processor time for one request."""
     loop_lag_ms: float
+    pools: Sequence[PoolUse] = ()
+    sessions: Sessions | None = None
+
+    @property
+    def crowded(self) -> list[str]:
+        """Return what was used beyond four fifths."""
+        full = [f"pool {one.name}" for one in self.pools if one.used > USED_MOST]
+        sessions = self.sessions
+        return full + (["sessions"] if sessions is not None and sessions.open > USED_MOST * sessions.limit else [])
 
     def capacity(self, name: str) -> float:
         """Return requests per second of processor time: what one core of its own does."""
@@ -83,7 +112,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def reached(self) -> bool:
-        return all(one.reached for one in self.measured) and self.signing.p95_ms < SIGN_P95_MS
+        roomy = not any(one.crowded for one in self.measured)
+        return roomy and all(one.reached for one in self.measured) and self.signing.p95_ms < SIGN_P95_MS
 
 
 def text(report: Report) -> str:
@@ -99,6 +129,7 @@ def text(report: Report) -> str:
     for one in report.measured:
         lines += ["", f"{one.en} / {one.vi}"]
         lines += [_line(one, name) for name in one.runs]
+        lines += [_use(one)]
         verdict = "reached" if one.reached else "MISSED"
         lines.append(
             f"  = {one.times('fastapi'):.1f} x FastAPI ({one.times('fastapi', 'rate'):.1f} x by the clock), "
@@ -114,6 +145,17 @@ def text(report: Report) -> str:
         "" if report.valid else "VOID: errors, or the load generator had no time left",
     ]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _use(one: Measured) -> str:
+    told = [f"{pool.name} {100 * pool.used:.0f} % of {pool.size} (peak {pool.peak})" for pool in one.pools]
+    if (sessions := one.sessions) is not None:
+        told.append(
+            f"PostgreSQL {sessions.busy:.1f} sessions busy (peak {sessions.most_busy}),"
+            f" {sessions.open} open of {sessions.limit}"
+        )
+    flag = f"  MORE THAN {100 * USED_MOST:.0f} %: {', '.join(one.crowded)}" if one.crowded else ""
+    return f"  motcua's connections in use: {'; '.join(told)}{flag}"
 
 
 def _line(one: Measured, name: str) -> str:

@@ -9,6 +9,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Mapping
+from math import inf
 from typing import Any
 
 import aiohttp
@@ -39,6 +40,9 @@ class Doing(msgspec.Struct, kw_only=True):
 
 class StubbornDesk(Desk):
     """A desk that asks again, with the same key, until it has an answer; every 2xx goes into the ledger."""
+
+    patience_s = inf
+    """How long others may take after the last kill is the run's to say, not a desk's."""
 
     def __init__(self, web: aiohttp.ClientSession, product: Product, who: str, ward: "Ward") -> None:
         super().__init__(web, product.accounts.of(f"{who}.kinhbac"))

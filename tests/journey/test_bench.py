@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from loadtests.bench.drive import Run
-from loadtests.bench.report import Measured
+from loadtests.bench.report import Measured, PoolUse, Report, Sessions, Signing, text
 from tests.signer_process import ROOT
 
 PATIENCE_S = 200
@@ -29,6 +29,9 @@ async def test_the_benchmark_runs_and_its_three_contenders_answer_the_same(tmp_p
     for one in report["measured"]:
         assert set(one["runs"]) == {"motcua", "fastapi", "floor"}
         assert all(run["requests"] > 0 and run["errors"] == 0 for runs in one["runs"].values() for run in runs)
+        assert {pool["name"]: pool["size"] for pool in one["pools"]} == {"read": 8, "write": 8}
+        assert 0 < max(pool["used"] for pool in one["pools"]) <= 1
+        assert 0 < one["sessions"]["open"] < one["sessions"]["limit"]
     durable = {name: report["durability"][name] for name in ("fsync", "full_page_writes", "synchronous_commit")}
     assert set(durable.values()) == {"on"}
     assert (report["signing"]["asks"], report["signing"]["errors"]) == (1, 0)
@@ -42,6 +45,28 @@ def run(*, errors: int = 0, busy: float = 0.2) -> Run:
 @pytest.mark.parametrize(("measured", "void"), [(run(), False), (run(errors=1), True), (run(busy=0.9), True)])
 def test_a_run_with_errors_or_a_busy_generator_does_not_count(measured, void):
     assert measured.void is void
+
+
+@pytest.mark.parametrize(
+    ("used", "opened", "crowded"),
+    [(0.8, 80, []), (0.81, 80, ["pool read"]), (0.5, 81, ["sessions"])],
+)
+def test_more_than_four_fifths_of_the_connections_is_flagged(used, opened, crowded):
+    measured = Measured(
+        name="x", vi="x", en="x", writes=False, loop_lag_ms=0,
+        runs={name: [run()] for name in ("motcua", "fastapi", "floor")},
+        cost_us={"motcua": [100], "fastapi": [700], "floor": [50]},
+        pools=(PoolUse(name="read", size=8, used=used, peak=8),),
+        sessions=Sessions(busy=1.0, most_busy=4, open=opened, limit=100),
+    )  # fmt: skip
+    signing = Signing(asks=1, errors=0, p50_ms=1, p95_ms=1)
+    report = Report(
+        dossiers=1, rounds=1, seconds=1, pool=8, load=0, durability={}, measured=[measured], signing=signing,
+        loop_lag_ms=0, authorisation_ms=0,
+    )  # fmt: skip
+    assert measured.crowded == crowded
+    assert report.reached is not bool(crowded)
+    assert ("MORE THAN 80 %" in text(report)) is bool(crowded)
 
 
 @pytest.mark.parametrize(
