@@ -176,7 +176,9 @@ async def test_poison_is_parked_after_three_claims_and_the_others_go_on(db):
     done: list[str] = []
     codes: list[int] = []
     for _ in range(6):
-        await asyncio.sleep(HEARTBEAT_TIMEOUT_S + 0.2)  # or the jobs of the dead one are still its own, and `drain` ends
+        await asyncio.sleep(
+            HEARTBEAT_TIMEOUT_S + 0.2
+        )  # or the jobs of the dead one are still its own, and `drain` ends
         process = await spawn(db, "work")
         out, _ = await asyncio.wait_for(process.communicate(), 40)
         done += [line.split()[1] for line in out.decode().splitlines() if line.startswith("did ")]
