@@ -1,15 +1,13 @@
 """How an answer leaves, and how a handler gets what it asks for, at less cost than the framework's own way."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any, Final, TypeVar, cast
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, TypeVar
 
 import msgspec
 from litestar import Litestar, Request, Response
 from litestar.background_tasks import BackgroundTask, BackgroundTasks
-from litestar.connection import ASGIConnection
 from litestar.datastructures import Cookie
 from litestar.enums import MediaType
-from litestar.handlers import BaseRouteHandler
 from litestar.response.base import ASGIResponse
 from litestar.routes import HTTPRoute
 from litestar.serialization import default_serializer
@@ -84,18 +82,8 @@ class Sent(ASGIResponse):
 
 
 def lighten(app: Litestar) -> None:
-    """Take two things off each request that the framework does to be safe from what we never do.
-
-    Of dependencies that may go side by side it makes tasks; ours only look up what is there already. To every guard it
-    hands a copy of the route's handler, sixty attributes, lest the guard change it; ours do not.
-    """
-    BaseRouteHandler.authorize_connection = _authorize
+    """Let dependencies be looked up in turn: the framework makes tasks of those that may go side by side."""
     for route in app.routes:
         if isinstance(route, HTTPRoute):
             for _, model in route.route_handler_map.values():
                 model.dependency_batches = [{one} for batch in model.dependency_batches for one in batch]
-
-
-async def _authorize(self: BaseRouteHandler, connection: ASGIConnection[Any, Any, Any, Any]) -> None:
-    for guard in self.resolve_guards():
-        await cast("Awaitable[None]", guard(connection, self))  # all of ours are asynchronous
