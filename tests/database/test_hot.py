@@ -168,8 +168,11 @@ async def test_door_mode_and_limits_hold_on_the_short_way(web):
     finally:
         control.mode = Mode()
     assert (refused.status_code, refused.json()["code"]) == (503, "maintenance")
-    asked = CALLER["citizens"].burst + 20
-    codes = {(await ask(web, "/track/H45-250701-9998", None)).status_code for _ in range(asked)}
+    codes: set[int] = set()
+    for _ in range(20 * CALLER["citizens"].burst):  # a slow machine asks hardly faster than the bucket fills
+        codes.add((await ask(web, "/track/H45-250701-9998", None)).status_code)
+        if 429 in codes:
+            break
     assert codes == {404, 429}
 
 
