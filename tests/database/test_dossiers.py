@@ -323,7 +323,7 @@ async def test_online_submission_tracking_and_the_secret(ground):
     assert (await row_of(ground, filed.id)).step_due_at == datetime(2026, 3, 10, 2, 0, tzinfo=UTC)
     secret = access.secret_of(VAULT, filed.id)
     async with ground.pools.reading() as tx:
-        seen = await tracking.track(tx, filed.code)
+        seen = await tracking.track(tracking.stages_of(ground.pools), filed.code)
         assert (seen.status, seen.national_status) == (Status.SUBMITTED, 1)
         more = await tracking.track_with_secret(tx, filed.code, secret.lower())
         assert [line.action for line in more.progress] == ["submit"]
