@@ -9,7 +9,6 @@ import hmac
 import os
 import unicodedata
 from collections.abc import Callable, Mapping
-from hashlib import sha256
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
@@ -96,7 +95,7 @@ class Vault:
     def fingerprint_under(self, key_id: str, purpose: str, text: str) -> bytes:
         """Return the hash under one of the keys."""
         key = self._key(key_id, "fingerprint", purpose)
-        return hmac.new(key, canonical(purpose, text).encode(), sha256).digest()
+        return hmac.digest(key, canonical(purpose, text).encode(), "sha256")
 
     def _key(self, key_id: str, use: str, purpose: str) -> bytes:
         known = self._derived.get((key_id, use, purpose))

@@ -6,6 +6,7 @@ the layout stays a rule).
 
 import re
 from datetime import date
+from functools import cache
 from typing import Final
 
 from api.errors import Broken
@@ -23,13 +24,18 @@ def dossier_code(pattern: str, agency_code: str, day: date, n: int) -> str:
     Raises:
         Broken: the rule's pattern lacks a part, or asks for one that does not exist.
     """
-    places = _PLACES.findall(pattern)
-    rest = _PLACES.sub("", pattern)
-    if len(places) != 3 or len(set(places)) != 3 or "{" in rest or "}" in rest:
+    if not _is_whole(pattern):
         raise Broken(
             "Quy tắc mã hồ sơ không hợp lệ.", f"The rule of dossier codes is wrong: {pattern!r}.", code="code-pattern"
         )
     return pattern.format(agency=agency_code, yymmdd=f"{day:%y%m%d}", n=n)
+
+
+@cache
+def _is_whole(pattern: str) -> bool:
+    places = _PLACES.findall(pattern)
+    rest = _PLACES.sub("", pattern)
+    return len(places) == 3 and len(set(places)) == 3 and "{" not in rest and "}" not in rest
 
 
 def looks_like_code(text: str) -> bool:

@@ -15,6 +15,7 @@ How a term counts:
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from typing import Annotated
 
 import msgspec
@@ -142,7 +143,7 @@ class WorkingCalendar(msgspec.Struct, frozen=True, kw_only=True):
             return ()
         for row in self.hours:
             if row.valid_from <= day and (row.valid_to is None or day < row.valid_to):
-                return tuple((_instant(day, s.opens), _instant(day, s.closes)) for s in row.sessions)
+                return _on(day, row.sessions)
         raise Broken(
             f"Chưa có quy định giờ làm việc cho ngày {day:%d/%m/%Y}.",
             f"No rule of working hours holds on {day}.",
@@ -205,6 +206,11 @@ class WorkingCalendar(msgspec.Struct, frozen=True, kw_only=True):
         while True:
             yield from self.sessions(day)
             day += timedelta(days=1)
+
+
+@lru_cache(4096)
+def _on(day: date, sessions: tuple[Session, ...]) -> tuple[tuple[datetime, datetime], ...]:
+    return tuple((_instant(day, session.opens), _instant(day, session.closes)) for session in sessions)
 
 
 def _instant(day: date, hour: time) -> datetime:

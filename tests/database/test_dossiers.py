@@ -173,6 +173,23 @@ async def test_of_two_officers_one_claims_and_the_other_is_told_who(ground):
     await ground.step(loser, filed.id, Action.HAND_OVER, over, MONDAY)
 
 
+async def test_what_was_waited_for_is_read_anew(ground):
+    """The work is claimed in the very moment in which another officer's step waits for the dossier."""
+    filed = await submit(ground)
+    task = await ground.db.admin.fetchval("SELECT id FROM task WHERE dossier_id = $1", filed.id)
+    over = f.HandOver(agency_id=actor("thuly.kinhbac").agency_id)
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = $1 AND wait_event_type = 'Lock'"
+    async with ground.pools.transaction() as tx:
+        await ground.dossiers.claim(tx, actor("quay1.kinhbac"), task, at=MONDAY)
+        late = asyncio.create_task(ground.step("quay2.kinhbac", filed.id, Action.HAND_OVER, over, MONDAY))
+        while not await ground.db.admin.fetchval(waiting, ground.db.name):
+            assert not late.done(), "the step waited for nobody"
+            await asyncio.sleep(0.01)
+    with pytest.raises(Conflict, match="Another officer") as taken:
+        await late
+    assert taken.value.facts["assignee_account_id"] == str(actor("quay1.kinhbac").account_id)
+
+
 async def test_two_steps_at_once_are_one_step_and_one_refusal_that_says_what_is_allowed(ground):
     filed = await submit(ground)
     over = f.HandOver(agency_id=actor("thuly.kinhbac").agency_id)
@@ -306,7 +323,7 @@ async def test_online_submission_tracking_and_the_secret(ground):
     assert (await row_of(ground, filed.id)).step_due_at == datetime(2026, 3, 10, 2, 0, tzinfo=UTC)
     secret = access.secret_of(VAULT, filed.id)
     async with ground.pools.reading() as tx:
-        seen = await tracking.track(tx, filed.code)
+        seen = await tracking.track(tracking.stages_of(ground.pools), filed.code)
         assert (seen.status, seen.national_status) == (Status.SUBMITTED, 1)
         more = await tracking.track_with_secret(tx, filed.code, secret.lower())
         assert [line.action for line in more.progress] == ["submit"]
