@@ -323,8 +323,6 @@ async def test_ten_thousand_guessed_codes_open_nothing_and_then_the_chairman_sig
     assert await ground.db.admin.fetchval(noted, batches) == GUESSES, "every guess stands in the audit"
     still_open = "SELECT count(*) FROM signature_batch WHERE id = ANY ($1::uuid[]) AND closed_at IS NULL"
     assert await ground.db.admin.fetchval(still_open, batches) == 0
-    # The jobs of tickets that have ended are nothing to do any more.
-    await ground.db.admin.execute("DELETE FROM pgqueuer WHERE status = 'queued' AND entrypoint = $1", JUDGE)
     attacker.ends.append((f"{GUESSES} guessed codes", f"each judged by the signer: {verdicts}"))
     await nothing_was_signed(ground)
     await the_chairman_can(ground)

@@ -6,8 +6,9 @@ from typing import Final, Literal
 
 from api import audit
 from api.db.pools import Tx
+from api.jobs.queue import withdraw
 from api.signatures.engine import factor_store, factors, measures, rows, store
-from api.signatures.engine.context import detail
+from api.signatures.engine.context import JUDGE, detail
 from api.signatures.stepup import Reason
 
 AT_ONCE: Final = 500
@@ -37,6 +38,7 @@ async def refuse(tx: Tx, batch: rows.Batch, reason: Reason | Literal["no-right"]
     )
     await audit.append_all(tx, noted)
     await _end(tx, tickets, why, at)
+    await withdraw(tx, JUDGE, [str(ticket.batch_id) for ticket in tickets[1:]])
 
 
 async def _end(tx: Tx, tickets: Sequence[rows.Offered], why: store.Detail, at: datetime) -> None:
