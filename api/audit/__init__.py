@@ -5,5 +5,6 @@ chains *committed* rows later (nothing here touches a row that two transactions 
 """
 
 from api.audit.rows import Columns, Entry, append, canonical_bytes, columns, log_view
+from api.audit.store import append_all
 
-__all__ = ["Columns", "Entry", "append", "canonical_bytes", "columns", "log_view"]
+__all__ = ["Columns", "Entry", "append", "append_all", "canonical_bytes", "columns", "log_view"]

@@ -1,6 +1,6 @@
 """One function per statement of `queries.sql`."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -49,6 +49,11 @@ class Waiting(msgspec.Struct, frozen=True):
 async def append_audit(tx: Tx, row: "Columns") -> None:
     """Insert one audit row."""
     await tx.execute(_q.append_audit, *row)
+
+
+async def append_all(tx: Tx, rows: Iterable["Columns"]) -> None:
+    """Insert many audit rows in one go."""
+    await tx.executemany(_q.append_audit, rows)
 
 
 async def append_view(tx: Tx, actor: Actor, subject_kind: str, subject_id: UUID, purpose: str, at: datetime) -> None:

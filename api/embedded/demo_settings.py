@@ -2,7 +2,9 @@
 
 import os
 import secrets
+import socket
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Literal
 
@@ -130,6 +132,18 @@ def keep_secrets(files: Layout) -> Secrets:
     return whole
 
 
+def browser_url(api: Address) -> str:
+    """Return the address for a browser: passkeys are made for a name (WebAuthn Level 3), and `localhost` is one.
+
+    Where that name leads elsewhere or nowhere, the number stays; then there are no passkeys.
+    """
+    host = api.host
+    with suppress(OSError):
+        if socket.gethostbyname("localhost") == host:
+            host = "localhost"
+    return f"http://{host}:{api.port}"
+
+
 def environments(
     files: Layout, dsn: Callable[[str], str], listen: tuple[Address, Address, Address]
 ) -> dict[str, dict[str, str]]:
@@ -149,7 +163,7 @@ def environments(
         "MOTCUA_DATA_KEYS": drawn.data_keys,
         "MOTCUA_BLOB_DIR": str(files.blobs),
         "MOTCUA_TRUST_DIR": str(files.trust),
-        "MOTCUA_PUBLIC_URL": f"http://{api}",
+        "MOTCUA_PUBLIC_URL": browser_url(listen[0]),
         "MOTCUA_VAR": str(files.var),
     }
     own: dict[Process, dict[str, str]] = {

@@ -161,7 +161,7 @@ class _Everything:
             told = {**environments[OWNER], "MOTCUA_BACKUP_DIR": os.environ["MOTCUA_BACKUP_DIR"]}
             command = (sys.executable, "-m", "api", "backup", "--follow")
             await supervisor.start(Service(name="backup", command=command, environment=told))
-        self.base_url = f"http://{listen[0].host}:{listen[0].port}"
+        self.base_url = demo_settings.browser_url(listen[0])
         await self._until_healthy(supervisor)
         supervisor.note(base_url=self.base_url)
         took = time.monotonic() - self._began

@@ -9,6 +9,11 @@ ON CONFLICT (dedupe_key)
    DO NOTHING
 RETURNING id;
 
+-- name: withdraw
+-- Take jobs out of the queue that nobody has begun; whoever is about to begin one finds nothing to do.
+DELETE FROM pgqueuer
+ WHERE id IN (SELECT id FROM pgqueuer WHERE dedupe_key = ANY ($1::text[]) AND status = 'queued' FOR UPDATE SKIP LOCKED);
+
 -- name: unfinished_claims
 -- How often this work was begun and neither finished nor failed in order: its process died, or it still runs. What the
 -- database's own end broke off does not count.

@@ -12,7 +12,7 @@ from api.jobs import store
 from api.jobs.store import Depth, ParkedJob
 from api.telemetry import spans
 
-__all__ = ["Depth", "Job", "ParkedJob", "depths", "drop", "enqueue", "enqueue_many", "parked", "unpark"]
+__all__ = ["Depth", "Job", "ParkedJob", "depths", "drop", "enqueue", "enqueue_many", "parked", "unpark", "withdraw"]
 
 _AT_ONCE: Final = timedelta()
 
@@ -84,6 +84,11 @@ async def enqueue_many(tx: Tx, jobs: Sequence[Job]) -> int:
         [job.after for job in jobs],
         [claim_key(job.kind, job.key) if job.dedupe else None for job in jobs],
     )
+
+
+async def withdraw(tx: Tx, kind: str, keys: Sequence[str]) -> None:
+    """Take out jobs of a kind whose work was done together with another's; one that was begun goes on."""
+    await store.withdraw(tx, [claim_key(kind, key) for key in keys])
 
 
 async def unpark(tx: Tx, key: str) -> str:

@@ -133,3 +133,8 @@ async def purge(tx: Tx, log_age: timedelta, claim_age: timedelta) -> None:
     """Shorten the log and drop claims without a job."""
     await tx.execute(_q.purge_log, log_age)
     await tx.execute(_q.purge_claims, claim_age)
+
+
+async def withdraw(tx: Tx, keys: Sequence[str]) -> None:
+    """Take jobs out that nobody has begun."""
+    await tx.execute(_q.withdraw, keys)

@@ -28,8 +28,6 @@ from tests.signer_process import SignerProcess
 from tests.signing_ground import WARD, Ground
 
 GUESSES = 10_000
-JUDGED = 400
-"""So many of the guesses the signer's process judges; the rule alone judges as many as there are in its own test."""
 PATIENCE_S = 200
 DECIDED_BY = (
     "account", "agency", "answer_verdict", "certificate", "document", "enrolment_offer", "factor_verdict",
@@ -318,11 +316,14 @@ async def test_ten_thousand_guessed_codes_open_nothing_and_then_the_chairman_sig
     given = *_whose(victim), attacker.target, shown, digest_of([shown])
     batches = [row["id"] for row in await attacker.sql.fetch(GUESS, *given, codes)]
     assert len(batches) == GUESSES
-    verdicts = await verdicts_of(ground, victim.account_id, JUDGED)
+    verdicts = await verdicts_of(ground, victim.account_id, GUESSES)
     assert verdicts.keys() == {"wrong", "locked"}
     assert verdicts["wrong"] <= 10, "after five wrong codes the factor rests: the others are not even compared"
-    await ground.db.admin.execute("DELETE FROM pgqueuer WHERE status = 'queued' AND entrypoint = $1", JUDGE)
-    attacker.ends.append((f"{GUESSES} guessed codes", f"{verdicts}; the others meet the same rule below"))
+    noted = "SELECT count(*) FROM audit WHERE action = 'second-factor.refused' AND subject_id = ANY ($1::uuid[])"
+    assert await ground.db.admin.fetchval(noted, batches) == GUESSES, "every guess stands in the audit"
+    still_open = "SELECT count(*) FROM signature_batch WHERE id = ANY ($1::uuid[]) AND closed_at IS NULL"
+    assert await ground.db.admin.fetchval(still_open, batches) == 0
+    attacker.ends.append((f"{GUESSES} guessed codes", f"each judged by the signer: {verdicts}"))
     await nothing_was_signed(ground)
     await the_chairman_can(ground)
 

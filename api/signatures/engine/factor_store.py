@@ -1,5 +1,6 @@
 """What the signer knows of second factors: the secrets, what was used up, what was judged, whom a block has stopped."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -7,6 +8,7 @@ from uuid import UUID
 from api.db import queries
 from api.db.pools import Tx, as_struct, as_structs
 from api.signatures.engine import rows
+from api.signatures.stepup import GUESS_PAUSE, GUESSES_ALLOWED
 
 _q: Final = queries.load("api.signatures.engine")
 
@@ -53,6 +55,25 @@ async def open_of_account(tx: Tx, account_id: UUID) -> list[rows.Asked]:
     return as_structs(await tx.fetch(_q.open_of_account, account_id), rows.Asked)
 
 
-async def insert_step_up_verdict(tx: Tx, step_up_id: UUID, accepted: bool, reason: str, at: datetime) -> None:
-    """Write the judgement of a second factor."""
-    await tx.execute(_q.insert_step_up_verdict, step_up_id, accepted, reason, at)
+async def accept_step_up(tx: Tx, step_up_id: UUID, at: datetime) -> None:
+    """Write that a second factor counts."""
+    await tx.execute(_q.insert_step_up_verdicts, [step_up_id], True, "", at)
+
+
+async def refuse_step_ups(tx: Tx, step_up_ids: Sequence[UUID], reason: str, at: datetime) -> None:
+    """Write why these second factors do not count."""
+    await tx.execute(_q.insert_step_up_verdicts, step_up_ids, False, reason, at)
+
+
+async def offered_while_resting(tx: Tx, batch: rows.Batch, limit: int) -> list[rows.Offered]:
+    """Lock and return other tickets whose codes were given while this ticket's factor rests."""
+    found = await tx.fetch(
+        _q.offered_while_resting,
+        batch.person_id,
+        batch.account_id,
+        batch.id,
+        GUESSES_ALLOWED,
+        GUESS_PAUSE,
+        limit,
+    )
+    return as_structs(found, rows.Offered)

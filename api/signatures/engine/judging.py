@@ -14,17 +14,13 @@ from api.kernel import AccountId, Actor, AgencyId, PersonId, PostId
 from api.registry.authority import Mandate, Role
 from api.signatures import cutting, stepup
 from api.signatures.chain import CERTIFIED
-from api.signatures.engine import factor_store, factors, measures, rows, store
+from api.signatures.engine import factor_store, factors, measures, refusing, rows, store
 from api.signatures.engine.context import PREPARE, Engine, detail, enqueue_send
 from api.signatures.engine.store import Detail
 
 CHUNK: Final = 50
 FACTOR_AGE: Final = timedelta(minutes=5)
 _NUMBERED: Final = frozenset({"main_document", "copy", "digitised_paper"})
-
-_NO_RIGHT: Final = detail(
-    "account-without-post", "Tài khoản không còn giữ chức danh đã dùng để ký.", "The account no longer holds the post."
-)
 
 
 async def judge(engine: Engine, _context: JobContext, ids: dict[str, Any]) -> None:
@@ -54,7 +50,7 @@ async def judge(engine: Engine, _context: JobContext, ids: dict[str, Any]) -> No
 
 async def complete(engine: Engine, tx: Tx, batch_id: UUID) -> None:
     """Say that every item of a locked ticket has been judged, and have what passed leave once it is prepared."""
-    await store.complete_batch(tx, batch_id)
+    await store.complete_batches(tx, [batch_id])
     if await store.left_to_prepare(tx, batch_id) == 0:
         await enqueue_send(tx, batch_id)
     await store.close_batch(tx, batch_id, engine.clock())
@@ -70,28 +66,22 @@ async def _factor_accepted(engine: Engine, tx: Tx, batch_id: UUID) -> bool:
     # The API wrote until when; from here on nothing of it can lie behind the midnight after the ask.
     await factor_store.cap_authorisation(tx, batch_id, cutting.authorised_until(batch.asked_at))
     reason = await _factor_reason(engine, tx, batch, at)
+    if reason:
+        await refusing.refuse(tx, batch, reason, at)
+        return False
     if batch.step_up_id is not None:
-        await factor_store.insert_step_up_verdict(tx, batch.step_up_id, not reason, reason, at)
+        await factor_store.accept_step_up(tx, batch.step_up_id, at)
     await append(
         tx,
         None,
         process="signer",
-        action="second-factor.accepted" if not reason else "second-factor.refused",
+        action="second-factor.accepted",
         subject_kind="signature_batch",
         subject_id=batch_id,
-        detail={"reason": reason, "kind": batch.step_up_kind, "account_id": str(batch.account_id)},
+        detail={"reason": "", "kind": batch.step_up_kind, "account_id": str(batch.account_id)},
         at=at,
     )
-    if reason:
-        why = _NO_RIGHT if reason == "no-right" else factors.REASONS[reason]
-        ended = await store.end_unjudged_items(tx, batch_id, why, at)
-        measures.ended("failed", len(ended))
-        for freed in ended:
-            if freed.number_id is not None:
-                await store.give_up_number(tx, freed.number_id, why["vi"], at)
-        await store.complete_batch(tx, batch_id)
-        await store.close_batch(tx, batch_id, at)
-    return not reason
+    return True
 
 
 async def _factor_reason(

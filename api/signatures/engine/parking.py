@@ -48,7 +48,7 @@ async def _end_unjudged(engine: Engine, tx: Tx, batch_id: UUID, reason: str) -> 
     if batch is None or batch.complete:
         return
     why = detail("parked", f"Chưa kiểm tra được lượt ký: {reason}", f"The ticket could not be judged: {reason}")
-    for freed in await store.end_unjudged_items(tx, batch_id, why, at):
+    for freed in await store.end_unjudged_items(tx, [batch_id], why, at):
         if freed.number_id is not None:
             await store.give_up_number(tx, freed.number_id, why["vi"], at)
     await complete(engine, tx, batch_id)

@@ -69,10 +69,23 @@ INSERT INTO passkey_nonce (account_id, nonce, used_at) VALUES ($1, $2, $3) ON CO
 -- Remember the counter used, or the wrong guess.
 UPDATE second_factor SET last_counter = $2, failures = $3, last_failure_at = $4 WHERE id = $1;
 
--- name: insert_step_up_verdict
--- The judgement of a second factor, once.
-INSERT INTO step_up_verdict (step_up_id, accepted, reason, judged_at) VALUES ($1, $2, $3, $4)
+-- name: insert_step_up_verdicts
+-- The judgement of second factors, once each.
+INSERT INTO step_up_verdict (step_up_id, accepted, reason, judged_at) SELECT id, $2, $3, $4 FROM unnest($1::uuid[]) AS id
 ON CONFLICT (step_up_id) DO NOTHING;
+
+-- name: offered_while_resting
+-- Other tickets of the same person and account whose codes were given while the locked factor rests: none of them is compared.
+SELECT step_up.batch_id, step_up.id AS step_up_id
+  FROM signature_batch batch
+  JOIN step_up ON step_up.batch_id = batch.id
+  JOIN second_factor factor ON factor.account_id = batch.account_id AND factor.kind = 'totp' AND factor.revoked_at IS NULL
+ WHERE batch.person_id = $1 AND batch.account_id = $2 AND batch.id <> $3 AND batch.closed_at IS NULL AND NOT batch.complete
+   AND step_up.account_id = $2 AND step_up.kind = 'totp' AND factor.failures >= $4 AND step_up.offered_at - factor.last_failure_at < $5
+   AND NOT EXISTS (SELECT FROM step_up_verdict verdict WHERE verdict.step_up_id = step_up.id)
+ ORDER BY batch.id
+ LIMIT $6
+   FOR UPDATE OF batch SKIP LOCKED;
 
 -- name: shown_digests
 -- All digests that a ticket covers.
@@ -164,19 +177,19 @@ UPDATE batch_item SET outcome = $3, detail = $4, ended_at = $5 WHERE batch_id = 
 -- End what nobody could judge; items that were asked go on.
 UPDATE batch_item item SET outcome = 'failed', detail = $2, ended_at = $3
   FROM signature_request request
- WHERE item.batch_id = $1 AND item.outcome IS NULL AND request.id = item.request_id
+ WHERE item.batch_id = ANY ($1::uuid[]) AND item.outcome IS NULL AND request.id = item.request_id
    AND request.batch_id IS DISTINCT FROM item.batch_id
 RETURNING item.request_id, item.number_id;
 
--- name: complete_batch
--- Every item of the ticket has been judged.
-UPDATE signature_batch SET complete = true WHERE id = $1;
+-- name: complete_batches
+-- Every item of these tickets has been judged.
+UPDATE signature_batch SET complete = true WHERE id = ANY ($1::uuid[]);
 
--- name: close_batch
--- The ticket is done when no item is open; says whether this call closed it.
+-- name: close_batches
+-- A ticket is done when no item is open; says which this call closed.
 UPDATE signature_batch batch
    SET closed_at = $2
- WHERE id = $1 AND closed_at IS NULL AND complete
+ WHERE id = ANY ($1::uuid[]) AND closed_at IS NULL AND complete
    AND NOT EXISTS (SELECT 1 FROM batch_item item WHERE item.batch_id = batch.id AND item.outcome IS NULL)
 RETURNING id;
 

@@ -13,6 +13,13 @@ class _Row(msgspec.Struct, frozen=True, kw_only=True):
     pass
 
 
+class Offered(msgspec.Struct, frozen=True, kw_only=True):
+    """A ticket with the second factor that was offered for it."""
+
+    batch_id: UUID
+    step_up_id: UUID | None
+
+
 class Batch(_Row, frozen=True, kw_only=True):
     """A locked ticket with the answer to its second factor and the judgement of it, if any."""
 
@@ -355,5 +362,6 @@ ROW_OF: Final[dict[str, type[msgspec.Struct]]] = {
     "parked_work": ParkedRequest,
     "answer": Answer,
     "end_unjudged_items": Freed,
+    "offered_while_resting": Offered,
 }
 """Which Struct each reading statement fills; a test compares their columns."""

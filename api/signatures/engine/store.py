@@ -100,19 +100,24 @@ async def end_item(tx: Tx, batch_id: UUID, request_id: UUID, outcome: str, detai
     await tx.execute(_q.end_item, batch_id, request_id, outcome, detail, at)
 
 
-async def end_unjudged_items(tx: Tx, batch_id: UUID, detail: Detail, at: datetime) -> list[rows.Freed]:
-    """End every item of a ticket that was not judged."""
-    return as_structs(await tx.fetch(_q.end_unjudged_items, batch_id, detail, at), rows.Freed)
+async def end_unjudged_items(tx: Tx, batch_ids: Sequence[UUID], detail: Detail, at: datetime) -> list[rows.Freed]:
+    """End every item of these tickets that was not judged."""
+    return as_structs(await tx.fetch(_q.end_unjudged_items, batch_ids, detail, at), rows.Freed)
 
 
-async def complete_batch(tx: Tx, batch_id: UUID) -> None:
+async def complete_batches(tx: Tx, batch_ids: Sequence[UUID]) -> None:
     """Say that every item has been judged."""
-    await tx.execute(_q.complete_batch, batch_id)
+    await tx.execute(_q.complete_batches, batch_ids)
+
+
+async def close_batches(tx: Tx, batch_ids: Sequence[UUID], at: datetime) -> None:
+    """Close those of these tickets that have no open item."""
+    await tx.execute(_q.close_batches, batch_ids, at)
 
 
 async def close_batch(tx: Tx, batch_id: UUID, at: datetime) -> bool:
     """Close a ticket whose every item has ended."""
-    return await tx.fetchval(_q.close_batch, batch_id, at) is not None
+    return await tx.fetchval(_q.close_batches, [batch_id], at) is not None
 
 
 async def left_to_prepare(tx: Tx, batch_id: UUID) -> int:
