@@ -19,7 +19,7 @@ Read = Callable[[Tx, Sequence[K]], Awaitable[Mapping[K, V]]]
 """Reads rows by their keys in one statement; a key that is not there is left out."""
 
 AT_ONCE: Final = 2
-"""Statements under way for one class of work: with a second one, a slow one does not hold everybody up."""
+"""Statements under way for one class of work and budget: with a second, a slow one holds nobody up."""
 
 
 class Gathered(Generic[K, V]):
@@ -29,7 +29,7 @@ class Gathered(Generic[K, V]):
         """Say how rows are read, and where connections come from."""
         self._pools = pools
         self._read = read
-        self._lines: dict[str | None, _Line[K, V]] = {}
+        self._lines: dict[tuple[str, float] | None, _Line[K, V]] = {}
 
     async def get(self, key: K) -> V | None:
         """Return the row of a key, or None where there is none.
@@ -38,12 +38,13 @@ class Gathered(Generic[K, V]):
             Busy: no connection came free within the budget, it was kept too long, or the caller's time is over.
         """
         mine = budget.current.get()
-        work = mine.work if mine else None
-        line = self._lines.get(work)
+        kind = (mine.work, mine.share.seconds) if mine else None
+        line = self._lines.get(kind)
         if line is None:
-            line = self._lines[work] = _Line(self._pools, self._read, mine)
+            line = self._lines[kind] = _Line(self._pools, self._read, mine)
         answer = line.ask(key)
-        if mine is None or mine.deadline is None:
+        # Standing in the line, waiting for a connection, and the statement: each has its limit there.
+        if mine is None or mine.seconds_left() > 2 * self._pools.budget_s + mine.share.seconds:
             return await answer
         try:
             async with asyncio.timeout_at(mine.deadline):
@@ -62,7 +63,7 @@ class _Asked(Generic[K, V]):
 
 
 class _Line(Generic[K, V]):
-    """Those of one class of work who wait. Their statements run in the share of that class, and nobody's deadline."""
+    """Those of one class of work and budget who wait. Their statements run in that share, and nobody's deadline."""
 
     def __init__(self, pools: Pools, read: Read[K, V], mine: Budget | None) -> None:
         self._pools, self._read = pools, read

@@ -10,6 +10,8 @@ from litestar import Request, get
 from api.app import create_app
 from api.db import budget
 from api.db.budget import REQUEST_S, Share, share_of
+from api.db.gathering import Gathered
+from api.errors import Busy
 from api.http.admission import deadline_of
 from api.http.auth.guards import handlers_of, requires
 from api.http.edge import edge_of
@@ -114,3 +116,26 @@ def test_a_route_keeps_the_rest_of_its_class():
     mine = share_of("signing", 10.0)
     assert mine == Share(part=1.0, seconds=10.0, first=True)
     assert share_of("signing", None) is budget.SHARES["signing"]
+
+
+async def test_reads_that_are_carried_together_keep_to_their_own_routes_budgets(db):
+    """Whoever asks first does not say for all others of the class how long they may wait."""
+    pools = await db.pools("app")
+
+    async def slowly(tx, keys):
+        await tx.execute(_SLEEP)
+        return dict.fromkeys(keys, 1)
+
+    gathered = Gathered(pools, slowly)
+
+    async def ask(seconds: float):
+        deadline = asyncio.get_running_loop().time() + REQUEST_S
+        budget.current.set(budget.Budget(work="officers", share=share_of("officers", seconds), deadline=deadline))
+        return await gathered.get("x")
+
+    told = await asyncio.gather(
+        *(asyncio.create_task(ask(seconds)) for seconds in (LONG_S, SHORT_S, LONG_S)), return_exceptions=True
+    )
+    assert (told[0], told[2]) == (1, 1)
+    assert isinstance(told[1], Busy)
+    assert told[1].kind_code == "took-too-long"
