@@ -229,8 +229,8 @@ class SignedLine(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str
 
 
-class ToSign(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of a list "chờ ký": `sha256` is what must be shown and sent back."""
+class ToSign(msgspec.Struct, frozen=True):
+    """One line of a list "chờ ký": `sha256` is what must be shown and sent back. The statement's columns, in order."""
 
     id: UUID
     document_id: UUID

@@ -6,7 +6,7 @@ from typing import Final
 from uuid import UUID
 
 from api.db import queries
-from api.db.pools import Tx, as_struct, as_structs
+from api.db.pools import Tx, as_struct, as_structs, as_they_come
 from api.signatures.contract import ChainLine, SignedLine, TicketSummary, ToSign
 from api.signatures.rows import (
     AskedItem,
@@ -112,7 +112,7 @@ async def to_sign_page(
     tx: Tx, person_id: UUID, clerk: bool, agency_id: UUID, after: tuple[str, datetime, UUID], limit: int
 ) -> list[ToSign]:
     """Return a page of what waits for one person."""
-    return as_structs(await tx.fetch(_q.to_sign_page, person_id, clerk, agency_id, *after, limit), ToSign)
+    return as_they_come(await tx.fetch(_q.to_sign_page, person_id, clerk, agency_id, *after, limit), ToSign)
 
 
 async def lock_dossiers(tx: Tx, request_ids: Sequence[UUID]) -> None:

@@ -35,7 +35,11 @@ SELECT b.id, 1, r.id, sha256('x')
   FROM (SELECT id, person_id, row_number() OVER (PARTITION BY person_id ORDER BY id) AS n FROM signature_batch) b
   JOIN LATERAL (SELECT id FROM signature_request WHERE person_id = b.person_id ORDER BY id OFFSET b.n % 50 LIMIT 1) r
     ON true;
+UPDATE signature_request r SET state = 'recorded', recorded_at = now() - interval '1 day', batch_id = uuidv7()
+  FROM account a
+ WHERE a.login = 'chutich.kinhbac' AND r.role = 'signatory' AND r.person_id <> a.person_id;
 """
+"""Many sessions and tickets; and in the wards other than Kinh Bắc's, seals whose turn it is."""
 SMALL = {
     "procedure", "account", "post", "post_holding", "step_up", "step_up_verdict", "number", "account_block", "agency",
     "person_private", "dossier_party", "dossier_part", "dossier_fee", "dossier_pause", "index",
@@ -67,6 +71,12 @@ READS = {
     "to-sign, next page": (
         signatures.to_sign_page, "'{person}', false, '{agency}', '{lane}', '{due}', '{last}', {page}",
         {"signature_request_waits_person"}, 8 * PAGE,
+    ),
+    "to-sign, a clerk's first page": (
+        signatures.to_sign_page,
+        "'{account}', true, '{sealing}', '', '-infinity', '00000000-0000-0000-0000-000000000000', {page}",
+        {"signature_request_waits_agency"},
+        8 * PAGE,
     ),
     "an officer's work": (
         desks.officer_desk,
@@ -121,7 +131,10 @@ async def values(admin) -> dict[str, Any]:
         "code": await admin.fetchval("SELECT code FROM dossier ORDER BY id OFFSET 3000 LIMIT 1"),
         "ticket": await admin.fetchval("SELECT id FROM signature_batch ORDER BY id OFFSET 100 LIMIT 1"),
         "person": chair.person_id, "agency": chair.agency_id, "account": counter.account_id,
-        "counter": counter.agency_id, "lane": middle["lane"], "due": middle["due_at"], "last": middle["id"],
+        "counter": counter.agency_id,
+        "sealing": await admin.fetchval(
+            "SELECT agency_id FROM signature_request WHERE role = 'signatory' AND state = 'recorded' LIMIT 1"
+        ), "lane": middle["lane"], "due": middle["due_at"], "last": middle["id"],
         "page": PAGE + 1,
     }  # fmt: skip
 

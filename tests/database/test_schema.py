@@ -7,6 +7,8 @@ import subprocess
 import sysconfig
 import types
 import typing
+import uuid
+from datetime import datetime
 from pathlib import Path
 
 import asyncpg
@@ -198,13 +200,13 @@ def test_every_named_query_is_used():
     assert unused == set()
 
 
-def _rows_as_structs() -> list[tuple[str, str, type]]:
-    """Every `as_struct(…q.name…, Kind)` of the product: module and query, the statement, the Struct."""
+def _rows_as_structs(*by: str) -> list[tuple[str, str, type]]:
+    """Every `as_struct(…q.name…, Kind)` of the product, or what else makes Structs: query, statement, Struct."""
     found = []
     for module, variable, value in LOADED:
         tree = ast.parse(Path(module.__file__).read_text(encoding="utf-8"))
         for call in ast.walk(tree):
-            if isinstance(call, ast.Call) and getattr(call.func, "id", "") in ("as_struct", "as_structs"):
+            if isinstance(call, ast.Call) and getattr(call.func, "id", "") in by:
                 named = [
                     node.attr
                     for node in ast.walk(call.args[0])
@@ -217,7 +219,7 @@ def _rows_as_structs() -> list[tuple[str, str, type]]:
 
 
 async def test_the_columns_of_each_query_fit_its_struct(db):
-    pairs = _rows_as_structs()
+    pairs = _rows_as_structs("as_struct", "as_structs", "as_they_come")
     assert len(pairs) > 15
     faults = {}
     for where, sql, kind in pairs:
@@ -228,3 +230,19 @@ async def test_the_columns_of_each_query_fit_its_struct(db):
         if missing or unknown:
             faults[where] = f"missing {sorted(missing)}, read by nobody {sorted(unknown)}"
     assert faults == {}
+
+
+DRIVERS = {"uuid": uuid.UUID, "text": str, "timestamptz": datetime, "text[]": list[str]}
+"""Types of columns, and as what the driver gives them."""
+
+
+async def test_what_is_taken_as_it_comes_is_what_the_struct_says(db):
+    pairs = _rows_as_structs("as_they_come")
+    assert pairs
+    for where, sql, kind in pairs:
+        columns = (await db.admin.prepare(sql)).get_attributes()
+        fields = msgspec.structs.fields(typing.cast("type[msgspec.Struct]", kind))
+        assert [column.name for column in columns] == [field.name for field in fields], where
+        for column, field in zip(columns, fields, strict=True):
+            given = DRIVERS[column.type.name]
+            assert field.type in (given, given | None), f"{where}: {column.name}"
