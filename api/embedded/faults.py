@@ -36,7 +36,8 @@ def start_failure(home: Path, said: str) -> LauncherError:
     if full or shutil.disk_usage(home).free < 2**20:  # on a full disk the log itself is cut short
         return disk_full(home)
     lines = [line for line in said.strip().splitlines() if line.strip()]
-    fatal = [line for line in lines if "FATAL" in line or "PANIC" in line or "error" in line]
+    causes = [line for line in lines if "the database system is" not in line]  # what it told us who asked for it
+    fatal = [line for line in causes if "FATAL" in line or "PANIC" in line or "error" in line]
     reason = (fatal or lines or ["?"])[-1]
     return LauncherError(
         f"PostgreSQL không khởi động được: {reason}",

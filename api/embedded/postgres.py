@@ -294,8 +294,9 @@ class Cluster:
         while True:
             if await self._answers():
                 return
-            said = self._log_since(begins)
-            if self._server is not None and self._server.poll() is not None:
+            ended = self._server is not None and self._server.poll() is not None
+            said = self._log_since(begins)  # after that look, or its last words could be missing
+            if ended:
                 # After kill -9 the old backends hold the shared memory for a second or two.
                 if "shared memory" not in said and "lock file" not in said:
                     raise start_failure(self._home, said)
