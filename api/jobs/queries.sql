@@ -16,8 +16,11 @@ DELETE FROM pgqueuer
 
 -- name: unfinished_claims
 -- How often this work was begun and neither finished nor failed in order: its process died, or it still runs. What the
--- database's own end broke off does not count.
-SELECT coalesce(max(claims), 0) FROM job_claim WHERE key = $1 AND last_claimed_at >= pg_postmaster_start_time();
+-- database's own end broke off does not count; after a crash of one backend all others go too, and the statistics begin
+-- anew while the postmaster stays.
+SELECT coalesce(max(claims), 0) FROM job_claim
+ WHERE key = $1
+   AND last_claimed_at >= greatest(pg_postmaster_start_time(), pg_stat_get_checkpointer_stat_reset_time());
 
 -- name: claim
 -- Count a beginning, committed before the work begins; a parked piece of work is not counted on, and the count begins
@@ -25,7 +28,8 @@ SELECT coalesce(max(claims), 0) FROM job_claim WHERE key = $1 AND last_claimed_a
 INSERT INTO job_claim AS c (key, kind) VALUES ($1, $2)
 ON CONFLICT (key) DO UPDATE
    SET claims = CASE WHEN c.parked_at IS NOT NULL THEN c.claims
-                     WHEN c.last_claimed_at < pg_postmaster_start_time() THEN 1
+                     WHEN c.last_claimed_at
+                          < greatest(pg_postmaster_start_time(), pg_stat_get_checkpointer_stat_reset_time()) THEN 1
                      ELSE c.claims + 1 END,
        last_claimed_at = now()
 RETURNING claims, failures, parked_at IS NOT NULL AS parked;

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -16,6 +17,7 @@ import pytest_asyncio
 
 from api.documents.blobs import FileStore
 from api.embedded.walk import CITIZEN, PROCEDURE, TERRITORY
+from api.jobs import store
 from tests.api_process import api_process
 from tests.office import log_in, new_key, serving
 from tests.signer_process import ROOT
@@ -86,6 +88,39 @@ async def test_a_lost_database_is_told_and_comes_back_by_itself(ground, durable,
         answer, more = await until_done(web, key)
         assert told | more <= {"database-away", "database-contended", "busy"}
         assert await ground.db.admin.fetchval(count) == before + 21
+
+
+async def crash_one_backend(database) -> None:
+    """Kill one session's process: PostgreSQL ends all others and recovers, under the same postmaster."""
+    victim = await asyncpg.connect(database.dsn("app"))
+    os.kill(await victim.fetchval("SELECT pg_backend_pid()"), signal.SIGKILL)
+    victim.terminate()
+    async with asyncio.timeout(30):
+        with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            while True:
+                await database.admin.fetchval("SELECT 1")
+        while True:
+            with contextlib.suppress(asyncpg.PostgresError, OSError):
+                database.admin = await asyncpg.connect(database.dsn("admin"))
+                return
+            await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("crashed", ["postmaster", "one backend"])
+async def test_what_the_databases_end_broke_off_is_not_held_against_the_work(durable, crashed):
+    async with durable.database() as database:
+
+        async def begun() -> tuple[int, int]:
+            """How often it was begun without an end, before and after beginning it once more."""
+            worker = await asyncpg.connect(database.dsn("worker"))
+            try:
+                return await store.unfinished_claims(worker, "k"), (await store.claim(worker, "k", "test.file")).claims
+            finally:
+                worker.terminate()
+
+        assert [await begun() for _ in range(2)] == [(0, 1), (1, 2)]
+        await (durable.kill(database) if crashed == "postmaster" else crash_one_backend(database))
+        assert [await begun() for _ in range(2)] == [(0, 1), (1, 2)]
 
 
 async def test_a_forgotten_transaction_ends_by_itself_and_whoever_waited_goes_on(ground, province, tmp_path):
