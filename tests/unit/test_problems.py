@@ -264,7 +264,7 @@ def test_a_session_ends_by_idleness_by_age_by_order_and_with_the_post():
     live = Session(
         id=uuid4(), account_id=uuid4(), person_id=uuid4(), post_id=uuid4(), agency_id=uuid4(), roles=frozenset(),
         seen_at=NOW, expires_at=NOW + timedelta(hours=1), ended_at=None, restricted=False,
-        entitled=True,
+        entitled=True, token_sha256=bytes(32),
     )  # fmt: skip
 
     def code(session: Session | None, at: datetime) -> str | None:
