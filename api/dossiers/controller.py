@@ -43,6 +43,7 @@ from api.errors import Invalid
 from api.http import idempotency
 from api.http.auth.guards import requires, signed_in
 from api.http.edge import edge_of
+from api.http.hot import HOT
 from api.http.lighter import Json
 from api.http.openapi.answers import BODIES
 from api.http.validation import field_fault
@@ -85,7 +86,7 @@ class DossierController(Controller):
     path = "/dossiers"
     tags: Sequence[str] | None = ("dossiers",)
 
-    @post("/", guards=[requires("dossier.submit")], opt=_OFFICERS, summary="Nộp, tiếp nhận / Hand in")
+    @post("/", guards=[requires("dossier.submit")], opt={**_OFFICERS, HOT: True}, summary="Nộp, tiếp nhận / Hand in")
     async def submit(
         self, request: AnyRequest, dossiers: Dossiers, vault: Vault, data: NewDossier, actor: Actor, at: datetime
     ) -> Response[FiledWithSecret]:
@@ -136,7 +137,7 @@ class DossierController(Controller):
     @post(
         "/{code:str}/steps/{action:str}",
         guards=[signed_in],
-        opt={**_OFFICERS, BODIES: STEP_BODIES},
+        opt={**_OFFICERS, BODIES: STEP_BODIES, HOT: True},
         status_code=200,
         summary="Một bước / One step",
     )

@@ -3,8 +3,9 @@
 A handler is made hot by its option, `opt={HOT: True}`, and by nothing else. It stays what it is: declared with the
 framework, described by it, with the same door, guards, limits, audit and problems. Only the way is shorter: the route
 is looked up here, and the arguments are taken from the request by a plan that was made at the start. Whatever is not
-plainly right (an argument that does not fit, a body, an escape in the query) is handed to the framework untouched,
-which then says what is wrong; so no refusal of an argument is written twice.
+plainly right (an argument that does not fit, a body of unknown length, an escape in the query) is handed to the
+framework untouched, which then says what is wrong; so no refusal of an argument is written twice. A body is decoded
+where the framework has it decoded, by `EdgeRequest.json`.
 """
 
 import re
@@ -27,7 +28,7 @@ from api.http.lighter import Sent, encode
 from api.http.request import EdgeRequest
 
 HOT: Final = "hot"
-"""Handler option of a GET that is reached by the short way."""
+"""Handler option of a GET or POST that is reached by the short way."""
 
 Arguments = Mapping[str, Any]
 
@@ -45,24 +46,29 @@ class HotRoutes:
         self._app = app
         self._admission = admission
         routes = [route for route in app.routes if isinstance(route, HTTPRoute)]
-        self._plain: dict[str, _Hot] = {}
-        self._under: dict[str, _Hot] = {}
-        for hot in (_Hot(route) for route in routes if _is_hot(route)):
+        self._plain: dict[tuple[str, str], _Hot] = {}
+        self._patterns: dict[tuple[str, int], list[_Hot]] = {}
+        for hot in (
+            _Hot(route, method) for route in routes for method in route.route_handler_map if _is_hot(route, method)
+        ):
             _require_own_address(hot, routes)
-            (self._under if hot.parameter else self._plain)[hot.address] = hot
+            if hot.parameters:
+                self._patterns.setdefault((hot.method, len(hot.pattern)), []).append(hot)
+            else:
+                self._plain[hot.method, hot.template] = hot
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer by the short way where there is one, else by the framework's."""
-        found = self._find(scope) if scope["type"] == "http" and scope["method"] == "GET" else None
+        found = self._find(scope) if scope["type"] == "http" else None
         if found is None:
             await self._framework(scope, receive, send)
             return
         hot, given = found
         scope["route_handler"], scope["path_template"] = hot.handler, hot.template
-        scope["path_params"] = {hot.parameter: given[hot.parameter]} if hot.parameter else {}
-        request = EdgeRequest(scope, receive, send)
+        scope["path_params"] = {name: given[name] for name in hot.parameters}
 
         async def inside(scope: Scope, receive: Receive, send: Send) -> None:
+            request = EdgeRequest(scope, receive, send)
             try:
                 response = await hot.response(request, given)
             except Exception as error:  # noqa: BLE001 - as with the framework, every one has its answer
@@ -72,19 +78,20 @@ class HotRoutes:
         try:
             await self._admission.handle(scope, receive, send, inside)
         except MotcuaError as error:  # not let in
-            await self._refusal(request, error)(scope, receive, send)
+            await self._refusal(EdgeRequest(scope, receive, send), error)(scope, receive, send)
 
     def _refusal(self, request: EdgeRequest, error: Exception) -> ASGIApp:
         return problems.answer(request, error).to_asgi_response(app=self._app, request=request)
 
     def _find(self, scope: HTTPScope) -> "tuple[_Hot, Arguments] | None":
-        path = scope["path"]
-        hot = self._plain.get(path)
-        last = ""
+        method, path = scope["method"], scope["path"]
+        hot = self._plain.get((method, path))
+        segments: list[str] = []
         if hot is None:
-            above, _, last = path.rpartition("/")
-            hot = self._under.get(above) if last else None
-        given = None if hot is None else hot.arguments(scope, last)
+            segments = path.split("/")
+            known = self._patterns.get((method, len(segments)), ())
+            hot = next((one for one in known if one.fits(segments)), None)
+        given = None if hot is None else hot.arguments(scope, segments)
         return None if hot is None or given is None else (hot, given)
 
 
@@ -101,13 +108,16 @@ class _Parameter(msgspec.Struct, frozen=True):
 class _Hot:
     """One hot route, planned."""
 
-    def __init__(self, route: HTTPRoute) -> None:
-        handler, model = route.route_handler_map["GET"]
+    def __init__(self, route: HTTPRoute, method: str) -> None:
+        handler, model = route.route_handler_map[method]  # pyright: ignore[reportArgumentType] - a method it has
+        self.method = method
         self.handler: HTTPRouteHandler = handler
         self.template = route.path_format
-        segments = route.path_components
-        self.parameter = "" if not segments or isinstance(segments[-1], str) else segments[-1].name
-        self.address = self.template.rpartition("/")[0] if self.parameter else self.template
+        self.pattern = _pattern(route)
+        self._places = [
+            (place, one.name) for place, one in enumerate(route.path_components, 1) if not isinstance(one, str)
+        ]
+        self.parameters = tuple(name for _, name in self._places)
         fields = {field.name: field for field in msgspec.structs.fields(handler.signature_model)}
 
         def planned(wanted: ParamType) -> tuple[_Parameter, ...]:
@@ -126,19 +136,24 @@ class _Hot:
             for name, give in handler.resolve_dependencies().items()
             if name in fields and give.has_sync_callable and [*signature(give.dependency).parameters] == ["request"]
         )
-        self._asks_request = "request" in fields
-        unknown = set(fields) - known - {name for name, _ in self._provided} - {"request"}
-        if unknown or not all(isinstance(segment, str) for segment in segments[:-1]):
-            raise RuntimeError(f"{self.template} cannot be hot: {sorted(unknown) or 'a parameter within its path'}")
+        self._asks_request, self._asks_body = "request" in fields, "data" in fields
+        unknown = set(fields) - known - {name for name, _ in self._provided} - {"request", "data"}
+        if unknown:
+            raise RuntimeError(f"{self.template} cannot be hot: {sorted(unknown)}")
         self._guards = handler.resolve_guards()
         self._before = handler.resolve_before_request()
 
-    def arguments(self, scope: HTTPScope, last: str) -> dict[str, Any] | None:
+    def fits(self, segments: list[str]) -> bool:
+        """Tell whether the segments of a path, as many as there are here, are an address of this route."""
+        return all(other if own is None else own == other for own, other in zip(self.pattern, segments, strict=True))
+
+    def arguments(self, scope: HTTPScope, segments: list[str]) -> dict[str, Any] | None:
         """Return what the request says of the handler's arguments, or None where the framework should look."""
         given: dict[str, Any] = {}
         try:
+            sent = {name: segments[place] for place, name in self._places}
             for one in self._path:
-                given[one.name] = msgspec.convert(last, one.kind, strict=False)
+                given[one.name] = msgspec.convert(sent[one.sent_as], one.kind, strict=False)
             if not self._take_query(scope["query_string"], given) or not self._take_headers(scope, given):
                 return None
         except msgspec.ValidationError:
@@ -161,7 +176,10 @@ class _Hot:
 
     def _take_headers(self, scope: HTTPScope, given: dict[str, Any]) -> bool:
         sent = dict(scope["headers"])
-        if b"content-length" in sent or b"transfer-encoding" in sent or not _is_plain_host(sent.get(b"host")):
+        if b"transfer-encoding" in sent or not _is_plain_host(sent.get(b"host")):
+            return False
+        length = sent.get(b"content-length")
+        if (length is None or not length.isdigit() or int(length) == 0) if self._asks_body else length is not None:
             return False
         for header, one in self._headers:
             value = sent.get(header)
@@ -179,20 +197,32 @@ class _Hot:
         arguments = {**given, **{name: give(request) for name, give in self._provided}}
         if self._asks_request:
             arguments["request"] = request
+        if self._asks_body:
+            arguments["data"] = await request.json()
         answer = await self.handler.fn(**arguments)
         if isinstance(answer, Response):
             return answer.to_asgi_response(app=request.app, request=request, status_code=self.handler.status_code)
         return Sent(self.handler.status_code, encode(answer))
 
 
-def _is_hot(route: HTTPRoute) -> bool:
-    return "GET" in route.route_handler_map and bool(route.route_handler_map["GET"][0].opt.get(HOT))
+def _is_hot(route: HTTPRoute, method: str) -> bool:
+    if method not in {"GET", "POST"}:
+        return False
+    return bool(route.route_handler_map[method][0].opt.get(HOT))  # pyright: ignore[reportArgumentType] - one of the two
+
+
+def _pattern(route: HTTPRoute) -> tuple[str | None, ...]:
+    """Return the segments of an address, the empty one before the first stroke too; None stands for a parameter."""
+    return ("", *(one if isinstance(one, str) else None for one in route.path_components))
 
 
 def _require_own_address(hot: _Hot, routes: list[HTTPRoute]) -> None:
     """Refuse where another route could be meant by an address of this one."""
     for other in routes:
-        if other.path_format.rpartition("/")[0] == hot.address and other.path_format != hot.template and hot.parameter:
+        theirs = _pattern(other)
+        if other.path_format == hot.template or len(theirs) != len(hot.pattern) or not hot.parameters:
+            continue
+        if all(one is None or two is None or one == two for one, two in zip(hot.pattern, theirs, strict=True)):
             raise RuntimeError(f"{hot.template} cannot be hot beside {other.path_format}")
 
 

@@ -2,6 +2,7 @@
 
 from contextlib import contextmanager
 
+import msgspec
 import pytest
 import pytest_asyncio
 from litestar import Controller, Litestar, get
@@ -11,11 +12,17 @@ from api.http.auth.guards import PUBLIC
 from api.http.control.rules import CALLER, Mode
 from api.http.hot import HOT, HotRoutes
 from api.kernel import system_clock
-from loadtests.bench.ground import WARD, fill, q
+from loadtests.bench.ground import FILING, WARD, actor, fill, q
 from tests.conftest import _copy
 from tests.office import serving
 
 SIGNATORY, COUNTER = f"chutich.{WARD}", f"tiepnhan.{WARD}"
+FILED = {
+    "procedure_code": FILING.procedure_code,
+    "territory_code": FILING.territory_code,
+    "filer": {"name": "Nguyễn Thị Mai", "id_number": "024199000001"},
+    "parts": [{"part_code": "TK", "name": "Tờ khai", "originals": 1}],
+}
 PLAIN = [
     ("/track/{code}", None),
     ("/track/{code}?unknown=1", None),
@@ -131,6 +138,47 @@ async def test_what_is_not_plain_is_left_to_the_framework(web, path, who):
     assert needed
 
 
+WRONG = [
+    ({}, {"Idempotency-Key": "k1"}),
+    ({"unknown": 1}, {"Idempotency-Key": "k2"}),
+    ([], {"Idempotency-Key": "k3"}),
+    (b"{", {"Idempotency-Key": "k4"}),
+    (b'{"a": "\\u0000"}', {"Idempotency-Key": "k5"}),
+    (FILED | {"procedure_code": 5}, {"Idempotency-Key": "k6"}),
+    (FILED | {"procedure_code": "9.999999"}, {"Idempotency-Key": "k7"}),
+    (FILED, {}),
+    (FILED, {"Idempotency-Key": "x" * 256}),
+    (FILED, {"Idempotency-Key": "k8", "Content-Type": "text/plain"}),
+    (b"", {"Idempotency-Key": "k9"}),
+]
+"""Bodies of writes that end in a refusal, with their headers."""
+
+
+@pytest.mark.parametrize("who", [COUNTER, SIGNATORY, None])
+@pytest.mark.parametrize(("body", "headers"), WRONG, ids=lambda one: str(one)[:40])
+async def test_a_wrong_body_is_refused_alike_on_both_ways(web, body, headers, who):
+    content = body if isinstance(body, bytes) else msgspec.json.encode(body)
+    sent = {"method": "POST", "content": content, "headers": {"Content-Type": "application/json"} | headers}
+    for path in ("/dossiers", "/dossiers/{code}/steps/hand_over", "/dossiers/{code}/steps/nothing"):
+        short, long, needed = await both(web, path, who, **sent)
+        assert short == long
+        assert short[0] >= 400
+        assert needed == (not content)
+
+
+async def test_a_write_goes_the_short_way_once_and_a_repeat_gets_the_same_answer(web):
+    sent = {"method": "POST", "json": FILED, "headers": {"Idempotency-Key": "once"}}
+    short, long, needed = await both(web, "/dossiers", COUNTER, **sent)
+    assert not needed
+    assert (short[0], long[0]) == (201, 201)
+    assert short[2] == long[2], "the framework finds the answer that the short way kept"
+    over = {"facts": {"agency_id": str(actor(f"thuly.{WARD}").agency_id)}}
+    sent = {"method": "POST", "json": over, "headers": {"Idempotency-Key": "over"}}
+    short, long, needed = await both(web, f"/dossiers/{short[2]['code']}/steps/hand_over", COUNTER, **sent)
+    assert not needed
+    assert (short[0], short[2]["status"], short[2]) == (200, "received", long[2])
+
+
 @pytest.mark.parametrize(
     "more",
     [
@@ -208,10 +256,17 @@ def test_a_route_that_cannot_be_hot_stops_the_start():
     @get("/{name:str}/{part:str}", **marked)
     async def deep(self, name: str, part: str) -> None: ...
 
+    @get("/all/{part:str}")
+    async def beside_deep(self, part: str) -> None: ...
+
     @get("/all")
     async def beside(self) -> None: ...
 
-    HotRoutes(app_with(one), Admission())
-    for handlers, why in ((wanting,), "headers"), ((deep,), "within its path"), ((one, beside), "beside /things/all"):
+    HotRoutes(app_with(one, deep), Admission())
+    for handlers, why in (
+        ((wanting,), "headers"),
+        ((one, beside), "beside /things/all"),
+        ((deep, beside_deep), "beside /things/all/{part}"),
+    ):
         with pytest.raises(RuntimeError, match=why):
             HotRoutes(app_with(*handlers), Admission())
