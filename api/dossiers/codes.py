@@ -9,6 +9,8 @@ from datetime import date
 from functools import cache
 from typing import Final
 
+import msgspec
+
 from api.errors import Broken
 
 DEFAULT_PATTERN: Final = "{agency}-{yymmdd}-{n:04}"
@@ -16,10 +18,20 @@ DEFAULT_PATTERN: Final = "{agency}-{yymmdd}-{n:04}"
 
 _FORM: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z.-]{0,39}-\d{6}-\d{4,9}")
 _PLACES: Final = re.compile(r"\{(?:agency|yymmdd|n:0\d+d?)\}")
+_NUMBER: Final = re.compile(r"\{n:0(\d+)d?\}")
 
 
-def dossier_code(pattern: str, agency_code: str, day: date, n: int) -> str:
-    """Return the code of the n-th dossier that an agency opened on a Vietnamese day.
+class CodeForm(msgspec.Struct, frozen=True, kw_only=True):
+    """The codes of one agency and day: what stands around the number, which has at least `width` digits."""
+
+    day: date
+    before: str
+    width: int
+    after: str
+
+
+def code_form(pattern: str, agency_code: str, day: date) -> CodeForm:
+    """Return the codes of the dossiers that an agency opens on a Vietnamese day.
 
     Raises:
         Broken: the rule's pattern lacks a part, or asks for one that does not exist.
@@ -28,7 +40,11 @@ def dossier_code(pattern: str, agency_code: str, day: date, n: int) -> str:
         raise Broken(
             "Quy tắc mã hồ sơ không hợp lệ.", f"The rule of dossier codes is wrong: {pattern!r}.", code="code-pattern"
         )
-    return pattern.format(agency=agency_code, yymmdd=f"{day:%y%m%d}", n=n)
+    before, width, after = (
+        part if part.isdigit() else part.format(agency=agency_code, yymmdd=f"{day:%y%m%d}")
+        for part in _NUMBER.split(pattern)
+    )
+    return CodeForm(day=day, before=before, width=int(width), after=after)
 
 
 @cache

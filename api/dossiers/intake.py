@@ -14,7 +14,7 @@ from api.db.pools import Tx
 from api.db.privacy import Vault
 from api.dossiers import access, lifecycle, store, tasks
 from api.dossiers import facts as f
-from api.dossiers.codes import dossier_code
+from api.dossiers.codes import CodeForm, code_form
 from api.dossiers.contract import Filed, ForeignCode, Imported, NewDossier, OnlineDossier, PersonIn
 from api.dossiers.deadlines import Plan
 from api.dossiers.lifecycle import Entry
@@ -234,19 +234,16 @@ class Intake:
             ),
         )
         await store.file_dossier(tx, last, filing, recorded_at)
-        code = await self._code(tx, first, at)
-        lines = [_opening(msgspec.structs.replace(first, code=code), way, data or {}, at), received]
+        lines = [line for line in (_opening(first, way, data or {}, at), received) if line]
         source = await self._recorder.source(actor, way, at)
-        last = msgspec.structs.replace(last, code=code)
-        await store.open_dossier(tx, last, [line for line in lines if line], source, recorded_at)
+        number = await self._code_form(first, at)
+        code = await store.open_dossier(tx, last, lines, source, recorded_at, number=number)
         return Filed(id=last.id, code=code, status=last.status, version=last.seq, due_at=last.due_at)
 
-    async def _code(self, tx: Tx, first: Projection, at: datetime) -> str:
+    async def _code_form(self, first: Projection, at: datetime) -> CodeForm:
         registry = self._recorder.registry
         agency = await registry.agency(first.receipt_agency_id)
-        pattern = await registry.rule("dossier.code_pattern", at)
-        day = vn_day(at)
-        return dossier_code(pattern, agency.code, day, await store.next_code_number(tx, agency.id, day))
+        return code_form(await registry.rule("dossier.code_pattern", at), agency.code, vn_day(at))
 
 
 def _opening(first: Projection, way: str, data: dict[str, Any], at: datetime) -> Entry:

@@ -64,29 +64,33 @@ SELECT DISTINCT j.dossier_id
  WHERE NOT EXISTS (SELECT FROM dossier d WHERE d.id = j.dossier_id)
  LIMIT 100;
 
--- name: next_code_number
--- Count one dossier of an agency and day; the row stays locked until the commit, so this comes last.
-INSERT INTO dossier_counter (agency_id, day, n)
-VALUES ($1, $2, 1)
-    ON CONFLICT (agency_id, day) DO UPDATE SET n = dossier_counter.n + 1
-RETURNING n;
-
 -- name: open_dossier
--- The row of a new dossier and its first lines.
-WITH opened AS (
-    INSERT INTO dossier (id, code, seq, procedure_code, procedure_version_id, calendar_version, form_version, fee_version,
-           channel, help_agency_id, receipt_agency_id, competent_agency_id, step_agency_id, step_unit, transfer_agency_id,
+-- The row of a new dossier and its first lines, under the next number of an agency and day; where a line sets the code,
+-- it sets this one. The counter stays locked until the commit, so this comes last.
+WITH counted AS (
+    INSERT INTO dossier_counter (agency_id, day, n)
+    VALUES ($43, $44, 1)
+        ON CONFLICT (agency_id, day) DO UPDATE SET n = dossier_counter.n + 1
+    RETURNING $45 || lpad(n::text, greatest($46, length(n::text)), '0') || $47 AS code
+), opened AS (
+    INSERT INTO dossier (id, code, seq, procedure_code, procedure_version_id, calendar_version, form_version, fee_version, channel,
+           help_agency_id, receipt_agency_id, competent_agency_id, step_agency_id, step_unit, transfer_agency_id,
            transfer_unit, owning_system, territory_code, status, finance, delivery, sync, step, outcome, results,
            supplements, open_opinions, submitted_at, received_at, due_original_at, due_at, step_due_original_at,
            step_due_at, paused_at, finished_at, reappointments, urgent)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24,
-            $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37)
-    RETURNING id
+    SELECT $1, counted.code, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
+           $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36
+      FROM counted
+    RETURNING id, code
+), told AS (
+    INSERT INTO journal (dossier_id, seq, action, occurred_at, recorded_at, source, actor_account_id, actor_post_id,
+           actor_agency_id, agency_name, data, effect)
+    SELECT opened.id, line.seq, line.action, line.occurred_at, $37, $38, $39, $40, $41, $42, line.data,
+           CASE WHEN line.effect ? 'code' THEN line.effect || jsonb_build_object('code', opened.code) ELSE line.effect END
+      FROM opened,
+           jsonb_to_recordset($48) AS line (seq integer, action text, occurred_at timestamptz, data jsonb, effect jsonb)
 )
-INSERT INTO journal (dossier_id, seq, action, occurred_at, recorded_at, source, actor_account_id, actor_post_id,
-       actor_agency_id, agency_name, data, effect)
-SELECT opened.id, line.seq, line.action, line.occurred_at, $38, $39, $40, $41, $42, $43, line.data, line.effect
-  FROM opened, jsonb_to_recordset($44) AS line (seq integer, action text, occurred_at timestamptz, data jsonb, effect jsonb);
+SELECT code FROM opened;
 
 -- name: record_step
 -- All that any step writes, if nobody stepped in between: the projection, its journal line, the work that ends and the

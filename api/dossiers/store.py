@@ -1,7 +1,7 @@
 """The dossiers' statements, one function each; nothing here decides anything."""
 
 from collections.abc import Iterable, Sequence
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -11,6 +11,7 @@ import msgspec
 from api import audit
 from api.db.pools import Tx, as_struct, as_structs
 from api.db.queries import load
+from api.dossiers.codes import CodeForm
 from api.dossiers.contract import DeadlineGiven, DeliveryRow, LineRow, Task
 from api.dossiers.lifecycle import Entry
 from api.dossiers.projection import Projection
@@ -67,21 +68,17 @@ async def journals_without_dossier(tx: Tx) -> list[UUID]:
     return [row["dossier_id"] for row in await tx.fetch(q.journals_without_dossier)]
 
 
-async def next_code_number(tx: Tx, agency_id: UUID, day: date) -> int:
-    """Count one dossier of an agency and day; locks the counter until the commit."""
-    return await tx.fetchval(q.next_code_number, agency_id, day)
-
-
-def row_of(dossier: Projection) -> tuple[Any, ...]:
-    """Return a dossier's columns in the order in which they are written."""
-    return tuple(getattr(dossier, name) for name in COLUMNS)
-
-
 async def open_dossier(
-    tx: Tx, dossier: Projection, lines: Sequence[Entry], source: Source, recorded_at: datetime
-) -> None:
-    """Write a new dossier's row and its first lines: all that knows its code."""
-    await tx.execute(q.open_dossier, *row_of(dossier), recorded_at, *source.columns(), lines)
+    tx: Tx, dossier: Projection, lines: Sequence[Entry], source: Source, recorded_at: datetime, *, number: CodeForm
+) -> str:
+    """Write a new dossier's row and its first lines under the next code of its agency and day, and return that code.
+
+    The counter is locked from here to the commit.
+    """
+    row = (getattr(dossier, name) for name in COLUMNS if name != "code")
+    counter = (dossier.receipt_agency_id, number.day, number.before, number.width, number.after)
+    code: str = await tx.fetchval(q.open_dossier, *row, recorded_at, *source.columns(), *counter, lines)
+    return code
 
 
 async def record_step(

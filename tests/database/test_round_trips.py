@@ -18,7 +18,7 @@ from tests.dossier_ground import MONDAY, actor, copied, province_template
 from tests.office import ARGON2, SetClock, new_key, serving
 from tests.wire import wired
 
-SUBMIT, STEP, LEFT = 7, 6, 4
+SUBMIT, STEP, LEFT = 6, 6, 3
 """BEGIN, the intent, all that hangs on the dossier, its number, row and lines, the answer, COMMIT; a step: BEGIN, the
 intent, the dossier, all that is written, the answer, COMMIT."""
 

@@ -7,7 +7,7 @@ import pytest
 
 from api.db.privacy import Vault
 from api.dossiers import access
-from api.dossiers.codes import DEFAULT_PATTERN, dossier_code, looks_like_code
+from api.dossiers.codes import DEFAULT_PATTERN, CodeForm, code_form, looks_like_code
 from api.dossiers.contract import DeliverIn
 from api.dossiers.proof import proof_of
 from api.errors import Broken, Invalid
@@ -19,8 +19,11 @@ ROTATED = Vault({"old": b"1" * 32, "new": b"2" * 32}, "new")
 
 
 def test_a_code_names_agency_day_and_number():
-    assert dossier_code(DEFAULT_PATTERN, "H05.24.09187", date(2026, 3, 9), 7) == "H05.24.09187-260309-0007"
-    assert dossier_code(DEFAULT_PATTERN, "000.00.01.H22", date(2021, 1, 1), 12345) == "000.00.01.H22-210101-12345"
+    day = date(2026, 3, 9)
+    usual = code_form(DEFAULT_PATTERN, "H05.24.09187", day)
+    assert usual == CodeForm(day=day, before="H05.24.09187-260309-", width=4, after="")
+    other = code_form("{n:06d}/{yymmdd}.{agency}", "H22", day)
+    assert other == CodeForm(day=day, before="", width=6, after="/260309.H22")
 
 
 def test_the_day_is_vietnams():
@@ -33,7 +36,7 @@ def test_the_day_is_vietnams():
 )
 def test_a_wrong_rule_of_codes_is_our_fault_and_says_so(pattern):
     with pytest.raises(Broken):
-        dossier_code(pattern, "H05", date(2026, 3, 9), 1)
+        code_form(pattern, "H05", date(2026, 3, 9))
 
 
 @pytest.mark.parametrize(
