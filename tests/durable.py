@@ -33,8 +33,9 @@ class DurableServer:
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
         self.deaths = 0
+        self._lent: list[Database] = []
 
-    async def kill(self, *databases: Database) -> None:
+    async def kill(self) -> None:
         """Kill the postmaster as a power cut would; return once its successor answers."""
         victim = self.cluster.pid
         os.kill(victim, signal.SIGKILL)
@@ -42,7 +43,25 @@ class DurableServer:
         async with asyncio.timeout(60):
             while self.cluster.pid in (victim, None) or not await self.cluster._answers():
                 await asyncio.sleep(0.05)
-        for database in databases:
+        await self._open_again()
+
+    async def crash_one_backend(self) -> None:
+        """Kill one session's process: PostgreSQL ends all others and recovers, under the same postmaster."""
+        victim = await asyncpg.connect(self.cluster.dsn("admin", "postgres"))
+        witness = await asyncpg.connect(self.cluster.dsn("admin", "postgres"))
+        os.kill(await victim.fetchval("SELECT pg_backend_pid()"), signal.SIGKILL)
+        victim.terminate()
+        async with asyncio.timeout(60):
+            with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                while True:
+                    await witness.fetchval("SELECT 1")
+            while not await self.cluster._answers():
+                await asyncio.sleep(0.05)
+        await self._open_again()
+
+    async def _open_again(self) -> None:
+        """Give every database that is lent a new session of its owner: the death ended them all."""
+        for database in self._lent:
             database.admin.terminate()
             database.admin = await _owner_of(self.cluster, database.name)
 
@@ -54,9 +73,11 @@ class DurableServer:
         await owner.execute(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE}")
         await owner.close()
         database = Database(self.cluster, name, await _owner_of(self.cluster, name))
+        self._lent.append(database)
         try:
             yield database
         finally:
+            self._lent.remove(database)
             await database.close()
 
 

@@ -41,7 +41,7 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
 
 
 WHOLE: Final = Size(dossiers=1_000_000, rounds=5, seconds=3.0, signings=60)
-QUICK: Final = Size(dossiers=5_000, rounds=1, seconds=0.3, signings=1)
+QUICK: Final = Size(dossiers=10_000, rounds=1, seconds=0.3, signings=1)
 
 
 async def measure(size: Size, root: Path, say: Callable[[str, str], None]) -> Report:
@@ -79,8 +79,11 @@ async def measure(size: Size, root: Path, say: Callable[[str, str], None]) -> Re
 
 
 def _writes(size: Size) -> int:
-    """Return how many dossiers each contender may step: one at a time, so as many as a fast one could use."""
-    return min(size.dossiers // 40, int(size.rounds * size.seconds * 3000))
+    """Return how many dossiers each contender may step: once each, so as many as a fast one could use, if there are.
+
+    One in ten of the ground's waits for that step, and three share them.
+    """
+    return min(size.dossiers // 31, int((size.rounds + 2) * size.seconds * 3000))
 
 
 async def _rounds(

@@ -34,7 +34,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def void(self) -> bool:
-        return bool(self.errors) or self.generator_busy > SATURATED
+        return not self.requests or bool(self.errors) or self.generator_busy > SATURATED
 
 
 def request(method: str, path: str, *, token: str | None = None, body: object = None, key: str | None = None) -> bytes:

@@ -142,7 +142,7 @@ def text(report: Report) -> str:
         f"p95 {signing.p95_ms:.0f} ms (at most {SIGN_P95_MS:.0f}), errors {signing.errors}",
         f"Authorisation, one statement, adds {report.authorisation_ms:.2f} ms to a request that is alone",
         f"Event loop under this load late by at most {report.loop_lag_ms:.1f} ms in 99 of 100 ticks",
-        "" if report.valid else "VOID: errors, or the load generator had no time left",
+        "" if report.valid else "VOID: errors, nothing asked, or the load generator had no time left",
     ]
     return "\n".join(lines).rstrip() + "\n"
 

@@ -115,7 +115,7 @@ class Matrix:
                 await signer.kill()
             self.let_go()
         elif fault == "PostgreSQL killed":
-            await self.durable.kill(self.ground.db)
+            await self.durable.kill()
             self.let_go()
         else:
             await self.ground.db.admin.execute(AGAIN)

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import shutil
-import signal
 import sys
 import tempfile
 import time
@@ -77,7 +76,7 @@ async def test_a_lost_database_is_told_and_comes_back_by_itself(ground, durable,
         ended = await asyncio.gather(*filings)
         assert len({answer.json()["id"] for answer, _ in ended}) == 20
         key = new_key()
-        death = asyncio.create_task(durable.kill(ground.db))
+        death = asyncio.create_task(durable.kill())
         told = set()
         while not death.done():
             answer = await file_dossier(web, key)
@@ -88,22 +87,6 @@ async def test_a_lost_database_is_told_and_comes_back_by_itself(ground, durable,
         answer, more = await until_done(web, key)
         assert told | more <= {"database-away", "database-contended", "busy"}
         assert await ground.db.admin.fetchval(count) == before + 21
-
-
-async def crash_one_backend(database) -> None:
-    """Kill one session's process: PostgreSQL ends all others and recovers, under the same postmaster."""
-    victim = await asyncpg.connect(database.dsn("app"))
-    os.kill(await victim.fetchval("SELECT pg_backend_pid()"), signal.SIGKILL)
-    victim.terminate()
-    async with asyncio.timeout(30):
-        with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-            while True:
-                await database.admin.fetchval("SELECT 1")
-        while True:
-            with contextlib.suppress(asyncpg.PostgresError, OSError):
-                database.admin = await asyncpg.connect(database.dsn("admin"))
-                return
-            await asyncio.sleep(0.05)
 
 
 @pytest.mark.parametrize("crashed", ["postmaster", "one backend"])
@@ -119,7 +102,7 @@ async def test_what_the_databases_end_broke_off_is_not_held_against_the_work(dur
                 worker.terminate()
 
         assert [await begun() for _ in range(2)] == [(0, 1), (1, 2)]
-        await (durable.kill(database) if crashed == "postmaster" else crash_one_backend(database))
+        await (durable.kill() if crashed == "postmaster" else durable.crash_one_backend())
         assert [await begun() for _ in range(2)] == [(0, 1), (1, 2)]
 
 

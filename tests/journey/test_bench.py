@@ -38,12 +38,14 @@ async def test_the_benchmark_runs_and_its_three_contenders_answer_the_same(tmp_p
     assert said.decode().count("all three answer the same") == 4
 
 
-def run(*, errors: int = 0, busy: float = 0.2) -> Run:
-    return Run(requests=9, errors=errors, seconds=1, in_flight=1, p50_ms=1, p95_ms=1, generator_busy=busy)
+def run(*, requests: int = 9, errors: int = 0, busy: float = 0.2) -> Run:
+    return Run(requests=requests, errors=errors, seconds=1, in_flight=1, p50_ms=1, p95_ms=1, generator_busy=busy)
 
 
-@pytest.mark.parametrize(("measured", "void"), [(run(), False), (run(errors=1), True), (run(busy=0.9), True)])
-def test_a_run_with_errors_or_a_busy_generator_does_not_count(measured, void):
+@pytest.mark.parametrize(
+    ("measured", "void"), [(run(), False), (run(errors=1), True), (run(busy=0.9), True), (run(requests=0), True)]
+)
+def test_a_run_with_errors_a_busy_generator_or_nothing_asked_does_not_count(measured, void):
     assert measured.void is void
 
 
