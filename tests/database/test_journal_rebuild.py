@@ -71,7 +71,8 @@ def lived_by(number, life):
     opened = opening.effect | {"id": str(dossier_id), "code": code}
     journal = [(dossier_id, *row_after_id(msgspec.structs.replace(opening, effect=opened)))]
     journal += [(dossier_id, *row) for row in others]
-    return store.row_of(msgspec.structs.replace(end, id=dossier_id, code=code)), journal
+    ended = msgspec.structs.replace(end, id=dossier_id, code=code)
+    return tuple(getattr(ended, name) for name in store.COLUMNS), journal
 
 
 async def write(db, count):

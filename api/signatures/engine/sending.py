@@ -36,17 +36,17 @@ async def send(engine: Engine, _context: JobContext, ids: dict[str, Any]) -> Non
 
 
 async def _commit_intents(engine: Engine, tx: Tx, batch_id: UUID) -> list[rows.Transaction]:
-    at = engine.clock()
     if await store.lock_batch(tx, batch_id) is None:
         return []
     ready = await store.prepared_of_batch(tx, batch_id)
-    leaving = await _still_fit(tx, batch_id, ready, at)
+    leaving = await _still_fit(tx, batch_id, ready, engine.clock())
     transactions: list[rows.Transaction] = []
     ordered = sorted(leaving, key=lambda r: (r.holder, r.credential_id, r.mechanism))
     for _, group in itertools.groupby(ordered, key=lambda r: (r.holder, r.credential_id, r.mechanism)):
         items = sorted(group, key=lambda r: r.ordinal)
         free = items[0].parallel_limit - await store.transactions_under_way(tx, items[0].holder, items[0].person_id)
         parts = cutting.cut(items, items[0].hashes_per_authorisation)[: max(free, 0)]
+        at = engine.clock()  # now that nobody is waited for: what made room has ended before this begins
         transactions += [await _open_transaction(tx, batch_id, part, at) for part in parts]
     return transactions
 
