@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import asyncpg
 import msgspec
@@ -223,7 +223,7 @@ class Pools:
     @asynccontextmanager
     async def listening(self) -> AsyncGenerator[Listener]:
         """Open a connection of one's own, to be kept for as long as one listens: the pools have none to spare."""
-        connection = await asyncpg.connect(
+        connection = await _connect(
             self._dsn, command_timeout=STATEMENT_S, server_settings={"application_name": "motcua-listen"}
         )
         try:
@@ -248,6 +248,20 @@ async def prepare_connection(connection: asyncpg.Connection) -> None:
     )
 
 
+async def _connect(*arguments: Any, **options: Any) -> asyncpg.Connection:
+    """Connect; a server without a socket file, a name or a route is as far away as one that refuses.
+
+    Raises:
+        ConnectionError: there is no way to the server.
+    """
+    try:
+        return await asyncpg.connect(*arguments, **options)
+    except (ConnectionError, TimeoutError):
+        raise
+    except OSError as error:
+        raise ConnectionError(f"no way to the database: {error}") from error
+
+
 async def _leave_as_it_is(_: asyncpg.Connection) -> None:
     """Ask the server nothing: no statement of ours outlives its transaction (a test reads them all).
 
@@ -264,6 +278,7 @@ async def open_pools(
     async def pool(size: int, options: dict[str, str]) -> asyncpg.Pool:
         return await asyncpg.create_pool(
             dsn,
+            connect=_connect,
             min_size=1,
             max_size=size,
             init=prepare_connection,

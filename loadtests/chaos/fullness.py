@@ -52,10 +52,12 @@ async def until(what: str, holds: Callable[[], bool]) -> None:
 
 def fill(disk: Path) -> Path:
     """Take all that is left of a disk; return the file that holds it."""
-    left = os.statvfs(disk)
     balloon = disk / "balloon"
     with balloon.open("wb") as out:
-        os.posix_fallocate(out.fileno(), 0, left.f_bavail * left.f_frsize)
+        while (left := os.statvfs(disk)).f_bavail:
+            # PostgreSQL writes meanwhile, and then there is less than was counted: count again.
+            with contextlib.suppress(OSError):
+                os.posix_fallocate(out.fileno(), out.seek(0, os.SEEK_END), left.f_bavail * left.f_frsize)
     return balloon
 
 

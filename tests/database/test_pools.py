@@ -183,6 +183,14 @@ async def test_a_migration_under_live_pools_is_not_felt(db, pools):
     assert as_kind(bare.value).retry_after_s == 1, "where nobody can repeat it, the caller is told to"
 
 
+@pytest.mark.parametrize("host", ["/no/such/folder", "no-such-host.invalid"])
+async def test_a_server_to_which_there_is_no_way_is_away(host):
+    """A database that starts again has no socket file for a moment; that is not a fault of the request."""
+    with pytest.raises(ConnectionError) as away:
+        await open_pools(f"postgresql://app@/motcua?host={host}")
+    assert as_kind(away.value).kind_code == "database-away"
+
+
 async def test_a_broken_transaction_leaves_nothing_behind(pools):
     with pytest.raises(asyncpg.DivisionByZeroError):
         async with pools.transaction() as tx:
