@@ -89,7 +89,7 @@ class DocumentGround:
             (drafter, Action.APPRAISE, f.Noted()),
         ):
             async with pools.transaction() as tx:
-                await dossiers.take_step(tx, who, filed.id, action, facts, at=at)
+                await dossiers.take_step(tx, who, await dossiers.locked(tx, filed.id), action, facts, at=at)
         return filed.id
 
     async def document(self) -> tuple[dict, dict]:

@@ -84,7 +84,9 @@ class Ground:
 
     async def step(self, slug, dossier_id, action, facts, at, **more):
         async with self.pools.transaction() as tx:
-            return await self.dossiers.take_step(tx, actor(slug), dossier_id, action, facts, at=at, **more)
+            return await self.dossiers.take_step(
+                tx, actor(slug), await self.dossiers.locked(tx, dossier_id), action, facts, at=at, **more
+            )
 
     async def result(self, dossier_id: UUID, ordinal: int = 1) -> UUID:
         """A result row as the documents' slice would insert it."""

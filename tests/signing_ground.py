@@ -132,7 +132,7 @@ class Ground:
             (drafter, Action.APPRAISE, f.Noted()),
         ):
             async with self.app.transaction() as tx:
-                await self.dossiers.take_step(tx, who, filed.id, action, facts, at=at)
+                await self.dossiers.take_step(tx, who, await self.dossiers.locked(tx, filed.id), action, facts, at=at)
         async with self.app.transaction() as tx:
             result = await results.create_result(
                 tx, drafter, filed.id, NewResult(), at, drafted=following.drafting(self.dossiers)

@@ -193,11 +193,13 @@ class Pools:
             Busy: see `transaction`.
         """
         try:
-            async with self.transaction() as tx:
-                return await work(tx)
+            return await self._run(work)
         except (asyncpg.InvalidCachedStatementError, asyncpg.OutdatedSchemaCacheError):
-            async with self.transaction() as tx:
-                return await work(tx)
+            return await self._run(work)
+
+    async def _run(self, work: Callable[[Tx], Awaitable[T]]) -> T:
+        async with _Loan(self._writing) as connection, connection.transaction():
+            return await work(connection)
 
     def reading(self) -> AbstractAsyncContextManager[Tx]:
         """Borrow a connection for reading: one statement, one round trip.

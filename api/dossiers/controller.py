@@ -10,7 +10,7 @@ import msgspec
 from litestar import Controller, Request, Response, get, post
 from litestar.params import PathParameter, QueryParameter
 
-from api.db.pools import Pools, Tx
+from api.db.pools import Pools, Row, Tx
 from api.db.privacy import Vault
 from api.dossiers import access, store
 from api.dossiers import facts as f
@@ -147,13 +147,13 @@ class DossierController(Controller):
         """Take one step; 409 says which steps are allowed. The facts that each action asks for are in the manual."""
         known, facts = decode_step(action, data)
 
-        async def work(tx: Tx) -> Stepped:
+        async def work(tx: Tx, row: Row) -> Stepped:
             return await dossiers.take_step(
-                tx, actor, looked_for(code), known, facts, at=at, expected_version=data.version,
+                tx, actor, await dossiers.locked_once(tx, row), known, facts, at=at, expected_version=data.version,
                 occurred_at=data.occurred_at,
             )  # fmt: skip
 
-        return await idempotency.run(request, actor, work)
+        return await idempotency.run_with(request, actor, dossiers.lock_once(looked_for(code)), work)
 
     @post(
         "/{code:str}/deliveries",
@@ -168,13 +168,13 @@ class DossierController(Controller):
         proof = proof_of(data)
         facts = f.Deliver(result_id=data.result_id, channel=data.channel, all_present=data.all_present, note=data.note)
 
-        async def work(tx: Tx) -> Stepped:
+        async def work(tx: Tx, row: Row) -> Stepped:
             return await dossiers.deliver_result(
-                tx, actor, looked_for(code), facts, proof, at=at, expected_version=data.version,
+                tx, actor, await dossiers.locked_once(tx, row), facts, proof, at=at, expected_version=data.version,
                 occurred_at=data.occurred_at,
             )  # fmt: skip
 
-        return await idempotency.run(request, actor, work)
+        return await idempotency.run_with(request, actor, dossiers.lock_once(looked_for(code)), work)
 
     @get(
         "/{code:str}/deliveries",

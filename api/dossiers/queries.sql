@@ -22,6 +22,30 @@ SELECT id, code, seq, procedure_code, procedure_version_id, calendar_version, fo
          WHERE t.dossier_id = held.id AND t.kind = 'work' AND t.state = 'claimed') AS holders
   FROM held;
 
+-- name: lock_dossier_once
+-- The same by its code, where the intent in whose name it is asked for ($2 to $4) is ours and new; taken in the same round
+-- trip. There is one row in any case: what became of the intent, and the dossier or NULLs.
+WITH intent AS MATERIALIZED (
+    SELECT mine, body_sha256, status, answer FROM take_intent($2, $3, $4)
+), held AS MATERIALIZED (
+    SELECT id, code, seq, procedure_code, procedure_version_id, calendar_version, form_version, fee_version, channel,
+           help_agency_id, receipt_agency_id, competent_agency_id, step_agency_id, step_unit, transfer_agency_id, transfer_unit,
+           owning_system, territory_code, status, finance, delivery, sync, step, outcome, results, supplements, open_opinions,
+           submitted_at, received_at, due_original_at, due_at, step_due_original_at, step_due_at, paused_at, finished_at,
+           reappointments, urgent
+      FROM dossier
+     WHERE code = (SELECT $1 FROM intent WHERE mine AND status IS NULL)
+       FOR NO KEY UPDATE
+)
+SELECT intent.mine, intent.body_sha256 AS kept_sha256, intent.status AS kept_status, intent.answer AS kept_answer,
+       held.*,
+       (SELECT d.seq FROM dossier d WHERE d.id = held.id) AS seen,
+       (SELECT coalesce(jsonb_agg(jsonb_build_object('task_id', t.id, 'account_id', t.assignee_account_id)), '[]')
+          FROM task t
+         WHERE t.dossier_id = held.id AND t.kind = 'work' AND t.state = 'claimed') AS holders
+  FROM intent
+  LEFT JOIN held ON true;
+
 -- name: holders
 -- Who has taken the work of a dossier.
 SELECT id AS task_id, assignee_account_id AS account_id

@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 
 from api import audit
-from api.db.pools import Tx
+from api.db.pools import Row, Tx
 from api.db.privacy import Vault
 from api.dossiers import facts as f
 from api.dossiers import lifecycle, store, tasks
@@ -55,10 +55,19 @@ class Recorder:
         Raises:
             NotFound: there is none.
         """
-        dossier = await store.lock_dossier(tx, which)
-        if dossier is None:
-            raise no_dossier()
-        return dossier
+        return _found(await store.lock_dossier(tx, which))
+
+    def lock_once(self, code: str) -> Callable[[Tx, str, str, str], Awaitable[Row]]:
+        """Return what takes an intent (actor, route, key) and locks this dossier for it in one round trip."""
+        return lambda tx, *intent: store.lock_dossier_once(tx, code, intent)
+
+    async def locked_once(self, tx: Tx, row: Row) -> LockedRow:
+        """Return the dossier that was locked together with an intent.
+
+        Raises:
+            NotFound: there is none.
+        """
+        return _found(await store.as_locked(tx, row))
 
     async def require_seen(self, dossier: Projection, expected_version: int | None) -> None:
         """Refuse to act on what was not seen; asked after the right, since the refusal tells how the dossier stands.
@@ -262,6 +271,12 @@ async def _money_rows(tx: Tx, after: Projection, entry: Entry, facts: f.Facts) -
             await store.settle_fees(tx, after.id, "due", "exempt", None, entry.occurred_at)
         case _:
             return
+
+
+def _found(dossier: LockedRow | None) -> LockedRow:
+    if dossier is None:
+        raise no_dossier()
+    return dossier
 
 
 def no_dossier() -> NotFound:

@@ -18,6 +18,7 @@ from api.dossiers.contract import Stepped, Task
 from api.dossiers.deadlines import Plan
 from api.dossiers.projection import Projection
 from api.dossiers.recording import Recorder
+from api.dossiers.rows import LockedRow
 from api.dossiers.words import STATUS_VI, Action
 from api.errors import Conflict, Invalid
 from api.kernel import Actor, new_id, vn_day
@@ -41,7 +42,7 @@ class Dossiers(Recorder):
         self,
         tx: Tx,
         actor: Actor,
-        which: UUID | str,
+        before: LockedRow,
         action: Action,
         facts: f.Facts,
         *,
@@ -49,14 +50,13 @@ class Dossiers(Recorder):
         expected_version: int | None = None,
         occurred_at: datetime | None = None,
     ) -> Stepped:
-        """Take one step as an official, or say why not and what is allowed; `which` is the dossier's id or its code.
+        """Take one step of a locked dossier as an official, or say why not and what is allowed.
 
         Raises:
-            NotFound: no such dossier. Forbidden: no right to this act at its place.
+            Forbidden: no right to this act at its place.
             Conflict: another officer has the work, or the dossier moved on since it was seen.
             Refused: the state does not allow it. Invalid: facts that cannot be right.
         """
-        before = await self.locked(tx, which)
         require_right(actor, action, before)
         await self.require_seen(before, expected_version)
         tasks.require_holder(before, action, actor)
@@ -97,8 +97,9 @@ class Dossiers(Recorder):
         authority.require(actor, "dossier.hand_over", task.agency_id)
         if task.kind != "work" or task.state not in {"open", "claimed"}:
             raise Conflict("Việc này không chuyển đi được.", "This task cannot be handed over.", code="task-kind")
+        before = await self.locked(tx, task.dossier_id)
         return await self.take_step(
-            tx, actor, task.dossier_id, Action.HAND_OVER, facts, at=at, expected_version=expected_version
+            tx, actor, before, Action.HAND_OVER, facts, at=at, expected_version=expected_version
         )
 
     async def claim(
@@ -178,7 +179,7 @@ class Dossiers(Recorder):
         self,
         tx: Tx,
         actor: Actor,
-        which: UUID | str,
+        before: LockedRow,
         facts: f.Deliver,
         proof: dict[str, Any],
         *,
@@ -194,7 +195,7 @@ class Dossiers(Recorder):
         named = msgspec.structs.replace(facts, delivery_id=delivery_id)
         when = occurred_at or at
         done = await self.take_step(
-            tx, actor, which, Action.DELIVER, named, at=at, expected_version=expected_version,
+            tx, actor, before, Action.DELIVER, named, at=at, expected_version=expected_version,
             occurred_at=occurred_at,
         )  # fmt: skip
         row = (delivery_id, facts.result_id, facts.channel, "delivered", proof, actor.account_id, when, when)

@@ -9,7 +9,7 @@ import asyncpg
 import msgspec
 
 from api import audit
-from api.db.pools import Tx, as_struct, as_structs
+from api.db.pools import Row, Tx, as_struct, as_structs
 from api.db.queries import load
 from api.dossiers.codes import CodeForm
 from api.dossiers.contract import DeadlineGiven, DeliveryRow, LineRow, Task
@@ -36,7 +36,17 @@ MOVING: Final = tuple(name for name in COLUMNS if name not in _FIXED)
 async def lock_dossier(tx: Tx, dossier: UUID | str) -> LockedRow | None:
     """Lock and return one dossier, by its id or its code, with who has taken its work."""
     id_, code = (dossier, None) if isinstance(dossier, UUID) else (None, dossier)
-    row = as_struct(await tx.fetchrow(q.lock_dossier, id_, code), LockedRow)
+    return await as_locked(tx, await tx.fetchrow(q.lock_dossier, id_, code))
+
+
+async def lock_dossier_once(tx: Tx, code: str, intent: tuple[str, str, str]) -> Row:
+    """Take an intent and, if it is ours and new, lock a dossier with it; `as_locked` reads what this returns."""
+    return await tx.fetchrow(q.lock_dossier_once, code, *intent)
+
+
+async def as_locked(tx: Tx, found: Row | None) -> LockedRow | None:
+    """Return a dossier that was locked, or None where there is none."""
+    row = as_struct(found if found and found["id"] else None, LockedRow)
     if row is None or row.seen == row.seq:
         return row
     # The lock was waited for, and whoever had it may have given the work to another.

@@ -14,6 +14,7 @@ from api.dossiers.rebuild import rebuild
 from api.dossiers.views import Views
 from api.dossiers.words import Action, Delivery, Finance, Standing, Status
 from api.errors import Conflict, Forbidden, Invalid, NotFound, Refused
+from api.http.idempotency import store as intents
 from api.public import service as tracking
 from tests.dossier_ground import MARITAL_STATUS, MONDAY, VAULT, Ground, actor, copied, province_template
 
@@ -89,7 +90,7 @@ async def test_five_steps_end_in_a_delivered_dossier(ground):
         handed = await ground.dossiers.deliver_result(
             tx,
             actor("quay1.kinhbac"),
-            filed.id,
+            await ground.dossiers.locked(tx, filed.id),
             f.Deliver(result_id=result, channel="counter"),
             {"received_by": "filer"},
             at=MONDAY + timedelta(hours=5),
@@ -173,7 +174,15 @@ async def test_of_two_officers_one_claims_and_the_other_is_told_who(ground):
     await ground.step(loser, filed.id, Action.HAND_OVER, over, MONDAY)
 
 
-async def test_what_was_waited_for_is_read_anew(ground):
+async def step_by_intent(ground, slug, code, action, facts, key):
+    async with ground.pools.transaction() as tx:
+        row = await ground.dossiers.lock_once(code)(tx, slug, "POST /steps", key)
+        before = await ground.dossiers.locked_once(tx, row)
+        return await ground.dossiers.take_step(tx, actor(slug), before, action, facts, at=MONDAY)
+
+
+@pytest.mark.parametrize("by", ["id", "intent"])
+async def test_what_was_waited_for_is_read_anew(ground, by):
     """The work is claimed in the very moment in which another officer's step waits for the dossier."""
     filed = await submit(ground)
     task = await ground.db.admin.fetchval("SELECT id FROM task WHERE dossier_id = $1", filed.id)
@@ -181,13 +190,39 @@ async def test_what_was_waited_for_is_read_anew(ground):
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = $1 AND wait_event_type = 'Lock'"
     async with ground.pools.transaction() as tx:
         await ground.dossiers.claim(tx, actor("quay1.kinhbac"), task, at=MONDAY)
-        late = asyncio.create_task(ground.step("quay2.kinhbac", filed.id, Action.HAND_OVER, over, MONDAY))
+        step = (
+            ground.step("quay2.kinhbac", filed.id, Action.HAND_OVER, over, MONDAY)
+            if by == "id"
+            else step_by_intent(ground, "quay2.kinhbac", filed.code, Action.HAND_OVER, over, "key")
+        )
+        late = asyncio.create_task(step)
         while not await ground.db.admin.fetchval(waiting, ground.db.name):
             assert not late.done(), "the step waited for nobody"
             await asyncio.sleep(0.01)
     with pytest.raises(Conflict, match="Another officer") as taken:
         await late
     assert taken.value.facts["assignee_account_id"] == str(actor("quay1.kinhbac").account_id)
+
+
+async def test_a_twin_neither_waits_for_the_dossier_nor_takes_it(ground):
+    """Of two with one intent the second learns so at once; a repeat finds the answer and leaves the dossier alone."""
+    filed = await submit(ground)
+    intent = ("quay1.kinhbac", "POST /steps", "key")
+    lock = ground.dossiers.lock_once(filed.code)
+    async with ground.pools.transaction() as first, ground.pools.transaction() as second:
+        taken = await lock(first, *intent)
+        assert intents.taken(taken) == (True, None)
+        assert (await ground.dossiers.locked_once(first, taken)).id == filed.id
+        twin = await asyncio.wait_for(lock(second, *intent), 5)
+        assert (intents.taken(twin), twin["id"]) == ((False, None), None)
+        answer = intents.Answered(body_sha256=b"\0" * 32, status=200, answer="{}")
+        await intents.insert_intent(
+            first, intents.Intent(actor=intent[0], route=intent[1], key=intent[2]), answer, MONDAY, lasting=False
+        )
+    async with ground.pools.transaction() as somebody, ground.pools.transaction() as again:
+        await ground.dossiers.locked(somebody, filed.id)
+        repeat = await asyncio.wait_for(lock(again, *intent), 5)
+        assert (intents.taken(repeat), repeat["id"]) == ((True, answer), None)
 
 
 async def test_two_steps_at_once_are_one_step_and_one_refusal_that_says_what_is_allowed(ground):

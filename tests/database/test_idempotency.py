@@ -17,7 +17,6 @@ from api.errors import Busy, Refused
 from api.http import idempotency
 from api.http.auth.guards import requires
 from api.http.idempotency import store
-from api.http.idempotency.store import Intent
 from api.kernel import Actor
 from tests.office import Office, SetClock, client_of, log_in, new_key, serving
 
@@ -141,8 +140,8 @@ async def test_a_twin_in_another_process_is_told_by_the_database(web, db):
     account = await db.admin.fetchval("SELECT id FROM account")
     route = "POST /probe/things/{thing_id}"
     async with (await db.pools("app")).transaction() as tx:
-        held = await store.take_intent(tx, Intent(actor=str(account), route=route, key=key["Idempotency-Key"]))
-        assert held == (True, None)
+        held = await store.take_intent(tx, str(account), route, key["Idempotency-Key"])
+        assert store.taken(held) == (True, None)
         twin = await web.post(THING, json={"note": "a"}, headers=key)
         assert (twin.status_code, twin.json()["code"]) == (409, "request-in-flight")
     assert (await web.post(THING, json={"note": "a"}, headers=key)).status_code == 202

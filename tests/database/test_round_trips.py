@@ -18,9 +18,9 @@ from tests.dossier_ground import MONDAY, actor, copied, province_template
 from tests.office import ARGON2, SetClock, new_key, serving
 from tests.wire import wired
 
-SUBMIT, STEP, LEFT = 6, 6, 3
+SUBMIT, STEP, LEFT = 6, 5, 3
 """BEGIN, the intent, all that hangs on the dossier, its number, row and lines, the answer, COMMIT; a step: BEGIN, the
-intent, the dossier, all that is written, the answer, COMMIT."""
+intent with the dossier, all that is written, the answer, COMMIT."""
 
 
 @pytest_asyncio.fixture(scope="module")

@@ -235,7 +235,9 @@ async def test_a_withdrawn_dossier_takes_its_documents_out_of_every_list(ground)
     async with ground.app.transaction() as tx:
         reason = f.Reasoned(reason="Công dân rút hồ sơ")
         counter = ground.actor("tiepnhan")
-        await ground.dossiers.take_step(tx, counter, dossier, Action.WITHDRAW, reason, at=ground.clock())
+        await ground.dossiers.take_step(
+            tx, counter, await ground.dossiers.locked(tx, dossier), Action.WITHDRAW, reason, at=ground.clock()
+        )
     assert await ground.states(signatory, seal) == ["superseded", "superseded"]
     assert await ground.db.admin.fetchval("SELECT state FROM chain") == "superseded"
 

@@ -113,7 +113,9 @@ class Life(Ground):
     async def step(self, tx, who, action: Action):
         now = await self.standing(tx)
         made = self.fitting(action, now, await self.open_tasks(tx))
-        return await self.dossiers.take_step(tx, who, self.dossier, action, made, at=self.clock())
+        return await self.dossiers.take_step(
+            tx, who, await self.dossiers.locked(tx, self.dossier), action, made, at=self.clock()
+        )
 
     async def open_tasks(self, tx) -> dict[str, UUID]:
         return {task.kind: task.id for task in await store.open_tasks(tx, self.dossier)}

@@ -1,6 +1,6 @@
 -- name: take_intent
 -- Hold this intent until the transaction ends, or learn at once that a twin holds it; and find the answer given before.
-SELECT mine, body_sha256, status, answer FROM take_intent($1, $2, $3);
+SELECT mine, body_sha256 AS kept_sha256, status AS kept_status, answer AS kept_answer FROM take_intent($1, $2, $3);
 
 -- name: insert_intent
 -- Keep the answer in the transaction of the effect.

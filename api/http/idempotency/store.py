@@ -5,7 +5,7 @@ from datetime import datetime
 import msgspec
 
 from api.db import queries
-from api.db.pools import Tx
+from api.db.pools import Row, Tx
 
 _q = queries.load("api.http.idempotency")
 
@@ -26,12 +26,16 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
     answer: str
 
 
-async def take_intent(tx: Tx, intent: Intent) -> tuple[bool, Answered | None]:
-    """Hold this intent until the transaction ends: whether it is ours and no twin's, and the answer given before."""
-    row = await tx.fetchrow(_q.take_intent, intent.actor, intent.route, intent.key)
-    if row["status"] is None:
+async def take_intent(tx: Tx, actor: str, route: str, key: str) -> Row:
+    """Hold an intent until the transaction ends; `taken` reads what this returns."""
+    return await tx.fetchrow(_q.take_intent, actor, route, key)
+
+
+def taken(row: Row) -> tuple[bool, Answered | None]:
+    """Return whether an intent is ours and no twin's, and the answer given before."""
+    if row["kept_status"] is None:
         return row["mine"], None
-    return True, Answered(body_sha256=row["body_sha256"], status=row["status"], answer=row["answer"])
+    return True, Answered(body_sha256=row["kept_sha256"], status=row["kept_status"], answer=row["kept_answer"])
 
 
 async def insert_intent(tx: Tx, intent: Intent, answered: Answered, at: datetime, *, lasting: bool) -> None:
