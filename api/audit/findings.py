@@ -105,15 +105,14 @@ def removed(position: int, audit_id: int) -> Finding:
     )
 
 
+def _stretch(kind: Kind, first: int, last: int, vi: str, en: str) -> Finding:
+    return Finding(kind=kind, vi=vi, en=en, position=first, to=last)
+
+
 def links_removed(first: int, last: int) -> Finding:
     """Say that a stretch of the chain is gone together with what tells its rows."""
-    return Finding(
-        kind="removed",
-        vi=f"Chuỗi thiếu vị trí {first} đến {last}.",
-        en=f"The chain lacks positions {first} to {last}.",
-        position=first,
-        to=last,
-    )
+    vi, en = f"Chuỗi thiếu vị trí {first} đến {last}.", f"The chain lacks positions {first} to {last}."
+    return _stretch("removed", first, last, vi, en)
 
 
 def inserted(audit_id: int) -> Finding:
@@ -128,35 +127,23 @@ def inserted(audit_id: int) -> Finding:
 
 def tail_removed(first: int, last: int, number: int) -> Finding:
     """Say that the chain ends before what a checkpoint proves."""
-    return Finding(
-        kind="tail-removed",
-        vi=f"Đuôi chuỗi đã mất: điểm kiểm tra {number} chứng minh vị trí {first} đến {last} từng có.",
-        en=f"The tail was removed: checkpoint {number} proves that positions {first} to {last} were there.",
-        position=first,
-        to=last,
-    )
+    vi = f"Đuôi chuỗi đã mất: điểm kiểm tra {number} chứng minh vị trí {first} đến {last} từng có."
+    en = f"The tail was removed: checkpoint {number} proves that positions {first} to {last} were there."
+    return _stretch("tail-removed", first, last, vi, en)
 
 
 def recomputed(first: int, last: int, number: int) -> Finding:
     """Say that links fit each other, but not the signed checkpoint."""
-    return Finding(
-        kind="recomputed",
-        vi=f"Chuỗi từ vị trí {first} đến {last} đã bị tính lại: không khớp điểm kiểm tra {number} đã ký.",
-        en=f"The chain from position {first} to {last} was recomputed: it is not what checkpoint {number} signed.",
-        position=first,
-        to=last,
-    )
+    vi = f"Chuỗi từ vị trí {first} đến {last} đã bị tính lại: không khớp điểm kiểm tra {number} đã ký."
+    en = f"The chain from position {first} to {last} was recomputed: it is not what checkpoint {number} signed."
+    return _stretch("recomputed", first, last, vi, en)
 
 
 def unsigned(first: int, last: int) -> Finding:
     """Say that links follow the last signed checkpoint: the sealer writes both in one transaction."""
-    return Finding(
-        kind="unsigned",
-        vi=f"Vị trí {first} đến {last} không có điểm kiểm tra nào ký.",
-        en=f"No signed checkpoint covers positions {first} to {last}.",
-        position=first,
-        to=last,
-    )
+    vi = f"Vị trí {first} đến {last} không có điểm kiểm tra nào ký."
+    en = f"No signed checkpoint covers positions {first} to {last}."
+    return _stretch("unsigned", first, last, vi, en)
 
 
 def checkpoint_altered(number: int) -> Finding:
