@@ -1,6 +1,7 @@
 """The log of revocations outside the database: complete, signed, and what a restore carries over from it."""
 
 import asyncio
+import threading
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -148,6 +149,27 @@ async def test_a_line_that_a_crash_tore_is_written_again(written):
     async with (await db.pools("app")).transaction() as tx:
         await act(tx)
     assert len((await read(db, log))[0]) >= len(END) + 1
+
+
+async def test_two_workers_do_not_write_the_same_lines(written, tmp_path, monkeypatch):
+    db, log = written
+    other = RevocationLog(await db.pools("worker"), Notary({"c1": OLD}), tmp_path, SetClock())
+    await ended(db)
+    append, writing, go_on = log.file.append, threading.Event(), threading.Event()
+
+    def slow(lines):
+        writing.set()
+        go_on.wait(10)
+        append(lines)
+
+    monkeypatch.setattr(log.file, "append", slow)
+    first = asyncio.create_task(log.note())
+    await asyncio.to_thread(writing.wait, 10)
+    assert await other.note() == 0
+    go_on.set()
+    assert await first > 0
+    assert await other.note() == 0, "it reads what the first one wrote"
+    await read(db, log)
 
 
 @pytest_asyncio.fixture
