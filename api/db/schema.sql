@@ -494,6 +494,7 @@ CREATE TABLE public.dossier (
     finished_at timestamp with time zone,
     reappointments integer DEFAULT 0 NOT NULL,
     urgent boolean DEFAULT false NOT NULL,
+    part_signed uuid[] DEFAULT '{}'::uuid[] NOT NULL,
     CONSTRAINT dossier_channel_check CHECK ((channel = ANY (ARRAY['counter'::text, 'online'::text, 'post'::text]))),
     CONSTRAINT dossier_check CHECK (((paused_at IS NOT NULL) = (status = ANY (ARRAY['supplement_asked'::text, 'duty_asked'::text])))),
     CONSTRAINT dossier_check1 CHECK (((received_at IS NOT NULL) OR (status = ANY (ARRAY['submitted'::text, 'supplement_at_intake'::text, 'intake_refused'::text, 'withdrawn'::text])))),
@@ -512,6 +513,8 @@ COMMENT ON TABLE public.dossier IS 'The present state of a dossier, rebuilt colu
 COMMENT ON COLUMN public.dossier.results IS 'Id of each result with where it stands: to_sign, signed, issued, blocked, delivered, returned, replaced, recalled.';
 
 COMMENT ON COLUMN public.dossier.supplements IS 'How many supplements each stage has asked for: the limit is bound to the stage, not to the dossier.';
+
+COMMENT ON COLUMN public.dossier.part_signed IS 'Results still to be signed that bear a signature already, an initial or the first of several.';
 
 CREATE TABLE public.dossier_access (
     dossier_id uuid NOT NULL,

@@ -6,7 +6,7 @@ WITH held AS MATERIALIZED (
            help_agency_id, receipt_agency_id, competent_agency_id, step_agency_id, step_unit, transfer_agency_id, transfer_unit,
            owning_system, territory_code, status, finance, delivery, sync, step, outcome, results, supplements, open_opinions,
            submitted_at, received_at, due_original_at, due_at, step_due_original_at, step_due_at, paused_at, finished_at,
-           reappointments, urgent
+           reappointments, urgent, part_signed
       FROM dossier
      WHERE id = coalesce($1, (SELECT id FROM dossier WHERE code = $2))
        FOR NO KEY UPDATE
@@ -15,7 +15,7 @@ SELECT id, code, seq, procedure_code, procedure_version_id, calendar_version, fo
        help_agency_id, receipt_agency_id, competent_agency_id, step_agency_id, step_unit, transfer_agency_id, transfer_unit,
        owning_system, territory_code, status, finance, delivery, sync, step, outcome, results, supplements, open_opinions,
        submitted_at, received_at, due_original_at, due_at, step_due_original_at, step_due_at, paused_at, finished_at,
-       reappointments, urgent,
+       reappointments, urgent, part_signed,
        (SELECT d.seq FROM dossier d WHERE d.id = held.id) AS seen,
        (SELECT coalesce(jsonb_agg(jsonb_build_object('task_id', t.id, 'account_id', t.assignee_account_id)), '[]')
           FROM task t
@@ -58,7 +58,7 @@ SELECT id, code, seq, procedure_code, procedure_version_id, calendar_version, fo
        help_agency_id, receipt_agency_id, competent_agency_id, step_agency_id, step_unit, transfer_agency_id, transfer_unit,
        owning_system, territory_code, status, finance, delivery, sync, step, outcome, results, supplements, open_opinions,
        submitted_at, received_at, due_original_at, due_at, step_due_original_at, step_due_at, paused_at, finished_at,
-       reappointments, urgent
+       reappointments, urgent, part_signed
   FROM dossier
  WHERE code = $1;
 
@@ -68,7 +68,7 @@ SELECT id, code, seq, procedure_code, procedure_version_id, calendar_version, fo
        help_agency_id, receipt_agency_id, competent_agency_id, step_agency_id, step_unit, transfer_agency_id, transfer_unit,
        owning_system, territory_code, status, finance, delivery, sync, step, outcome, results, supplements, open_opinions,
        submitted_at, received_at, due_original_at, due_at, step_due_original_at, step_due_at, paused_at, finished_at,
-       reappointments, urgent
+       reappointments, urgent, part_signed
   FROM dossier
  WHERE id > $1
  ORDER BY id
@@ -125,7 +125,7 @@ WITH moved AS (
            transfer_agency_id = $8, transfer_unit = $9, status = $10, finance = $11, delivery = $12, sync = $13, step = $14,
            outcome = $15, results = $16, supplements = $17, open_opinions = $18, received_at = $19, due_original_at = $20,
            due_at = $21, step_due_original_at = $22, step_due_at = $23, paused_at = $24, finished_at = $25,
-           reappointments = $26, urgent = $27
+           reappointments = $26, urgent = $27, part_signed = $54
      WHERE id = $1 AND seq = $2
     RETURNING id
 ), line AS (
@@ -369,7 +369,7 @@ SELECT d.id, d.code, d.seq, d.procedure_code, d.procedure_version_id, d.calendar
        d.channel, d.help_agency_id, d.receipt_agency_id, d.competent_agency_id, d.step_agency_id, d.step_unit,
        d.transfer_agency_id, d.transfer_unit, d.owning_system, d.territory_code, d.status, d.finance, d.delivery, d.sync,
        d.step, d.outcome, d.results, d.supplements, d.open_opinions, d.submitted_at, d.received_at, d.due_original_at,
-       d.due_at, d.step_due_original_at, d.step_due_at, d.paused_at, d.finished_at, d.reappointments, d.urgent,
+       d.due_at, d.step_due_original_at, d.step_due_at, d.paused_at, d.finished_at, d.reappointments, d.urgent, d.part_signed,
        (SELECT coalesce(jsonb_agg(jsonb_build_object(
                    'role', p.role, 'ordinal', p.ordinal, 'person_id', p.person_id,
                    'representation_basis', p.representation_basis,
