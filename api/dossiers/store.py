@@ -29,8 +29,8 @@ _FIXED: Final = frozenset(
         "submitted_at",
     }
 )  # fmt: skip
-MOVING: Final = tuple(name for name in COLUMNS if name not in _FIXED | {"part_signed"})
-"""The columns that a step may change; `part_signed`, which comes last in its statement, stands apart."""
+MOVING: Final = tuple(name for name in COLUMNS if name not in _FIXED)
+"""The columns that a step may change."""
 
 
 async def lock_dossier(tx: Tx, dossier: UUID | str) -> LockedRow | None:
@@ -85,7 +85,7 @@ async def open_dossier(
 
     The counter is locked from here to the commit.
     """
-    row = (getattr(dossier, name) for name in COLUMNS if name not in {"code", "part_signed"})
+    row = (getattr(dossier, name) for name in COLUMNS if name != "code")
     counter = (dossier.receipt_agency_id, number.day, number.before, number.width, number.after)
     code: str = await tx.fetchval(q.open_dossier, *row, recorded_at, *source.columns(), *counter, lines)
     return code
@@ -102,8 +102,8 @@ async def record_step(
     """
     values = [getattr(dossier, name) for name in MOVING]
     line = (str(entry.action), entry.occurred_at, recorded_at, *source.columns(), entry.data, entry.effect)
-    rest = (work.ended, work.as_what, work.begun, *audited, dossier.part_signed)
-    if await tx.fetchval(q.record_step, dossier.id, before_seq, entry.seq, *values, *line, *rest) is None:
+    tasks = (work.ended, work.as_what, work.begun)
+    if await tx.fetchval(q.record_step, dossier.id, before_seq, entry.seq, *values, *line, *tasks, *audited) is None:
         raise Conflict(
             "Hồ sơ vừa được người khác xử lý.", "Somebody else has just worked on this dossier.", code="dossier-moved"
         )
