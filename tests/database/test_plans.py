@@ -38,9 +38,11 @@ SELECT b.id, 1, r.id, sha256('x')
     ON true;
 UPDATE signature_request r SET state = 'recorded', recorded_at = now() - interval '1 day', batch_id = uuidv7()
   FROM account a
- WHERE a.login = 'chutich.kinhbac' AND r.role = 'signatory' AND r.person_id <> a.person_id;
+ WHERE a.login = 'chutich.kinhbac' AND r.role = 'signatory'
+   AND r.agency_id NOT IN (SELECT p.agency_id FROM post p JOIN post_holding h ON h.post_id = p.id
+                            WHERE h.person_id = a.person_id);
 """
-"""Many sessions and tickets; and in the wards other than Kinh Bắc's, seals whose turn it is."""
+"""Many sessions and tickets; and in the wards other than Kinh Bắc's, seals whose turn it is; in Kinh Bắc none."""
 SMALL = {
     "procedure", "account", "post", "post_holding", "step_up", "step_up_verdict", "number", "account_block", "agency",
     "person_private", "dossier_party", "dossier_part", "dossier_fee", "dossier_pause", "index",
