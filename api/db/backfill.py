@@ -37,7 +37,7 @@ class Backfill(msgspec.Struct, frozen=True, kw_only=True):
     statement: str
 
 
-ALL: Final[tuple[Backfill, ...]] = ()
+ALL: Final[tuple[Backfill, ...]] = (Backfill(name="signature_request.ready", statement=_q.rewrite_ready),)
 """The rewrites of this version; `motcua migrate --backfill` runs those that have not ended."""
 
 
