@@ -17,3 +17,11 @@ UPDATE backfill SET after = $2, rows = rows + $3, moved_at = clock_timestamp() W
 -- name: end_backfill
 -- No row was left.
 UPDATE backfill SET ended_at = clock_timestamp() WHERE name = $1;
+
+-- name: leave_disk_alone
+-- No commit of this session waits for the disk: a crash may lose the last batches, and their marks with them.
+SET synchronous_commit = off;
+
+-- name: wait_for_disk
+-- The next commit waits as every other does, and whatever was committed before it is on the disk, too.
+RESET synchronous_commit;
