@@ -24,8 +24,11 @@ _q: Final = queries.load("api.db", "backfill.sql")
 BURST_S: Final = 0.0015
 REST: Final = 9.0
 """Times a batch's own duration, round trips and waiting included: at most a tenth of one core is ever ours."""
-FIRST_BATCH: Final = 10
+LONGEST_REST_S: Final = 0.1
+SMALLEST_BATCH: Final = 20
 LARGEST_BATCH: Final = 1000
+"""The least takes less than a burst of work on any machine: where it lasts longer, it is others who are served
+meanwhile. Without a least, and a longest rest, a rewrite on a crowded machine would never end."""
 _LOCK_PAUSE_S: Final = 1.0
 
 
@@ -75,7 +78,7 @@ async def _run(connection: asyncpg.Connection, backfill: Backfill, tell: Callabl
     mark = await connection.fetchrow(_q.backfill_mark, backfill.name)
     assert mark is not None  # noqa: S101 - written before the first batch
     after, rows, ended = mark["after"], mark["rows"], mark["ended_at"] is not None
-    size, longest = FIRST_BATCH, 0.0
+    size, longest = SMALLEST_BATCH, 0.0
     while not ended:
         began = time.monotonic()
         try:
@@ -91,7 +94,7 @@ async def _run(connection: asyncpg.Connection, backfill: Backfill, tell: Callabl
         after, rows, longest = done.last, rows + done.rows, max(longest, took)
         tell(Progress(rows=rows, longest_s=longest))
         size = next_size(size, done.statement_s)
-        await asyncio.sleep(took * REST)
+        await asyncio.sleep(min(took * REST, LONGEST_REST_S))
     progress = Progress(rows=rows, longest_s=longest)
     tell(progress)
     return progress
@@ -99,7 +102,7 @@ async def _run(connection: asyncpg.Connection, backfill: Backfill, tell: Callabl
 
 def next_size(size: int, took: float) -> int:
     """Return how many rows to take after a batch of so many whose statement took so many seconds."""
-    return max(1, min(LARGEST_BATCH, size * 2, int(size * BURST_S / took)))
+    return max(SMALLEST_BATCH, min(LARGEST_BATCH, size * 2, int(size * BURST_S / took)))
 
 
 class _Batch(msgspec.Struct, frozen=True, kw_only=True):

@@ -36,7 +36,7 @@ province's office by day is far below it."""
 IN_FLIGHT: Final = 16
 GUARD_S: Final = 0.5
 """After each change, not measured: what was begun before is answered, and the log is flushed."""
-ALONE: Final = 3
+ALONE: Final = 6
 """Stretches measured before the first row is rewritten."""
 SEED: Final = 20260701
 """Of the moments at which requests are sent: the same in every run."""
@@ -48,12 +48,15 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
     """How much is measured."""
 
     dossiers: int
-    stretch_s: float
+    held_s: float
+    at_work_s: float
     probe_s: float
+    most_s: float
+    """After so many seconds it stops, whatever is left; such a run is void."""
 
 
-WHOLE: Final = Size(dossiers=1_000_000, stretch_s=8.0, probe_s=2.0)
-QUICK: Final = Size(dossiers=10_000, stretch_s=0.5, probe_s=0.1)
+WHOLE: Final = Size(dossiers=1_000_000, held_s=4.0, at_work_s=16.0, probe_s=2.0, most_s=900.0)
+QUICK: Final = Size(dossiers=5_000, held_s=0.2, at_work_s=0.5, probe_s=0.1, most_s=150.0)
 
 
 class Span(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,14 +92,15 @@ async def measure(size: Size, root: Path, say: Callable[[str, str], None]) -> Re
         began, pressed = (worker.cpu_s(), time.process_time(), time.perf_counter()), await _pressure(earth)
         async with traffic(worker.port, sources, per_s, SEED) as seen:
             await asyncio.sleep(2 * GUARD_S)
-            alone = await _held(size.stretch_s * ALONE)
+            alone = await _held(size.held_s * ALONE)
             rounds, stretches = await _rounds(go_on, size, say)
             whole_s = time.perf_counter() - alone.end
         took = time.perf_counter() - began[2]
         return Report(
             dossiers=size.dossiers,
             share=SHARE,
-            stretch_s=size.stretch_s,
+            held_s=size.held_s,
+            at_work_s=size.at_work_s,
             rounds=len(rounds),
             load=os.getloadavg()[0],
             durability=await earth.durability(),
@@ -141,13 +145,14 @@ async def _rounds(
     """Hold and let on in turns to the last row; the stretch in which it ended is not measured, nor its round."""
     rounds: list[tuple[Span, Span]] = []
     stretches: list[Stretch] = []
-    while not (stretches and stretches[-1].ended):
-        held = None if len(rounds) % 2 else await _held(size.stretch_s)
+    until = time.perf_counter() + size.most_s
+    while not (stretches and stretches[-1].ended) and time.perf_counter() < until:
+        held = None if len(rounds) % 2 else await _held(size.held_s)
         begin = time.perf_counter() + GUARD_S
-        stretches.append(await go_on(GUARD_S + size.stretch_s))
+        stretches.append(await go_on(GUARD_S + size.at_work_s))
         if not stretches[-1].ended:
-            at_work = Span(at_work=True, begin=begin, end=begin + size.stretch_s)
-            rounds.append((held or await _held(size.stretch_s), at_work))
+            at_work = Span(at_work=True, begin=begin, end=begin + size.at_work_s)
+            rounds.append((held or await _held(size.held_s), at_work))
         rows = stretches[-1].rows
         say(f"Viết lại {rows:,} dòng, vòng {len(rounds)}", f"{rows:,} rows rewritten, round {len(rounds)}")
     return rounds, stretches
@@ -213,9 +218,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="in JSON / print JSON")
     parser.add_argument("--quick", action="store_true", help="chỉ thử / a trial, too short to measure anything")
     parser.add_argument("--root", type=Path, default=ROOT / "var" / "bench", help="thư mục / where the rows are kept")
+    parser.add_argument("--minutes", type=float, help="nhiều nhất mấy phút / stop after so many, whatever is left")
     told = parser.parse_args(arguments)
+    size = QUICK if told.quick else WHOLE
+    size = msgspec.structs.replace(size, most_s=60 * told.minutes) if told.minutes else size
     with asyncio.Runner(loop_factory=exact_loop) as runner:
-        report = runner.run(measure(QUICK if told.quick else WHOLE, told.root, _say))
+        report = runner.run(measure(size, told.root, _say))
     sys.stdout.write(msgspec.json.format(msgspec.json.encode(report)).decode() + "\n" if told.json else text(report))
     return 0 if report.valid and (told.quick or report.reached) else 1
 

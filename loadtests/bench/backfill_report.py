@@ -103,7 +103,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
     dossiers: int
     share: float
-    stretch_s: float
+    held_s: float
+    at_work_s: float
     rounds: int
     load: float
     durability: Mapping[str, str]
@@ -135,14 +136,14 @@ def text(report: Report) -> str:
     kept = ", ".join(f"{name}={value}" for name, value in report.durability.items())
     pressure = report.pressure
     lines = [
-        f"{report.dossiers:,} dossiers; {report.rounds} rounds of {report.stretch_s:.0f} s held and "
-        f"{report.stretch_s:.0f} s at work, in changing order; load of the machine {report.load:.1f}",
+        f"{report.dossiers:,} dossiers; {report.rounds} rounds of {report.held_s:g} s held and "
+        f"{report.at_work_s:g} s at work, in changing order; load of the machine {report.load:.1f}",
         f"PostgreSQL: {kept}",
         f"steady load: {100 * report.share:.0f} % of what the worker does flat out in this mix; its core "
         f"{100 * report.server_busy:.0f} % busy, the generator's {100 * report.generator_busy:.0f} % by itself, late "
         f"by at most {1000 * report.late_s:.1f} ms in 95 of 100",
         "",
-        f"{'':24}{'/s':>6}{'p50 held':>10}{'at work':>9}{'p95 alone':>11}{'held':>7}{'at work':>9}{'ratio':>7}"
+        f"{'':30}{'/s':>6}{'p50 held':>10}{'at work':>9}{'p95 alone':>11}{'held':>7}{'at work':>9}{'ratio':>7}"
         "  of the rounds",
         *(_line(one) for one in report.kinds),
         "",
@@ -160,7 +161,7 @@ def text(report: Report) -> str:
 def _line(one: Found) -> str:
     low, middle, high = one.rounds
     return (
-        f"{one.en:<24}{one.per_s:>6.0f}{one.held_p50_ms:>10.2f}{one.with_p50_ms:>9.2f}{one.alone_p95_ms:>11.2f}"
+        f"{one.en:<30}{one.per_s:>6.0f}{one.held_p50_ms:>10.2f}{one.with_p50_ms:>9.2f}{one.alone_p95_ms:>11.2f}"
         f"{one.held_p95_ms:>7.2f}{one.with_p95_ms:>9.2f}{one.ratio:>7.2f}  {middle:.2f} [{low:.2f}-{high:.2f}]"
         f"  at most {MOST:.2f}: {'reached' if one.reached else 'MISSED'}"
     )

@@ -115,7 +115,7 @@ async def test_no_batch_waits_for_the_disk_but_the_end_does(paper):
 
 @pytest.mark.parametrize(
     ("took_bursts", "after_100"),
-    [(1.0, 100), (0.1, 200), (4.0, 25), (1000.0, 1)],
+    [(1.0, 100), (0.1, 200), (4.0, 25), (1000.0, backfill.SMALLEST_BATCH)],
     ids=["right", "quick", "slow", "stuck"],
 )
 def test_a_batch_is_as_many_rows_as_take_one_burst(took_bursts, after_100):
