@@ -13,7 +13,7 @@ from api.db import backfill
 from api.db.backfill import Backfill, Progress
 from api.errors import Conflict
 
-ROWS = 20_000
+ROWS = 4_000
 LONGEST_WAIT_S = 0.05
 """The most that a rewrite may add to a tiny read and write on a machine with much else to do; `motcua bench backfill`
 measures what it adds to a request."""

@@ -6,7 +6,7 @@ import pytest
 from api.db import backfill
 from api.db.backfill import Backfill, Progress
 
-ROWS = 20_000
+ROWS = 4_000
 REWRITE = Backfill(
     name="leaf.folded",
     statement="""
