@@ -18,6 +18,14 @@ UPDATE backfill SET after = $2, rows = rows + $3, moved_at = clock_timestamp() W
 -- No row was left.
 UPDATE backfill SET ended_at = clock_timestamp() WHERE name = $1;
 
+-- name: leave_disk_alone
+-- No commit of this session waits for the disk: a crash may lose the last batches, and their marks with them.
+SET synchronous_commit = off;
+
+-- name: wait_for_disk
+-- The next commit waits as every other does, and whatever was committed before it is on the disk, too.
+RESET synchronous_commit;
+
 -- name: rewrite_ready
 -- Whether the turn has come of requests that wait since before version 0017; no other row's is asked for.
 WITH batch AS (
