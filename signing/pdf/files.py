@@ -4,6 +4,7 @@ import hashlib
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from signing.contract import Sha256
 from signing.errors import BaseChanged, UnreadableFile
@@ -20,15 +21,16 @@ def read(source: str) -> bytes:
         raise UnreadableFile("Không đọc được tệp", f"The file cannot be read: {error.strerror}") from error
 
 
-def read_base(source: str, expected: Sha256) -> bytes:
-    """Return the bytes of a file that must still be the one with this SHA-256."""
+def read_base(source: str, expected: Sha256) -> tuple[bytes, Any]:
+    """Return a file that must still be the one with this SHA-256, and the digest, open to be carried on."""
     data = read(source)
-    if hashlib.sha256(data).digest() != expected:
+    digest = hashlib.sha256(data)
+    if digest.digest() != expected:
         raise BaseChanged(
             "Tệp đã thay đổi so với bản đã trình ký; phải chuẩn bị lại",
             "The file is no longer the one that was shown; it must be prepared anew",
         )
-    return data
+    return data, digest
 
 
 def write_durably(target: str, *parts: bytes | memoryview) -> tuple[Sha256, int]:

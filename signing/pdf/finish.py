@@ -13,7 +13,7 @@ from signing.pdf.verify import verify_bytes
 def finish(order: FinishOrder, target: str) -> Signed:
     """Embed the value into base plus increment, verify the result, and write it durably to `target`."""
     prepared = order.prepared
-    base = read_base(order.base, prepared.base_sha256)
+    base, _ = read_base(order.base, prepared.base_sha256)
     check_certificate(prepared.certificate, prepared.mechanism, prepared.prepared_at)
     _check_attributes(prepared)
     cms.check_value(prepared.certificate, prepared.signed_attrs, order.value, prepared.mechanism)

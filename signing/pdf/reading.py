@@ -3,7 +3,7 @@
 import io
 from typing import Any
 
-from pyhanko.pdf_utils.generic import DictionaryObject
+from pyhanko.pdf_utils.generic import DictionaryObject, IndirectObject, PdfObject
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.pdf_utils.misc import PdfError
 from pyhanko.pdf_utils.reader import PdfFileReader
@@ -89,3 +89,30 @@ def look(holder: Any, key: str, default: Any = None) -> Any:
         return holder[key]
     except (KeyError, TypeError):
         return default
+
+
+class _Ready(PdfObject):
+    """An object whose bytes are made already, references included."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    def write_to_stream(self, stream: Any, handler: Any = None, container_ref: Any = None) -> None:
+        """Write the bytes as they are; files with encryption, which would need another form, are refused before."""
+        _ = handler, container_ref
+        stream.write(self._body)
+
+
+class Sheet:
+    """What appearances are drawn on in a revision that pyHanko writes."""
+
+    def __init__(self, writer: RevisionWriter) -> None:
+        self._writer = writer
+
+    def add(self, body: bytes) -> int:
+        """Take an object's bytes and return its number."""
+        return self._writer.add_object(_Ready(body)).idnum
+
+    def reference(self, number: int) -> IndirectObject:
+        """Return a reference to an object of this sheet."""
+        return IndirectObject(number, 0, self._writer)
