@@ -21,7 +21,7 @@ from pyhanko.sign.validation.settings import KeyUsageConstraints
 from pyhanko.sign.validation.status import SignatureCoverageLevel
 from pyhanko_certvalidator import ValidationContext
 
-from signing.contract import Problem, Sha256, SignatureVerdict, Trust, Verdict
+from signing.contract import Der, Problem, Sha256, SignatureVerdict, Trust, Verdict
 from signing.pdf import structure, wording
 from signing.pdf.files import read
 from signing.pdf.policy import SERVICE_POLICY, explain
@@ -45,6 +45,30 @@ def verify_bytes(data: bytes, trust: Trust, *, at: datetime) -> Verdict:
         return asyncio.run(_judge(data, trust, at))
     except Exception as error:  # noqa: BLE001  hostile files raise anything: AssertionError, KeyError, RecursionError
         return _unreadable(error)
+
+
+def anchored(certificate: Der, certificates: bytes, trust: Trust, at: datetime) -> bool | None:
+    """Say what was found before of a certificate among others: under a demo anchor, a real one, or not known (None).
+
+    Without revocation data, which this verifier does not fetch, only the moment could change the answer, and that
+    must lie within the times of all certificates of the path.
+    """
+    found = _found.get((certificate, certificates, trust))
+    return found[0] if found is not None and found[1] <= at <= found[2] else None
+
+
+_found: dict[tuple[Der, bytes, Trust], tuple[bool, datetime, datetime]] = {}
+_MOST_FOUND: Final = 512
+
+
+def _remember(signature: EmbeddedPdfSignature, trust: Trust, path: Any, *, demo: bool) -> None:
+    if len(_found) >= _MOST_FOUND:
+        _found.clear()
+    held = list(path.iter_certs(include_root=True))
+    begins, ends = max(each.not_valid_before for each in held), min(each.not_valid_after for each in held)
+    signed: Any = signature.signed_data
+    key = (Der(signature.signer_cert.dump()), bytes(signed["certificates"].dump()), trust)
+    _found[key] = (demo, begins, ends)
 
 
 def _unreadable(error: Exception) -> Verdict:
@@ -141,6 +165,8 @@ class _Judgement:
             problems.append(wording.WRONG_VALUE)
         permitted = self._permitted(signature, status, problems)
         demo, anchored = self._anchor(status)
+        if anchored:
+            _remember(signature, self.trust, status.validation_path, demo=demo)
         if not anchored:
             problems.append(wording.untrusted(status))
         elif demo:

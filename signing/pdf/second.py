@@ -1,0 +1,376 @@
+"""A second reading of our own output, which shares no code with what wrote it nor with the first verifier.
+
+`signing.pdf.verify` judges any file and costs a hundred times the signature. What this service writes has one form:
+a laid file, and behind it one revision per signature, each byte of which belongs to an object that the signature
+needs. This module knows that form by heart and nothing else. It answers with a whole good verdict or not at all
+(`None`), so it can only be too strict; whoever asks it then lets the first verifier judge.
+
+What it holds to be true of a good file, beginning at its end:
+
+- each revision is named whole by its own table: no byte between its objects, no object without a row;
+- a revision rewrites one empty signature field, with the seal also Number and IssuedDate, and nothing else; each of
+  them keeps all its entries but value and appearance, and every new object hangs on them;
+- a signature's byte range leaves out its own /Contents and nothing else, up to the end of its revision;
+- its lock lets the fields of later revisions change, and no other kind of revision follows;
+- the CMS has the shape of RFC 5652 to the byte, its value fits the certificate in it, and the trust in that
+  certificate was found by the first verifier before, for the same anchors, within the times of the whole path.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+from typing import Any, Final
+
+import msgspec
+
+from signing.contract import Der, Sha256, SignatureVerdict, Trust, Verdict
+from signing.pdf import container, wording
+from signing.pdf.container import Strange
+
+Anchored = Callable[[Der, bytes, Trust, datetime], bool | None]
+"""Says whether a certificate in a set of others leads to a demo anchor (True), a real one (False), or is not known."""
+
+_TAIL: Final = re.compile(rb"startxref\n(\d{1,12})\n%%EOF\n\Z")
+_BEFORE: Final = re.compile(rb"startxref[\r\n]+(\d{1,12})[\r\n]+%%EOF[\r\n]*\Z")
+_TABLE: Final = re.compile(rb"xref\n((?:\d{1,7} \d{1,5}\n(?:\d{10} \d{5} [nf] \n)+)+)trailer\n<<\n((?:/[^\n]+\n)+)>>\n")
+_RUN: Final = re.compile(rb"(\d+) (\d+)\n((?:\d{10} \d{5} [nf] \n)+)")
+_LINE: Final = re.compile(rb"(/[A-Za-z0-9]+) ([^\n]+)")
+_WORD: Final = re.compile(rb"(\d{1,10}) 0 R")
+_LIST: Final = re.compile(rb"\[ ((?:\d{1,10} 0 R )*)\]")
+_ANY_REFERENCE: Final = re.compile(rb"(\d+)\s+(\d+)\s+R(?![A-Za-z])")
+_LITERAL: Final = re.compile(rb"\(((?:[^()\\\r\n]|\\[0-7]{3})*)\)")
+_FIELD_KEYS: Final = frozenset(b"/FT /T /TU /Type /Subtype /F /Ff /Rect /DA /P /Lock /AP /V".split())
+_DRAWN_KEYS: Final = frozenset(
+    b"/Type /Subtype /Width /Height /ColorSpace /BitsPerComponent /SMask /Filter /Length /Length1 /FormType /BBox"
+    b" /Matrix /Resources /BaseFont /Encoding /DescendantFonts /ToUnicode /CIDSystemInfo /FontDescriptor /CIDToGIDMap"
+    b" /DW /W /FontName /Flags /FontBBox /ItalicAngle /Ascent /Descent /CapHeight /StemV /FontFile2".split()
+)
+_TRAILER_KEYS: Final = frozenset(b"/Root /Size /ID /Prev /Info".split())
+_SIGNATURE: Final = re.compile(
+    rb"<<\n/Contents <([0-9A-F]+)>\n/ByteRange \[0 (\d+) (\d+) (\d+)\] +\n/Type /Sig\n/Filter /Adobe\.PPKLite\n"
+    rb"/SubFilter /ETSI\.CAdES\.detached\n/M \(D\\072(\d{14})\\053(\d\d)\\047(\d\d)\\047\)\n"
+    rb"(?:/Location \((?:[^()\\\n]|\\[0-7]{3})*\)\n)?(?:/Reason \((?:[^()\\\n]|\\[0-7]{3})*\)\n)?"
+    rb"/Reference \[ <<\n/Type /SigRef\n/TransformMethod /FieldMDP\n/Data (\d+) 0 R\n/TransformParams <<\n"
+    rb"/Action /(All|Exclude)\n(?:/Fields \[ ((?:\([A-Za-z0-9]+\) )*)\]\n)?/Type /TransformParams\n/V /1\.2\n/P 2\n"
+    rb">>\n>> \]\n>>\Z"
+)
+_MOST_REVISIONS: Final = 32
+
+Dictionary = dict[bytes, Any]
+
+
+class _Revision(msgspec.Struct):
+    """One part of the file with its own table: where it starts and ends, its trailer, its objects as they stand."""
+
+    start: int
+    end: int
+    trailer: Dictionary
+    bodies: dict[int, bytes]
+
+
+class _Field(msgspec.Struct):
+    """One field as laid."""
+
+    number: int
+    held: Dictionary
+    changed: bool = False
+
+
+class _Signed(msgspec.Struct):
+    """One signature as it stands in the file; offsets from the file's start."""
+
+    field: str
+    content: bytes
+    first: int
+    second: int
+    end: int
+    said_at: datetime
+    locks: Callable[[str], bool]
+
+
+def judge(data: bytes, trust: Trust, at: datetime, anchored: Anchored) -> Verdict | None:
+    """Return the good verdict on a file of our own making, or None where anything at all is different."""
+    try:
+        return _judge(data, trust, at, anchored)
+    except (Strange, KeyError, ValueError, IndexError, RecursionError):
+        return None
+
+
+def _judge(data: bytes, trust: Trust, at: datetime, anchored: Anchored) -> Verdict:
+    laid, revisions = _revisions(data)
+    _demand(data.count(b"/ByteRange") == len(revisions) > 0 and data.find(b"/XRefStm") < 0)
+    fields = _fields(laid)
+    fills: dict[str, str] = {}
+    signed: list[_Signed] = []
+    size = int(laid.trailer[b"/Size"])
+    for revision in revisions:
+        one, filled, size = _read(data, revision, fields, size, laid.trailer)
+        names = {one.field, *filled}
+        _demand(not any(earlier.locks(name) for earlier in signed for name in names))
+        fills |= filled
+        signed.append(one)
+    verdicts: list[SignatureVerdict] = []
+    for one, digests in zip(signed, _digests(data, signed), strict=True):
+        verdicts.append(_verdict(one, digests, one.end == len(data), trust, at, anchored))
+    return Verdict(
+        untouched=True,
+        signatures=tuple(verdicts),
+        problems=(),
+        demo=any(one.demo for one in verdicts),
+        ok=True,
+        fills={name: fills[name] for name in fields if name in fills},
+    )
+
+
+def _demand(true: bool) -> None:
+    if not true:
+        raise Strange
+
+
+def _must(found: re.Match[bytes] | None) -> re.Match[bytes]:
+    if found is None:
+        raise Strange
+    return found
+
+
+def _revisions(data: bytes) -> tuple[_Revision, list[_Revision]]:
+    """Return the laid file's last revision, and the signed ones behind it in their order."""
+    found: list[_Revision] = []
+    end = len(data)
+    while len(found) < _MOST_REVISIONS:
+        revision = _revision(data, end)
+        if not any(b"/ByteRange" in body for body in revision.bodies.values()):
+            return revision, found[::-1]
+        _demand(b"/Prev" in revision.trailer)
+        before = _must(_BEFORE.search(data, max(0, revision.start - 64), revision.start))
+        _demand(before[1] == revision.trailer[b"/Prev"])
+        found.append(revision)
+        end = revision.start
+    raise Strange
+
+
+def _revision(data: bytes, end: int) -> _Revision:
+    tail = _must(_TAIL.search(data, max(0, end - 64), end))
+    table_at = int(tail[1])
+    table = _must(_TABLE.match(data, table_at, end))
+    _demand(table.end() == tail.start())
+    rows = _rows(table[1])
+    trailer = _dictionary([*table[2].splitlines(), b">>"])
+    _demand(trailer.keys() <= _TRAILER_KEYS)
+    order = sorted(rows, key=rows.__getitem__)
+    bodies: dict[int, bytes] = {}
+    for number, after in zip(order, [*(rows[number] for number in order[1:]), table_at], strict=True):
+        head, foot = b"%d 0 obj\n" % number, b"\nendobj\n"
+        whole = data[rows[number] : after]
+        _demand(whole.startswith(head) and whole.endswith(foot))
+        bodies[number] = whole[len(head) : -len(foot)]
+    return _Revision(rows[order[0]], end, trailer, bodies)
+
+
+def _rows(table: bytes) -> dict[int, int]:
+    rows: dict[int, int] = {}
+    at = 0
+    while at < len(table):
+        run = _must(_RUN.match(table, at))
+        first, lines = int(run[1]), run[3].splitlines()
+        _demand(len(lines) == int(run[2]))
+        for number, line in enumerate(lines, first):
+            if number == 0:
+                _demand(line == b"0000000000 65535 f ")
+                continue
+            _demand(line.endswith(b" 00000 n ") and number not in rows)
+            rows[number] = int(line[:10])
+        at = run.end()
+    _demand(len(rows) == len(set(rows.values())) > 0)
+    return rows
+
+
+def _dictionary(lines: list[bytes]) -> Dictionary:
+    """Read the lines between the angle brackets of a dictionary; the closing ones are the last line."""
+    found, rest = _nested(iter(lines), 0)
+    _demand(rest == 0)
+    return found
+
+
+def _nested(lines: Any, depth: int) -> tuple[Dictionary, int]:
+    _demand(depth < 8)
+    found: Dictionary = {}
+    for line in lines:
+        if line == b">>":
+            return found, sum(1 for _ in lines) if depth == 0 else 0
+        entry = _must(_LINE.fullmatch(line))
+        _demand(entry[1] not in found)
+        if entry[2] == b"<<":
+            found[entry[1]] = _nested(lines, depth + 1)[0]
+        else:
+            _demand(b"<<" not in entry[2] and b">>" not in entry[2])
+            found[entry[1]] = entry[2]
+    raise Strange
+
+
+def _plain(body: bytes) -> Dictionary:
+    lines = body.split(b"\n")
+    _demand(lines[0] == b"<<")
+    return _dictionary(lines[1:])
+
+
+def _number(value: Any) -> int:
+    return int(_must(_WORD.fullmatch(value))[1])
+
+
+def _fields(laid: _Revision) -> dict[str, _Field]:
+    """Return all form fields, none of them with a value."""
+    catalog = _plain(laid.bodies[_number(laid.trailer[b"/Root"])])
+    _demand(b"/Perms" not in catalog)
+    form = _plain(laid.bodies[_number(catalog[b"/AcroForm"])])
+    _demand(form.keys() == {b"/Fields", b"/SigFlags"} and form[b"/SigFlags"] == b"3")
+    found: dict[str, _Field] = {}
+    for word in _WORD.findall(_must(_LIST.fullmatch(form[b"/Fields"]))[1]):
+        held = _plain(laid.bodies[int(word)])
+        name = _literal(held[b"/T"])
+        _demand(held.keys() <= _FIELD_KEYS - {b"/V"} and held[b"/FT"] in {b"/Sig", b"/Tx"} and name not in found)
+        found[name] = _Field(int(word), held)
+    return found
+
+
+def _literal(value: bytes) -> str:
+    """Return the text of a literal string as PDF writes it: UTF-16 with its mark, or letters of Latin-1."""
+    inside = _must(_LITERAL.fullmatch(value))[1]
+    raw = re.sub(rb"\\([0-7]{3})", lambda octal: bytes((int(octal[1], 8) & 0xFF,)), inside)
+    if raw.startswith(b"\xfe\xff"):
+        return raw[2:].decode("utf-16-be")
+    _demand(all(0x20 <= letter < 0x7F or letter > 0xA0 for letter in raw))
+    return raw.decode("latin-1")
+
+
+def _read(
+    data: bytes, revision: _Revision, fields: dict[str, _Field], size: int, first: Dictionary
+) -> tuple[_Signed, dict[str, str], int]:
+    """Read one signed revision: its signature, what it fills in, and the number after its last object."""
+    _demand(all(revision.trailer.get(key) == first.get(key) for key in (b"/Root", b"/Info")))
+    _demand(revision.trailer[b"/ID"].split()[1] == first[b"/ID"].split()[1])
+    new = {number for number in revision.bodies if number >= size}
+    by_number = {field.number: name for name, field in fields.items()}
+    rewritten = {by_number[number] for number in revision.bodies if number not in new}
+    values: dict[str, bytes] = {}
+    hanging: set[int] = set()
+    for name in rewritten:
+        value, drawn = _rewritten(fields[name], _plain(revision.bodies[fields[name].number]))
+        values[name] = value
+        hanging |= drawn
+    signing = [name for name in rewritten if fields[name].held[b"/FT"] == b"/Sig"]
+    _demand(len(signing) == 1)
+    place = _number(values.pop(signing[0]))
+    _demand(set(values) <= ({"Number", "IssuedDate"} if signing[0] == "Seal" else set()) and all(values.values()))
+    _demand(place in new and place not in hanging)
+    _hang(revision, hanging, new - {place}, size)
+    one = _signature(data, revision, signing[0], place, _number(first[b"/Root"]))
+    after = int(revision.trailer[b"/Size"])
+    _demand(max(new) < after)
+    return one, {name: _literal(value) for name, value in values.items()}, after
+
+
+def _rewritten(field: _Field, held: Dictionary) -> tuple[bytes, set[int]]:
+    """Return the value that a field was given, and the appearance; all else of it must stand as it stood."""
+    _demand(not field.changed and b"/V" in held)
+    field.changed = True
+    apart = {b"/V", b"/AP"}
+    _demand({k: v for k, v in held.items() if k not in apart} == {k: v for k, v in field.held.items() if k != b"/AP"})
+    if held.get(b"/AP") == field.held.get(b"/AP"):
+        return held[b"/V"], set()
+    _demand(held[b"/AP"].keys() == {b"/N"})
+    return held[b"/V"], {_number(held[b"/AP"][b"/N"])}
+
+
+def _hang(revision: _Revision, hanging: set[int], new: set[int], size: int) -> None:
+    """Demand that all new objects hang on the appearances, and are nothing but pictures, letters and streams."""
+    seen: set[int] = set()
+    while hanging:
+        number = hanging.pop()
+        if number in seen:
+            continue
+        _demand(number in new)
+        seen.add(number)
+        head = _drawn(revision.bodies[number])
+        words = _ANY_REFERENCE.findall(head)
+        _demand(all(generation == b"0" and int(word) >= size for word, generation in words))
+        hanging |= {int(word) for word, _ in words}
+    _demand(seen == new)
+
+
+def _drawn(body: bytes) -> bytes:
+    """Return the dictionary of an object that is drawn; a stream must be exactly as long as it says."""
+    head, stream, rest = body.partition(b"\nstream\n")
+    held = _plain(head)
+    _demand(held.keys() <= _DRAWN_KEYS)
+    if stream:
+        length = int(held[b"/Length"])
+        _demand(len(rest) == length + len(b"\nendstream") and rest.endswith(b"\nendstream"))
+    else:
+        _demand(b"/Length" not in held)
+    return head
+
+
+def _signature(data: bytes, revision: _Revision, field: str, place: int, root: int) -> _Signed:
+    body = revision.bodies[place]
+    found = _must(_SIGNATURE.match(body))
+    start = data.index(body, revision.start, revision.end)
+    first, second, rest = (int(found[part]) for part in (2, 3, 4))
+    _demand(first == start + found.start(1) - 1 and second == start + found.end(1) + 1)
+    _demand(second + rest == revision.end and data[first : first + 1] == b"<" and data[second - 1 : second] == b">")
+    _demand(int(found[8]) == root and (found[9] == b"Exclude") == (found[10] is not None))
+    free = frozenset((found[10] or b"").decode().replace("(", " ").replace(")", " ").split())
+    zone = timezone(timedelta(hours=int(found[6]), minutes=int(found[7])))
+    said_at = datetime.strptime(found[5].decode(), "%Y%m%d%H%M%S").replace(tzinfo=zone)
+    return _Signed(
+        field=field,
+        content=bytes.fromhex(found[1].decode()),
+        first=first,
+        second=second,
+        end=revision.end,
+        said_at=said_at,
+        locks=lambda name: name not in free,
+    )
+
+
+def _digests(data: bytes, signed: list[_Signed]) -> list[tuple[Sha256, Sha256]]:
+    """Return, per signature, the SHA-256 of what it signs and of its whole revision; the file is read once."""
+    view, whole, at = memoryview(data), hashlib.sha256(), 0
+    found: list[tuple[Sha256, Sha256]] = []
+    for one in signed:
+        whole.update(view[at : one.first])
+        document = whole.copy()
+        document.update(view[one.second : one.end])
+        whole.update(view[one.first : one.end])
+        at = one.end
+        found.append((Sha256(document.digest()), Sha256(whole.copy().digest())))
+    return found
+
+
+def _verdict(
+    one: _Signed, digests: tuple[Sha256, Sha256], last: bool, trust: Trust, at: datetime, anchored: Anchored
+) -> SignatureVerdict:
+    held = container.read(one.content)
+    container.check(held, digests[0])
+    demo = anchored(held.certificate, held.certificates, trust, at)
+    _demand(demo is not None)
+    facts = wording.Facts(
+        covers="whole_file" if last else "revision",
+        intact=True,
+        valid=True,
+        trusted=not demo,
+        demo=bool(demo),
+        permitted_changes=True,
+        revision_sha256=digests[1],
+        problems=(wording.DEMO,) if demo else (),
+    )
+    told = wording.Told(
+        field=one.field,
+        stamp=False,
+        bearer=wording.bearer(held.certificate),
+        pss=held.mechanism == "rsa_pss",
+        digest="sha256",
+        signed_at=one.said_at,
+    )
+    return wording.say(told, facts)
