@@ -12,12 +12,11 @@ import msgspec
 
 _SPACE: Final = rb"[\x00\t\n\f\r ]"
 _PLAIN: Final = rb"[^\x00\t\n\f\r ()<>\[\]{}/%]"
-_STRING: Final = rb"\((?:[^()\\]|\\.)*\)"
+_STRING: Final = rb"\([^()\\]*(?:\\.[^()\\]*)*\)"
 _NAME: Final = rb"/" + _PLAIN + rb"*"
 _HEX: Final = rb"<[0-9A-Fa-f]*>"
-_TOKEN: Final = re.compile(
-    _SPACE + rb"+|<<|>>|[\[\]]|" + _HEX + rb"|" + _NAME + rb"|" + _STRING + rb"|" + _PLAIN + rb"+", re.DOTALL
-)
+_BRACKET: Final = re.compile(rb"(?:[^<>\[\](){}%]++|" + _HEX + rb"|" + _STRING + rb")*+(<<|>>|\[|\])", re.DOTALL)
+"""The next bracket behind names, numbers, references and strings."""
 _ENTRY: Final = re.compile(
     rb"%(s)s*(%(name)s)%(s)s*(?:(\d+%(s)s+\d+%(s)s+R(?!%(plain)s)|%(name)s|%(string)s|%(hex)s|%(plain)s+)|(?=<<|\[))"
     % {b"s": _SPACE, b"name": _NAME, b"string": _STRING, b"hex": _HEX, b"plain": _PLAIN},
@@ -74,20 +73,25 @@ class Classic:
                     return int(row[1])
         raise Unusual
 
-    def body(self, number: int) -> bytes:
-        """Return the bytes of an object that is a dictionary without a stream."""
+    def object(self, number: int) -> tuple[Entries, bytes]:
+        """Return an object that is a dictionary without a stream: its entries, and its bytes as they stand."""
         head = _HEAD.match(self.data, self.position(number))
-        if head is None or int(head[1]) != number or head[2] != b"0":
+        if head is None or int(head[1]) != number or int(head[2]) != 0:
             raise Unusual
-        end = _container_end(self.data, head.end())
+        found, end = _read(self.data, head.end())
         if not _CLOSED.match(self.data, end):
             raise Unusual
-        return self.data[head.end() : end]
+        return found, self.data[head.end() : end]
 
     def dictionary(self, value: bytes) -> Entries:
         """Return the entries of a dictionary given by itself or by its reference."""
         held = _REFERENCE.fullmatch(value)
-        return entries(self.body(int(held[1])) if held else value)
+        if held is not None:
+            return self.object(int(held[1]))[0]
+        found, end = _read(value, 0)
+        if value[end:].strip(b"\x00\t\n\f\r "):
+            raise Unusual
+        return found
 
 
 def reference(value: bytes | None) -> int:
@@ -104,14 +108,6 @@ def references(value: bytes) -> list[int]:
     if re.sub(_SPACE + rb"+", b"", _REFERENCE.sub(b"", value)) != b"[]":
         raise Unusual
     return numbers
-
-
-def entries(raw: bytes) -> Entries:
-    """Cut a dictionary into its entries, each value as it stands."""
-    found, end = _read(raw, 0)
-    if raw[end:].strip(b"\x00\t\n\f\r "):
-        raise Unusual
-    return found
 
 
 def numbers(raw: bytes) -> list[float]:
@@ -145,20 +141,18 @@ def _container_end(data: bytes, at: int) -> int:
     """Return where the dictionary or array that opens here ends."""
     open_ones: list[bytes] = []
     while True:
-        token = _TOKEN.match(data, at)
+        token = _BRACKET.match(data, at)
         if token is None:
             raise Unusual
         at = token.end()
-        said = token[0]
+        said = token[1]
         if said in {b"<<", b"["}:
             open_ones.append(b">>" if said == b"<<" else b"]")
             if len(open_ones) > _DEEPEST:
                 raise Unusual
-        elif said in {b">>", b"]"} and (not open_ones or open_ones.pop() != said):
+        elif not open_ones or open_ones.pop() != said:
             raise Unusual
         if not open_ones:
-            if said not in {b">>", b"]"}:
-                raise Unusual
             return at
 
 

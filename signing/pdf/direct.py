@@ -13,11 +13,11 @@ from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
-from pyhanko.pdf_utils.generic import pdf_date, pdf_string
+from pyhanko.pdf_utils.generic import pdf_string
 
 from signing.contract import PrepareOrder, Sha256
 from signing.pdf import appearance, cms
-from signing.pdf.classic import Classic, Entries, Unusual, entries, numbers, reference, references, whole
+from signing.pdf.classic import Classic, Entries, Unusual, numbers, reference, references, whole
 from signing.pdf.fields import ISSUED_DATE, NUMBER, SEAL, TEXT_POINTS, VIETNAM
 
 _HEADER: Final = re.compile(rb"%PDF-(\d)\.(\d)")
@@ -77,8 +77,7 @@ def _fields(file: Classic, listed: list[int]) -> dict[str, tuple[int, Entries]]:
         raise Unusual
     found: dict[str, tuple[int, Entries]] = {}
     for number in listed:
-        body = file.body(number)
-        held = entries(body)
+        held, body = file.object(number)
         if b"/Kids" in held or b"/Parent" in held:
             raise Unusual
         name = _NAME.fullmatch(held.get(b"/T", b""))
@@ -132,7 +131,7 @@ def _fill(revision: "_Revision", name: str, value: str) -> None:
     if held.get(b"/FT") != b"/Tx" or b"/V" in held:
         raise Unusual
     held = dict(held)
-    rotation = _rotation(known.file, reference(held.get(b"/P")))
+    rotation = revision.rotation(reference(held.get(b"/P")))
     size = _size(held, rotation)
     drawn = appearance.text_form(revision, size, value, points=TEXT_POINTS, rotation=rotation)
     held[b"/V"] = _text(value)
@@ -152,7 +151,7 @@ def _draw(revision: "_Revision", field: Entries, order: PrepareOrder) -> None:
     shown = order.appearance
     if shown.kind == "none" or not (shown.image_png or shown.lines):
         return
-    rotation = _rotation(revision.known.file, reference(field[b"/P"])) if b"/P" in field else 0
+    rotation = revision.rotation(reference(field[b"/P"])) if b"/P" in field else 0
     size = _size(field, rotation)
     if size[0] and size[1]:
         field[b"/AP"] = b"<<\n/N %d 0 R\n>>" % appearance.signature_form(revision, size, shown, rotation)
@@ -173,9 +172,9 @@ def _rotation(file: Classic, page: int) -> int:
 
 def _signature(order: PrepareOrder, known: Plan, field: Entries) -> bytes:
     """Return the signature dictionary from behind its byte range to its end."""
+    at = order.at.astimezone(VIETNAM).strftime("%Y%m%d%H%M%S").encode()
     said = [
-        b"/Type /Sig\n/Filter /Adobe.PPKLite\n/SubFilter /ETSI.CAdES.detached\n/M %s\n"
-        % _serialised(pdf_date(order.at.astimezone(VIETNAM)))
+        b"/Type /Sig\n/Filter /Adobe.PPKLite\n/SubFilter /ETSI.CAdES.detached\n/M (D\\072%s\\05307\\04700\\047)\n" % at
     ]
     if order.location:
         said.append(b"/Location %s\n" % _text(order.location))
@@ -211,6 +210,13 @@ class _Revision:
         self.known = known
         self.objects: dict[int, bytes] = {}
         self._last = whole(known.trailer, b"/Size")
+        self._rotations: dict[int, int] = {}
+
+    def rotation(self, page: int) -> int:
+        """Return by how many degrees a page is turned; fields mostly share one."""
+        if page not in self._rotations:
+            self._rotations[page] = _rotation(self.known.file, page)
+        return self._rotations[page]
 
     def next_number(self) -> int:
         """Return a new number; objects are written in the order of their numbers."""
@@ -276,10 +282,6 @@ def _rendered(held: Entries) -> bytes:
 
 @lru_cache(maxsize=1024)
 def _text(value: str) -> bytes:
-    return _serialised(pdf_string(value))
-
-
-def _serialised(held: Any) -> bytes:
     stream = io.BytesIO()
-    held.write_to_stream(stream, None)
+    pdf_string(value).write_to_stream(stream, None)
     return stream.getvalue()

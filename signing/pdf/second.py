@@ -42,9 +42,11 @@ _ANY_REFERENCE: Final = re.compile(rb"(\d+)\s+(\d+)\s+R(?![A-Za-z])")
 _LITERAL: Final = re.compile(rb"\(((?:[^()\\\r\n]|\\[0-7]{3})*)\)")
 _FIELD_KEYS: Final = frozenset(b"/FT /T /TU /Type /Subtype /F /Ff /Rect /DA /P /Lock /AP /V".split())
 _DRAWN_KEYS: Final = frozenset(
-    b"/Type /Subtype /Width /Height /ColorSpace /BitsPerComponent /SMask /Filter /Length /Length1 /FormType /BBox"
-    b" /Matrix /Resources /BaseFont /Encoding /DescendantFonts /ToUnicode /CIDSystemInfo /FontDescriptor /CIDToGIDMap"
-    b" /DW /W /FontName /Flags /FontBBox /ItalicAngle /Ascent /Descent /CapHeight /StemV /FontFile2".split()
+    b"<< >>"
+    b" /Type /Subtype /Width /Height /ColorSpace /BitsPerComponent /SMask /Filter /Length /Length1 /FormType /BBox"
+    b" /Matrix /Resources /Font /XObject /F /I /BaseFont /Encoding /DescendantFonts /ToUnicode /CIDSystemInfo"
+    b" /Registry /Ordering /Supplement /FontDescriptor /CIDToGIDMap /DW /W /FontName /Flags /FontBBox /ItalicAngle"
+    b" /Ascent /Descent /CapHeight /StemV /FontFile2".split()
 )
 _TRAILER_KEYS: Final = frozenset(b"/Root /Size /ID /Prev /Info".split())
 _SIGNATURE: Final = re.compile(
@@ -302,13 +304,15 @@ def _hang(revision: _Revision, hanging: set[int], new: set[int], size: int) -> N
 def _drawn(body: bytes) -> bytes:
     """Return the dictionary of an object that is drawn; a stream must be exactly as long as it says."""
     head, stream, rest = body.partition(b"\nstream\n")
-    held = _plain(head)
-    _demand(held.keys() <= _DRAWN_KEYS)
+    lines = head.split(b"\n")
+    _demand(lines[0] == b"<<" and lines[-1] == b">>" and {line.partition(b" ")[0] for line in lines} <= _DRAWN_KEYS)
+    _demand(head.count(b"<<") == head.count(b">>") == 1 + sum(line.endswith(b" <<") for line in lines))
+    lengths = [line[8:] for line in lines if line.startswith(b"/Length ")]
     if stream:
-        length = int(held[b"/Length"])
-        _demand(len(rest) == length + len(b"\nendstream") and rest.endswith(b"\nendstream"))
+        _demand(len(lengths) == 1 and rest.endswith(b"\nendstream"))
+        _demand(len(rest) == int(lengths[0]) + len(b"\nendstream"))
     else:
-        _demand(b"/Length" not in held)
+        _demand(not lengths)
     return head
 
 
@@ -322,14 +326,16 @@ def _signature(data: bytes, revision: _Revision, field: str, place: int, root: i
     _demand(int(found[8]) == root and (found[9] == b"Exclude") == (found[10] is not None))
     free = frozenset((found[10] or b"").decode().replace("(", " ").replace(")", " ").split())
     zone = timezone(timedelta(hours=int(found[6]), minutes=int(found[7])))
-    said_at = datetime.strptime(found[5].decode(), "%Y%m%d%H%M%S").replace(tzinfo=zone)
+    digits = found[5].decode()
+    parts = (digits[:4], *(digits[at : at + 2] for at in range(4, 14, 2)))
+    year, month, day, hour, minute, second_of = map(int, parts)
     return _Signed(
         field=field,
         content=bytes.fromhex(found[1].decode()),
         first=first,
         second=second,
         end=revision.end,
-        said_at=said_at,
+        said_at=datetime(year, month, day, hour, minute, second_of, tzinfo=zone),
         locks=lambda name: name not in free,
     )
 
