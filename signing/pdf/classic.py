@@ -62,6 +62,11 @@ class Classic:
         self._sections = _sections(data, self.startxref)
         self.trailer = self._sections[0].trailer
 
+    @property
+    def end(self) -> int:
+        """Return the number behind the highest that any table names; a file's /Size may lie."""
+        return max((first + count for section in self._sections for first, count, _ in section.parts), default=0)
+
     def position(self, number: int) -> int:
         """Return where an object stands, by the newest table that names it."""
         for section in self._sections:

@@ -66,6 +66,8 @@ def plan(data: bytes, prefix: Any) -> Plan:
     declared = max(b"/%s.%s" % version.groups() if version else b"", catalog.get(b"/Version", b""))
     if declared < _NEWEST_VERSION or b"/Perms" in catalog or not _FILE_ID.fullmatch(trailer.get(b"/ID", b"")):
         raise Unusual
+    if file.end > whole(trailer, b"/Size"):
+        raise Unusual
     form = file.dictionary(b"%d 0 R" % reference(catalog.get(b"/AcroForm")))
     if form.get(b"/SigFlags") != b"3" or b"/NeedAppearances" in form or b"/XFA" in form:
         raise Unusual

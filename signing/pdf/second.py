@@ -35,6 +35,10 @@ _TAIL: Final = re.compile(rb"startxref\n(\d{1,12})\n%%EOF\n\Z")
 _BEFORE: Final = re.compile(rb"startxref[\r\n]+(\d{1,12})[\r\n]+%%EOF[\r\n]*\Z")
 _TABLE: Final = re.compile(rb"xref\n((?:\d{1,7} \d{1,5}\n(?:\d{10} \d{5} [nf] \n)+)+)trailer\n<<\n((?:/[^\n]+\n)+)>>\n")
 _RUN: Final = re.compile(rb"(\d+) (\d+)\n((?:\d{10} \d{5} [nf] \n)+)")
+_OLD_TABLE: Final = re.compile(rb"xref\s+")
+_OLD_RUN: Final = re.compile(rb"(\d{1,9})\s+(\d{1,9})\s*?(?:\r\n|\n|\r)")
+_OLD_TRAILER: Final = re.compile(rb"\s*trailer\s*<<(.*?)startxref", re.DOTALL)
+_OLD_PREVIOUS: Final = re.compile(rb"/Prev\s+(\d{1,12})\b")
 _LINE: Final = re.compile(rb"(/[A-Za-z0-9]+) ([^\n]+)")
 _WORD: Final = re.compile(rb"(\d{1,10}) 0 R")
 _LIST: Final = re.compile(rb"\[ ((?:\d{1,10} 0 R )*)\]")
@@ -106,6 +110,7 @@ def _judge(data: bytes, trust: Trust, at: datetime, anchored: Anchored) -> Verdi
     fills: dict[str, str] = {}
     signed: list[_Signed] = []
     size = int(laid.trailer[b"/Size"])
+    _demand(_highest(data, laid) < size)
     for revision in revisions:
         one, filled, size = _read(data, revision, fields, size, laid.trailer)
         names = {one.field, *filled}
@@ -168,6 +173,25 @@ def _revision(data: bytes, end: int) -> _Revision:
         _demand(whole.startswith(head) and whole.endswith(foot))
         bodies[number] = whole[len(head) : -len(foot)]
     return _Revision(rows[order[0]], end, trailer, bodies)
+
+
+def _highest(data: bytes, laid: _Revision) -> int:
+    """Return the highest number that the laid file's tables name, so that no later object takes one of them."""
+    highest, trailer = max(laid.bodies), laid.trailer
+    before = int(trailer[b"/Prev"]) if b"/Prev" in trailer else None
+    for _ in range(_MOST_REVISIONS):
+        if before is None:
+            return highest
+        opened = _must(_OLD_TABLE.match(data, before))
+        at = opened.end()
+        while (run := _OLD_RUN.match(data, at)) is not None:
+            highest = max(highest, int(run[1]) + int(run[2]) - 1)
+            at = run.end() + 20 * int(run[2])
+        older = _must(_OLD_TRAILER.match(data, at))
+        earlier = _OLD_PREVIOUS.findall(older[1])
+        _demand(len(earlier) == older[1].count(b"/Prev") <= 1)
+        before = int(earlier[0]) if earlier else None
+    raise Strange
 
 
 def _rows(table: bytes) -> dict[int, int]:
