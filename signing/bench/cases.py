@@ -205,7 +205,7 @@ def _verifying(ground: Ground, paper: Paper) -> Iterator[Case]:
     who = ground.people["rsa"]
     prepared = prepare(_order(ground, paper, who, "Signatory1", _INVISIBLE, None))
     signed = embed(paper.data, _finishing(ground, paper.path, prepared, who))
-    _demand(plain.verify(signed, ground))
+    _demand(plain.verify(signed, ground) and verify_bytes(signed, ground.trust, at=AT).ok)
     yield Case(
         name=f"verify {paper.name}",
         vi=f"kiểm tra một chữ ký B-B, {paper.name}",
