@@ -30,7 +30,7 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
     scan: bool
 
 
-WHOLE: Final = Size(rounds=15, scan=True)
+WHOLE: Final = Size(rounds=7, scan=True)
 QUICK: Final = Size(rounds=1, scan=False)
 
 

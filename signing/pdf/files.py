@@ -33,8 +33,11 @@ def read_base(source: str, expected: Sha256) -> tuple[bytes, Any]:
     return data, digest
 
 
-def write_durably(target: str, *parts: bytes | memoryview) -> tuple[Sha256, int]:
-    """Write the parts to a new file beside the target, fsync it and its directory, and rename it into place."""
+def write_durably(target: str, *parts: bytes | memoryview, known: Sha256 | None = None) -> tuple[Sha256, int]:
+    """Write the parts to a new file beside the target, fsync it and its directory, and rename it into place.
+
+    `known` is the SHA-256 of all parts where the caller has just read them through; a scan costs 10 ms to read again.
+    """
     path = Path(target)
     digest, size = hashlib.sha256(), 0
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -43,7 +46,8 @@ def write_durably(target: str, *parts: bytes | memoryview) -> tuple[Sha256, int]
         with os.fdopen(handle, "wb") as stream:
             for part in parts:
                 stream.write(part)
-                digest.update(part)
+                if known is None:
+                    digest.update(part)
                 size += len(part)
             stream.flush()
             os.fsync(stream.fileno())
@@ -52,7 +56,7 @@ def write_durably(target: str, *parts: bytes | memoryview) -> tuple[Sha256, int]
         Path(name).unlink(missing_ok=True)
         raise
     sync_directory(path.parent)
-    return Sha256(digest.digest()), size
+    return known or Sha256(digest.digest()), size
 
 
 def sync_directory(path: Path) -> None:

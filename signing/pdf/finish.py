@@ -3,7 +3,7 @@
 import hashlib
 from datetime import datetime
 
-from signing.contract import FinishOrder, Prepared, Problem, Signed, Trust, Verdict
+from signing.contract import FinishOrder, Prepared, Problem, SignatureVerdict, Signed, Trust, Verdict
 from signing.errors import BaseChanged, OutputInvalid
 from signing.pdf import cms, second
 from signing.pdf.files import read_base, write_durably
@@ -17,8 +17,8 @@ def finish(order: FinishOrder, target: str) -> Signed:
     base, _ = read_base(order.base, prepared.base_sha256)
     whole = embed(base, order)
     verdict = verify_own(whole, order.trust, order.at or prepared.prepared_at)
-    _demand(verdict, prepared.field)
-    sha256, size = write_durably(target, whole)
+    own = _demand(verdict, prepared.field)
+    sha256, size = write_durably(target, whole, known=own.revision_sha256)
     return Signed(sha256=sha256, size=size, verdict=verdict)
 
 
@@ -72,10 +72,11 @@ def _check_room(prepared: Prepared, base_size: int, digits: int) -> None:
         )
 
 
-def _demand(verdict: Verdict, field: str) -> None:
+def _demand(verdict: Verdict, field: str) -> SignatureVerdict:
+    """Return the verdict on the new signature, whose revision is the whole file."""
     own = next((signature for signature in verdict.signatures if signature.field == field), None)
     if verdict.ok and own is not None and own.covers == "whole_file":
-        return
+        return own
     problems: list[Problem] = list(verdict.problems)
     for signature in verdict.signatures:
         problems += signature.problems

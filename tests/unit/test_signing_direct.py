@@ -13,7 +13,7 @@ from signing.contract import Appearance
 from signing.pdf import direct
 from signing.pdf import prepare as preparing
 from signing.pdf.reading import open_for_revision
-from tests.paper import chain, lay, order, page, pki, sign
+from tests.paper import chain, lay, openssl_accepts, order, page, pdfsig_valid, pki, run, sign, split
 
 
 @pytest.fixture(autouse=True)
@@ -152,3 +152,19 @@ def test_a_plan_kept_in_memory_gives_the_same(tmp_path):
     assert known is not None
     first, second = (preparing.prepare_planned(known, asked) for _ in range(2))
     assert first == second == signing.prepare(asked)
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"who": "leader-rsa"}, {"who": "leader-rsa", "mechanism": "rsa_pss"}], ids=["ecdsa", "rsa", "pss"]
+)
+@pytest.mark.parametrize("shown", ["invisible", "visible"])
+def test_other_programs_find_every_kind_valid(tmp_path, monkeypatch, changes, shown):
+    monkeypatch.undo()
+    plan = lay(page(tmp_path / "source.pdf"), tmp_path / "laid.pdf")
+    looks = {"appearance": Appearance(kind="none")} if shown == "invisible" else {}
+    target = tmp_path / "signed.pdf"
+    assert sign(tmp_path / "laid.pdf", target, "Signatory1", plan, **changes, **looks).verdict.ok
+    assert sign(tmp_path / "laid.pdf", target, "Signatory1", plan, **changes, **looks).verdict.ok
+    assert pdfsig_valid(target) == 1
+    assert [openssl_accepts(*part, tmp_path) for part in split(target, tmp_path)] == [True]
+    assert "No syntax or stream encoding errors" in run("qpdf", "--check", target).stdout
