@@ -105,7 +105,7 @@ def judge(data: bytes, trust: Trust, at: datetime, anchored: Anchored) -> Verdic
 
 def _judge(data: bytes, trust: Trust, at: datetime, anchored: Anchored) -> Verdict:
     laid, revisions = _revisions(data)
-    _demand(data.count(b"/ByteRange") == len(revisions) > 0 and data.find(b"/XRefStm") < 0)
+    _demand(data.count(b"/ByteRange") == len(revisions) > 0)
     fields = _fields(laid)
     fills: dict[str, str] = {}
     signed: list[_Signed] = []
@@ -189,7 +189,7 @@ def _highest(data: bytes, laid: _Revision) -> int:
             at = run.end() + 20 * int(run[2])
         older = _must(_OLD_TRAILER.match(data, at))
         earlier = _OLD_PREVIOUS.findall(older[1])
-        _demand(len(earlier) == older[1].count(b"/Prev") <= 1)
+        _demand(len(earlier) == older[1].count(b"/Prev") <= 1 and b"/XRefStm" not in older[1])
         before = int(earlier[0]) if earlier else None
     raise Strange
 

@@ -182,7 +182,7 @@ class _Judgement:
             trusted=anchored and not demo,
             demo=demo,
             permitted_changes=permitted,
-            revision_sha256=Sha256(hashlib.sha256(self.data[: max(end, 0)]).digest()),
+            revision_sha256=Sha256(hashlib.sha256(memoryview(self.data)[: max(end, 0)]).digest()),
             problems=tuple(problems),
         )
         return wording.describe(signature, facts)
