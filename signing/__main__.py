@@ -194,7 +194,7 @@ def _sign(options: Any) -> tuple[Signed, bool]:
 def _bench(options: Any) -> tuple[Any, bool]:
     from signing import bench  # noqa: PLC0415  it brings what pyHanko needs for text, which signing does without
 
-    return bench.measure(bench.QUICK if options.quick else bench.WHOLE, _note), True
+    return bench.measure(bench.QUICK if options.quick else bench.WHOLE, _now().replace(microsecond=0), _note), True
 
 
 def _note(said: str) -> None:

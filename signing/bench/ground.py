@@ -3,7 +3,7 @@
 import hashlib
 import io
 import random
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -20,7 +20,6 @@ from signing.contract import Der, Field, FieldPlan, Mechanism, Sha256, Trust
 from signing.pdf.fields import lay
 
 Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
-AT: Final = datetime.now(UTC).replace(microsecond=0)
 _A4: Final = (595.28, 841.89)
 
 
@@ -47,6 +46,7 @@ class Ground(msgspec.Struct, frozen=True):
     """Everything that a case needs."""
 
     room: Path
+    at: datetime
     people: dict[str, Person]
     chain: tuple[Der, ...]
     trust: Trust
@@ -54,14 +54,14 @@ class Ground(msgspec.Struct, frozen=True):
     papers: tuple[Paper, ...]
 
 
-def make(room: Path, *, scan: bool) -> Ground:
+def make(room: Path, *, at: datetime, scan: bool) -> Ground:
     """Make keys, certificates, pictures and files in an empty directory."""
     root_key, issuing_key = _rsa(), _rsa()
-    root = _issue("Bench Root", root_key, "Bench Root", root_key, authority=True)
-    issuing = _issue("Bench Issuing", issuing_key, "Bench Root", root_key, authority=True)
+    root = _issue("Bench Root", root_key, "Bench Root", root_key, at, authority=True)
+    issuing = _issue("Bench Issuing", issuing_key, "Bench Root", root_key, at, authority=True)
 
     def person(name: str, key: Key, mechanism: Mechanism) -> Person:
-        certificate = _issue(name, key, "Bench Issuing", issuing_key, authority=False)
+        certificate = _issue(name, key, "Bench Issuing", issuing_key, at, authority=False)
         return Person(key, certificate, mechanism, key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()))
 
     people = {
@@ -74,6 +74,7 @@ def make(room: Path, *, scan: bool) -> Ground:
         papers.append(_paper(room, "10 MB", pages=20, noise=500_000))
     return Ground(
         room=room,
+        at=at,
         people=people,
         chain=(issuing, root),
         trust=Trust(anchors=(root,)),
@@ -86,7 +87,7 @@ def _rsa() -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
-def _issue(name: str, key: Key, issuer: str, issuer_key: Key, *, authority: bool) -> Der:
+def _issue(name: str, key: Key, issuer: str, issuer_key: Key, at: datetime, *, authority: bool) -> Der:
     def named(said: str) -> x509.Name:
         return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, said)])
 
@@ -107,8 +108,8 @@ def _issue(name: str, key: Key, issuer: str, issuer_key: Key, *, authority: bool
         .issuer_name(named(issuer))
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(AT - timedelta(days=1))
-        .not_valid_after(AT + timedelta(days=2))
+        .not_valid_before(at - timedelta(days=1))
+        .not_valid_after(at + timedelta(days=2))
         .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
         .add_extension(usage, critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)

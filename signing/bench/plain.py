@@ -19,7 +19,7 @@ from pyhanko.stamp import StaticStampStyle, TextStampStyle
 from pyhanko_certvalidator import ValidationContext
 from pyhanko_certvalidator.registry import SimpleCertificateStore
 
-from signing.bench.ground import AT, Ground, Person
+from signing.bench.ground import Ground, Person
 
 STAMP: tuple[str, ...] = ("Người ký: Nguyễn Văn Ký", "Cơ quan: UBND xã Thử Nghiệm", "Thời gian ký: 20.11.2026 08:30:15")
 
@@ -63,6 +63,6 @@ def styles(ground: Ground) -> tuple[TextStampStyle, StaticStampStyle]:
 def verify(data: bytes, ground: Ground) -> bool:
     """Judge a file's one signature by pyHanko's defaults."""
     anchors = [x509.Certificate.load(der) for der in ground.trust.anchors]
-    context = ValidationContext(trust_roots=anchors, moment=AT, allow_fetching=False)
+    context = ValidationContext(trust_roots=anchors, moment=ground.at, allow_fetching=False)
     signature = PdfFileReader(io.BytesIO(data)).embedded_signatures[0]
     return validate_pdf_signature(signature, context).bottom_line

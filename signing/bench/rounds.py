@@ -1,13 +1,14 @@
 """Interleaved rounds and their medians: ours, the floor and plain pyHanko meet the machine's other work alike.
 
 Told are milliseconds of this process's processor time, because a clock on a shared machine measures the neighbours;
-where a case waits for the disk the clock counts as well. Ratios are of medians of one run.
+where a case waits for the disk the clock counts. Ratios are of medians of one run.
 """
 
 import os
 import tempfile
 import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from statistics import median
 from typing import Final
@@ -62,7 +63,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     left_out: str = "PKCS#11"
 
 
-def measure(size: Size, say: Callable[[str], None]) -> Report:
+def measure(size: Size, at: datetime, say: Callable[[str], None]) -> Report:
     """Make keys and files, pin to one core, and measure every case.
 
     Raises:
@@ -72,7 +73,7 @@ def measure(size: Size, say: Callable[[str], None]) -> Report:
     os.sched_setaffinity(0, {max(allowed)})
     try:
         with tempfile.TemporaryDirectory(prefix="signing-bench-", dir=Path.cwd()) as room:
-            ground = make(Path(room), scan=size.scan)
+            ground = make(Path(room), at=at, scan=size.scan)
             rows: list[Row] = []
             for case in cases(ground):
                 say(f"{case.vi} / {case.en}")
@@ -97,6 +98,8 @@ def _row(case: Case, rounds: int) -> Row:
     for _ in range(rounds):
         for name, way in present.items():
             times[name].append(_turn(way, often[name]))
+            if case.tidy is not None:
+                case.tidy()
     worked = {name: median(turn[0] for turn in turns) * 1000 for name, turns in times.items()}
     clock = median(turn[1] for turn in times["ours"]) * 1000
     value = _value(case, worked, clock)

@@ -26,20 +26,11 @@ import msgspec
 
 from signing.contract import Der, Sha256, SignatureVerdict, Trust, Verdict
 from signing.pdf import container, wording
-from signing.pdf.container import Strange
+from signing.pdf.increments import Dictionary, Revision, demand, highest, must, plain, revisions
 
 Anchored = Callable[[Der, bytes, Trust, datetime], bool | None]
 """Says whether a certificate in a set of others leads to a demo anchor (True), a real one (False), or is not known."""
 
-_TAIL: Final = re.compile(rb"startxref\n(\d{1,12})\n%%EOF\n\Z")
-_BEFORE: Final = re.compile(rb"startxref[\r\n]+(\d{1,12})[\r\n]+%%EOF[\r\n]*\Z")
-_TABLE: Final = re.compile(rb"xref\n((?:\d{1,7} \d{1,5}\n(?:\d{10} \d{5} [nf] \n)+)+)trailer\n<<\n((?:/[^\n]+\n)+)>>\n")
-_RUN: Final = re.compile(rb"(\d+) (\d+)\n((?:\d{10} \d{5} [nf] \n)+)")
-_OLD_TABLE: Final = re.compile(rb"xref\s+")
-_OLD_RUN: Final = re.compile(rb"(\d{1,9})\s+(\d{1,9})\s*?(?:\r\n|\n|\r)")
-_OLD_TRAILER: Final = re.compile(rb"\s*trailer\s*<<(.*?)startxref", re.DOTALL)
-_OLD_PREVIOUS: Final = re.compile(rb"/Prev\s+(\d{1,12})\b")
-_LINE: Final = re.compile(rb"(/[A-Za-z0-9]+) ([^\n]+)")
 _WORD: Final = re.compile(rb"(\d{1,10}) 0 R")
 _LIST: Final = re.compile(rb"\[ ((?:\d{1,10} 0 R )*)\]")
 _ANY_REFERENCE: Final = re.compile(rb"(\d+)\s+(\d+)\s+R(?![A-Za-z])")
@@ -52,7 +43,6 @@ _DRAWN_KEYS: Final = frozenset(
     b" /Registry /Ordering /Supplement /FontDescriptor /CIDToGIDMap /DW /W /FontName /Flags /FontBBox /ItalicAngle"
     b" /Ascent /Descent /CapHeight /StemV /FontFile2".split()
 )
-_TRAILER_KEYS: Final = frozenset(b"/Root /Size /ID /Prev /Info".split())
 _SIGNATURE: Final = re.compile(
     rb"<<\n/Contents <([0-9A-F]+)>\n/ByteRange \[0 (\d+) (\d+) (\d+)\] +\n/Type /Sig\n/Filter /Adobe\.PPKLite\n"
     rb"/SubFilter /ETSI\.CAdES\.detached\n/M \(D\\072(\d{14})\\053(\d\d)\\047(\d\d)\\047\)\n"
@@ -61,18 +51,6 @@ _SIGNATURE: Final = re.compile(
     rb"/Action /(All|Exclude)\n(?:/Fields \[ ((?:\([A-Za-z0-9]+\) )*)\]\n)?/Type /TransformParams\n/V /1\.2\n/P 2\n"
     rb">>\n>> \]\n>>\Z"
 )
-_MOST_REVISIONS: Final = 32
-
-Dictionary = dict[bytes, Any]
-
-
-class _Revision(msgspec.Struct):
-    """One part of the file with its own table: where it starts and ends, its trailer, its objects as they stand."""
-
-    start: int
-    end: int
-    trailer: Dictionary
-    bodies: dict[int, bytes]
 
 
 class _Field(msgspec.Struct):
@@ -104,17 +82,17 @@ def judge(data: bytes, trust: Trust, at: datetime, anchored: Anchored) -> Verdic
 
 
 def _judge(data: bytes, trust: Trust, at: datetime, anchored: Anchored) -> Verdict:
-    laid, revisions = _revisions(data)
-    _demand(data.count(b"/ByteRange") == len(revisions) > 0)
+    laid, signed_ones = revisions(data)
+    demand(data.count(b"/ByteRange") == len(signed_ones) > 0)
     fields = _fields(laid)
     fills: dict[str, str] = {}
     signed: list[_Signed] = []
     size = int(laid.trailer[b"/Size"])
-    _demand(_highest(data, laid) < size)
-    for revision in revisions:
+    demand(highest(data, laid) < size)
+    for revision in signed_ones:
         one, filled, size = _read(data, revision, fields, size, laid.trailer)
         names = {one.field, *filled}
-        _demand(not any(earlier.locks(name) for earlier in signed for name in names))
+        demand(not any(earlier.locks(name) for earlier in signed for name in names))
         fills |= filled
         signed.append(one)
     verdicts: list[SignatureVerdict] = []
@@ -130,224 +108,113 @@ def _judge(data: bytes, trust: Trust, at: datetime, anchored: Anchored) -> Verdi
     )
 
 
-def _demand(true: bool) -> None:
-    if not true:
-        raise Strange
-
-
-def _must(found: re.Match[bytes] | None) -> re.Match[bytes]:
-    if found is None:
-        raise Strange
-    return found
-
-
-def _revisions(data: bytes) -> tuple[_Revision, list[_Revision]]:
-    """Return the laid file's last revision, and the signed ones behind it in their order."""
-    found: list[_Revision] = []
-    end = len(data)
-    while len(found) < _MOST_REVISIONS:
-        revision = _revision(data, end)
-        if not any(b"/ByteRange" in body for body in revision.bodies.values()):
-            return revision, found[::-1]
-        _demand(b"/Prev" in revision.trailer)
-        before = _must(_BEFORE.search(data, max(0, revision.start - 64), revision.start))
-        _demand(before[1] == revision.trailer[b"/Prev"])
-        found.append(revision)
-        end = revision.start
-    raise Strange
-
-
-def _revision(data: bytes, end: int) -> _Revision:
-    tail = _must(_TAIL.search(data, max(0, end - 64), end))
-    table_at = int(tail[1])
-    table = _must(_TABLE.match(data, table_at, end))
-    _demand(table.end() == tail.start())
-    rows = _rows(table[1])
-    trailer = _dictionary([*table[2].splitlines(), b">>"])
-    _demand(trailer.keys() <= _TRAILER_KEYS)
-    order = sorted(rows, key=rows.__getitem__)
-    bodies: dict[int, bytes] = {}
-    for number, after in zip(order, [*(rows[number] for number in order[1:]), table_at], strict=True):
-        head, foot = b"%d 0 obj\n" % number, b"\nendobj\n"
-        whole = data[rows[number] : after]
-        _demand(whole.startswith(head) and whole.endswith(foot))
-        bodies[number] = whole[len(head) : -len(foot)]
-    return _Revision(rows[order[0]], end, trailer, bodies)
-
-
-def _highest(data: bytes, laid: _Revision) -> int:
-    """Return the highest number that the laid file's tables name, so that no later object takes one of them."""
-    highest, trailer = max(laid.bodies), laid.trailer
-    before = int(trailer[b"/Prev"]) if b"/Prev" in trailer else None
-    for _ in range(_MOST_REVISIONS):
-        if before is None:
-            return highest
-        opened = _must(_OLD_TABLE.match(data, before))
-        at = opened.end()
-        while (run := _OLD_RUN.match(data, at)) is not None:
-            highest = max(highest, int(run[1]) + int(run[2]) - 1)
-            at = run.end() + 20 * int(run[2])
-        older = _must(_OLD_TRAILER.match(data, at))
-        earlier = _OLD_PREVIOUS.findall(older[1])
-        _demand(len(earlier) == older[1].count(b"/Prev") <= 1 and b"/XRefStm" not in older[1])
-        before = int(earlier[0]) if earlier else None
-    raise Strange
-
-
-def _rows(table: bytes) -> dict[int, int]:
-    rows: dict[int, int] = {}
-    at = 0
-    while at < len(table):
-        run = _must(_RUN.match(table, at))
-        first, lines = int(run[1]), run[3].splitlines()
-        _demand(len(lines) == int(run[2]))
-        for number, line in enumerate(lines, first):
-            if number == 0:
-                _demand(line == b"0000000000 65535 f ")
-                continue
-            _demand(line.endswith(b" 00000 n ") and number not in rows)
-            rows[number] = int(line[:10])
-        at = run.end()
-    _demand(len(rows) == len(set(rows.values())) > 0)
-    return rows
-
-
-def _dictionary(lines: list[bytes]) -> Dictionary:
-    """Read the lines between the angle brackets of a dictionary; the closing ones are the last line."""
-    found, rest = _nested(iter(lines), 0)
-    _demand(rest == 0)
-    return found
-
-
-def _nested(lines: Any, depth: int) -> tuple[Dictionary, int]:
-    _demand(depth < 8)
-    found: Dictionary = {}
-    for line in lines:
-        if line == b">>":
-            return found, sum(1 for _ in lines) if depth == 0 else 0
-        entry = _must(_LINE.fullmatch(line))
-        _demand(entry[1] not in found)
-        if entry[2] == b"<<":
-            found[entry[1]] = _nested(lines, depth + 1)[0]
-        else:
-            _demand(b"<<" not in entry[2] and b">>" not in entry[2])
-            found[entry[1]] = entry[2]
-    raise Strange
-
-
-def _plain(body: bytes) -> Dictionary:
-    lines = body.split(b"\n")
-    _demand(lines[0] == b"<<")
-    return _dictionary(lines[1:])
-
-
 def _number(value: Any) -> int:
-    return int(_must(_WORD.fullmatch(value))[1])
+    return int(must(_WORD.fullmatch(value))[1])
 
 
-def _fields(laid: _Revision) -> dict[str, _Field]:
+def _fields(laid: Revision) -> dict[str, _Field]:
     """Return all form fields, none of them with a value."""
-    catalog = _plain(laid.bodies[_number(laid.trailer[b"/Root"])])
-    _demand(b"/Perms" not in catalog)
-    form = _plain(laid.bodies[_number(catalog[b"/AcroForm"])])
-    _demand(form.keys() == {b"/Fields", b"/SigFlags"} and form[b"/SigFlags"] == b"3")
+    catalog = plain(laid.bodies[_number(laid.trailer[b"/Root"])])
+    demand(b"/Perms" not in catalog)
+    form = plain(laid.bodies[_number(catalog[b"/AcroForm"])])
+    demand(form.keys() == {b"/Fields", b"/SigFlags"} and form[b"/SigFlags"] == b"3")
     found: dict[str, _Field] = {}
-    for word in _WORD.findall(_must(_LIST.fullmatch(form[b"/Fields"]))[1]):
-        held = _plain(laid.bodies[int(word)])
+    for word in _WORD.findall(must(_LIST.fullmatch(form[b"/Fields"]))[1]):
+        held = plain(laid.bodies[int(word)])
         name = _literal(held[b"/T"])
-        _demand(held.keys() <= _FIELD_KEYS - {b"/V"} and held[b"/FT"] in {b"/Sig", b"/Tx"} and name not in found)
+        demand(held.keys() <= _FIELD_KEYS - {b"/V"} and held[b"/FT"] in {b"/Sig", b"/Tx"} and name not in found)
         found[name] = _Field(int(word), held)
     return found
 
 
 def _literal(value: bytes) -> str:
     """Return the text of a literal string as PDF writes it: UTF-16 with its mark, or letters of Latin-1."""
-    inside = _must(_LITERAL.fullmatch(value))[1]
+    inside = must(_LITERAL.fullmatch(value))[1]
     raw = re.sub(rb"\\([0-7]{3})", lambda octal: bytes((int(octal[1], 8) & 0xFF,)), inside)
     if raw.startswith(b"\xfe\xff"):
         return raw[2:].decode("utf-16-be")
-    _demand(all(0x20 <= letter < 0x7F or letter > 0xA0 for letter in raw))
+    demand(all(0x20 <= letter < 0x7F or letter > 0xA0 for letter in raw))
     return raw.decode("latin-1")
 
 
 def _read(
-    data: bytes, revision: _Revision, fields: dict[str, _Field], size: int, first: Dictionary
+    data: bytes, revision: Revision, fields: dict[str, _Field], size: int, first: Dictionary
 ) -> tuple[_Signed, dict[str, str], int]:
     """Read one signed revision: its signature, what it fills in, and the number after its last object."""
-    _demand(all(revision.trailer.get(key) == first.get(key) for key in (b"/Root", b"/Info")))
-    _demand(revision.trailer[b"/ID"].split()[1] == first[b"/ID"].split()[1])
+    demand(all(revision.trailer.get(key) == first.get(key) for key in (b"/Root", b"/Info")))
+    demand(revision.trailer[b"/ID"].split()[1] == first[b"/ID"].split()[1])
     new = {number for number in revision.bodies if number >= size}
     by_number = {field.number: name for name, field in fields.items()}
     rewritten = {by_number[number] for number in revision.bodies if number not in new}
     values: dict[str, bytes] = {}
     hanging: set[int] = set()
     for name in rewritten:
-        value, drawn = _rewritten(fields[name], _plain(revision.bodies[fields[name].number]))
+        value, drawn = _rewritten(fields[name], plain(revision.bodies[fields[name].number]))
         values[name] = value
         hanging |= drawn
     signing = [name for name in rewritten if fields[name].held[b"/FT"] == b"/Sig"]
-    _demand(len(signing) == 1)
+    demand(len(signing) == 1)
     place = _number(values.pop(signing[0]))
-    _demand(set(values) <= ({"Number", "IssuedDate"} if signing[0] == "Seal" else set()) and all(values.values()))
-    _demand(place in new and place not in hanging)
+    demand(set(values) <= ({"Number", "IssuedDate"} if signing[0] == "Seal" else set()) and all(values.values()))
+    demand(place in new and place not in hanging)
     _hang(revision, hanging, new - {place}, size)
     one = _signature(data, revision, signing[0], place, _number(first[b"/Root"]))
     after = int(revision.trailer[b"/Size"])
-    _demand(max(new) < after)
+    demand(max(new) < after)
     return one, {name: _literal(value) for name, value in values.items()}, after
 
 
 def _rewritten(field: _Field, held: Dictionary) -> tuple[bytes, set[int]]:
     """Return the value that a field was given, and the appearance; all else of it must stand as it stood."""
-    _demand(not field.changed and b"/V" in held)
+    demand(not field.changed and b"/V" in held)
     field.changed = True
     apart = {b"/V", b"/AP"}
-    _demand({k: v for k, v in held.items() if k not in apart} == {k: v for k, v in field.held.items() if k != b"/AP"})
+    demand({k: v for k, v in held.items() if k not in apart} == {k: v for k, v in field.held.items() if k != b"/AP"})
     if held.get(b"/AP") == field.held.get(b"/AP"):
         return held[b"/V"], set()
-    _demand(held[b"/AP"].keys() == {b"/N"})
+    demand(held[b"/AP"].keys() == {b"/N"})
     return held[b"/V"], {_number(held[b"/AP"][b"/N"])}
 
 
-def _hang(revision: _Revision, hanging: set[int], new: set[int], size: int) -> None:
+def _hang(revision: Revision, hanging: set[int], new: set[int], size: int) -> None:
     """Demand that all new objects hang on the appearances, and are nothing but pictures, letters and streams."""
     seen: set[int] = set()
     while hanging:
         number = hanging.pop()
         if number in seen:
             continue
-        _demand(number in new)
+        demand(number in new)
         seen.add(number)
         head = _drawn(revision.bodies[number])
         words = _ANY_REFERENCE.findall(head)
-        _demand(all(generation == b"0" and int(word) >= size for word, generation in words))
+        demand(all(generation == b"0" and int(word) >= size for word, generation in words))
         hanging |= {int(word) for word, _ in words}
-    _demand(seen == new)
+    demand(seen == new)
 
 
 def _drawn(body: bytes) -> bytes:
     """Return the dictionary of an object that is drawn; a stream must be exactly as long as it says."""
     head, stream, rest = body.partition(b"\nstream\n")
     lines = head.split(b"\n")
-    _demand(lines[0] == b"<<" and lines[-1] == b">>" and {line.partition(b" ")[0] for line in lines} <= _DRAWN_KEYS)
-    _demand(head.count(b"<<") == head.count(b">>") == 1 + sum(line.endswith(b" <<") for line in lines))
+    demand(lines[0] == b"<<" and lines[-1] == b">>" and {line.partition(b" ")[0] for line in lines} <= _DRAWN_KEYS)
+    demand(head.count(b"<<") == head.count(b">>") == 1 + sum(line.endswith(b" <<") for line in lines))
     lengths = [line[8:] for line in lines if line.startswith(b"/Length ")]
     if stream:
-        _demand(len(lengths) == 1 and rest.endswith(b"\nendstream"))
-        _demand(len(rest) == int(lengths[0]) + len(b"\nendstream"))
+        demand(len(lengths) == 1 and rest.endswith(b"\nendstream"))
+        demand(len(rest) == int(lengths[0]) + len(b"\nendstream"))
     else:
-        _demand(not lengths)
+        demand(not lengths)
     return head
 
 
-def _signature(data: bytes, revision: _Revision, field: str, place: int, root: int) -> _Signed:
+def _signature(data: bytes, revision: Revision, field: str, place: int, root: int) -> _Signed:
     body = revision.bodies[place]
-    found = _must(_SIGNATURE.match(body))
+    found = must(_SIGNATURE.match(body))
     start = data.index(body, revision.start, revision.end)
     first, second, rest = (int(found[part]) for part in (2, 3, 4))
-    _demand(first == start + found.start(1) - 1 and second == start + found.end(1) + 1)
-    _demand(second + rest == revision.end and data[first : first + 1] == b"<" and data[second - 1 : second] == b">")
-    _demand(int(found[8]) == root and (found[9] == b"Exclude") == (found[10] is not None))
+    demand(first == start + found.start(1) - 1 and second == start + found.end(1) + 1)
+    demand(second + rest == revision.end and data[first : first + 1] == b"<" and data[second - 1 : second] == b">")
+    demand(int(found[8]) == root and (found[9] == b"Exclude") == (found[10] is not None))
     free = frozenset((found[10] or b"").decode().replace("(", " ").replace(")", " ").split())
     zone = timezone(timedelta(hours=int(found[6]), minutes=int(found[7])))
     digits = found[5].decode()
@@ -384,7 +251,7 @@ def _verdict(
     held = container.read(one.content)
     container.check(held, digests[0])
     demo = anchored(held.certificate, held.certificates, trust, at)
-    _demand(demo is not None)
+    demand(demo is not None)
     facts = wording.Facts(
         covers="whole_file" if last else "revision",
         intact=True,

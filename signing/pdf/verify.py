@@ -144,6 +144,8 @@ class _Judgement:
 
     async def _of(self, signature: EmbeddedPdfSignature) -> SignatureVerdict:
         stamp = signature.sig_object_type == "/DocTimeStamp"
+        gap = structure.exact_gap(self.data, signature)
+        revision = self._hash(signature, exact=gap)
         if stamp:
             status: Any = await async_validate_pdf_timestamp(
                 signature, validation_context=self._context(), diff_policy=SERVICE_POLICY
@@ -156,7 +158,7 @@ class _Judgement:
                 key_usage_settings=_USAGE,
             )
         problems: list[Problem] = []
-        exact = structure.exact_gap(self.data, signature) and structure.strict_cms(signature)
+        exact = gap and structure.strict_cms(signature)
         if not exact:
             problems.append(wording.INEXACT)
         if not status.intact:
@@ -171,7 +173,6 @@ class _Judgement:
             problems.append(wording.untrusted(status))
         elif demo:
             problems.append(wording.DEMO)
-        end = structure.ends_at(signature)
         covers = "whole_file" if status.coverage == SignatureCoverageLevel.ENTIRE_FILE else "part"
         if status.coverage == SignatureCoverageLevel.ENTIRE_REVISION:
             covers = "revision"
@@ -182,10 +183,28 @@ class _Judgement:
             trusted=anchored and not demo,
             demo=demo,
             permitted_changes=permitted,
-            revision_sha256=Sha256(hashlib.sha256(memoryview(self.data)[: max(end, 0)]).digest()),
+            revision_sha256=revision,
             problems=tuple(problems),
         )
         return wording.describe(signature, facts)
+
+    def _hash(self, signature: EmbeddedPdfSignature, *, exact: bool) -> Sha256:
+        """Return the SHA-256 of the signature's revision.
+
+        Where exactly /Contents is left out, what is signed is hashed on the way and handed to pyHanko, which would
+        read the file again.
+        """
+        view, end = memoryview(self.data), max(structure.ends_at(signature), 0)
+        if not exact or signature.external_md_algorithm != "sha256":
+            return Sha256(hashlib.sha256(view[:end]).digest())
+        raw: Any = signature.byte_range
+        first, second = int(raw[1]), int(raw[2])
+        whole = hashlib.sha256(view[:first])
+        document = whole.copy()
+        document.update(view[second:end])
+        whole.update(view[first:end])
+        signature.external_digests["sha256"] = document.digest()
+        return Sha256(whole.digest())
 
     def _permitted(self, signature: EmbeddedPdfSignature, status: Any, problems: list[Problem]) -> bool:
         changed = status.diff_result
