@@ -72,7 +72,7 @@ def measure(size: Size, at: datetime, say: Callable[[str], None]) -> Report:
     allowed = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {max(allowed)})
     try:
-        with tempfile.TemporaryDirectory(prefix="signing-bench-", dir=Path.cwd()) as room:
+        with tempfile.TemporaryDirectory(prefix="signing-bench-") as room:
             ground = make(Path(room), at=at, scan=size.scan)
             rows: list[Row] = []
             for case in cases(ground):
