@@ -5,6 +5,7 @@ verify FILE --anchors ROOTS.pem [--demo-anchors DEMO.pem]
 prepare FILE --field Signatory1 --cert C.pem --chain CHAIN.pem --out PREPARED.json
 finish PREPARED.json --base FILE --value VALUE.bin --chain CHAIN.pem --anchors ROOTS.pem --out SIGNED.pdf
 sign FILE --keys DIR --owner ID --out SIGNED.pdf
+bench [--quick]
 """
 
 import argparse
@@ -77,6 +78,10 @@ def _parser() -> argparse.ArgumentParser:
     prepare.add_argument("--mechanism", choices=("rsa_pkcs1v15", "rsa_pss", "ecdsa"))
     command("finish", _finish, "base", "value", "chain", "anchors", "out")
     command("sign", _sign, "keys", "owner", "out")
+    bench = commands.add_parser("bench")
+    bench.set_defaults(run=_bench)
+    bench.add_argument("--json", action="store_true")
+    bench.add_argument("--quick", action="store_true")
     return parser
 
 
@@ -186,6 +191,16 @@ def _sign(options: Any) -> tuple[Signed, bool]:
     return signed, signed.verdict.ok
 
 
+def _bench(options: Any) -> tuple[Any, bool]:
+    from signing import bench  # noqa: PLC0415  it brings what pyHanko needs for text, which signing does without
+
+    return bench.measure(bench.QUICK if options.quick else bench.WHOLE, _now().replace(microsecond=0), _note), True
+
+
+def _note(said: str) -> None:
+    sys.stderr.write(f"… {said}\n")
+
+
 def _lines(answer: Any) -> list[str]:
     if isinstance(answer, Signed):
         return [f"SHA-256 {answer.sha256.hex()}, {answer.size} byte", *_lines(answer.verdict)]
@@ -198,7 +213,11 @@ def _lines(answer: Any) -> list[str]:
         mend = ["→ có thể sửa bằng --repair / can be mended by --repair"] if answer.repairable else []
         said = [f"- {one.vi} / {one.en}. {one.remedy_vi} / {one.remedy_en}" for one in answer.problems]
         return [head, *said, *mend]
-    return [f"{name}: {value}" for name, value in answer.items()]
+    if isinstance(answer, dict):
+        return [f"{name}: {value}" for name, value in answer.items()]
+    from signing import bench  # noqa: PLC0415  see _bench
+
+    return bench.text(answer)
 
 
 if __name__ == "__main__":

@@ -164,6 +164,7 @@ RUN_BY: dict[str, tuple[str, str]] = {
     "motcua bench api": ("tests/journey/test_bench.py", '"loadtests.bench.api"'),
     "motcua bench audit": ("tests/journey/test_bench_audit.py", '"loadtests.bench.audit"'),
     "motcua bench backfill": ("tests/journey/test_bench_backfill.py", '"loadtests.bench.backfill"'),
+    "python -m signing bench": ("tests/unit/test_signing_bench.py", 'main(["bench", '),
     "motcua keys new KIND": ("tests/journey/test_up.py", '"keys", "new", '),
     "motcua keys list KIND": ("tests/journey/test_up.py", '"keys", "list", '),
     "motcua keys rotate KIND": ("tests/database/test_rotation.py", '"keys", "rotate", '),

@@ -10,25 +10,14 @@ import math
 import unicodedata
 import zlib
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final, Protocol
 
 import msgspec
 from PIL import Image
-from pyhanko.pdf_utils.generic import (
-    ArrayObject,
-    DictionaryObject,
-    FloatObject,
-    IndirectObject,
-    NumberObject,
-    StreamObject,
-    pdf_name,
-    pdf_string,
-)
 
 from signing.contract import Appearance
 from signing.errors import NotSignable
 from signing.pdf import typeface
-from signing.pdf.reading import RevisionWriter
 
 SEAL_DIAMETER: Final = 36 / 25.4 * 72
 """A people's committee's seal is 36 mm wide and is shown in real size (Circular of the Ministry of Public Security)."""
@@ -66,115 +55,104 @@ def _picture(png: bytes) -> _Picture:
     )
 
 
-def _encoded(entries: dict[str, Any], data: bytes) -> StreamObject:
-    held = {pdf_name(key): value for key, value in entries.items()}
-    return StreamObject(dict_data={**held, pdf_name("/Filter"): pdf_name("/FlateDecode")}, encoded_data=data)
+class Page(Protocol):
+    """Whatever takes new objects: a revision of pyHanko's, or one written directly."""
+
+    def add(self, body: bytes) -> int:
+        """Take an object's bytes and return its number."""
+        ...
 
 
-def _add_picture(writer: RevisionWriter, picture: _Picture) -> IndirectObject:
-    def plane(colours: str, data: bytes, **more: Any) -> IndirectObject:
-        entries = {
-            "/Type": pdf_name("/XObject"),
-            "/Subtype": pdf_name("/Image"),
-            "/Width": NumberObject(picture.width),
-            "/Height": NumberObject(picture.height),
-            "/ColorSpace": pdf_name(colours),
-            "/BitsPerComponent": NumberObject(8),
-            **{f"/{key}": value for key, value in more.items()},
-        }
-        return writer.add_object(_encoded(entries, data))
-
-    return plane("/DeviceRGB", picture.colour, SMask=plane("/DeviceGray", picture.opacity))
+def _stream(entries: bytes, data: bytes) -> bytes:
+    """Return a stream that is deflated already, in the layout in which pyHanko would write it."""
+    return b"<<\n%s/Filter /FlateDecode\n/Length %d\n>>\nstream\n" % (entries, len(data)) + data + b"\nendstream"
 
 
-def _add_font(writer: RevisionWriter, text: str) -> IndirectObject:
-    """Embed the glyphs of this text as a CID font with Identity-H."""
+def _add_picture(page: Page, picture: _Picture) -> int:
+    head = b"/Type /XObject\n/Subtype /Image\n/Width %d\n/Height %d\n/ColorSpace /%s\n/BitsPerComponent 8\n"
+    mask = page.add(_stream(head % (picture.width, picture.height, b"DeviceGray"), picture.opacity))
+    colours = head % (picture.width, picture.height, b"DeviceRGB") + b"/SMask %d 0 R\n" % mask
+    return page.add(_stream(colours, picture.colour))
+
+
+class _Font(msgspec.Struct, frozen=True):
+    """The parts of an embedded font that are the same for every text of the same letters."""
+
+    program: bytes
+    descriptor: bytes
+    descendant: bytes
+    to_unicode: bytes
+    top: bytes
+
+
+@lru_cache(maxsize=256)
+def _font(letters: str) -> _Font:
+    """Cut the font to these letters (each once, sorted) once per process."""
     face = typeface.stamp_typeface()
-    used = dict(zip(typeface.glyphs(text), unicodedata.normalize("NFC", text), strict=True))
+    used = dict(zip(typeface.glyphs(letters), letters, strict=True))
     file = typeface.cut(set(used))
-    name = pdf_name(f"/MTCUAA+{face.name}")
-    program = writer.add_object(_encoded({"/Length1": NumberObject(len(file))}, zlib.compress(file, 9)))
-    descriptor = DictionaryObject(
-        {
-            pdf_name("/Type"): pdf_name("/FontDescriptor"),
-            pdf_name("/FontName"): name,
-            pdf_name("/Flags"): NumberObject(4),
-            pdf_name("/FontBBox"): ArrayObject(NumberObject(edge) for edge in face.bbox),
-            pdf_name("/ItalicAngle"): NumberObject(0),
-            pdf_name("/Ascent"): NumberObject(face.ascent),
-            pdf_name("/Descent"): NumberObject(face.descent),
-            pdf_name("/CapHeight"): NumberObject(653),
-            pdf_name("/StemV"): NumberObject(80),
-            pdf_name("/FontFile2"): program,
-        }
+    name = b"/MTCUAA+" + face.name.encode()
+    widths = b" ".join(b"%d [ %d ]" % (glyph, face.widths[glyph]) for glyph in sorted(used))
+    return _Font(
+        program=_stream(b"/Length1 %d\n" % len(file), zlib.compress(file, 9)),
+        descriptor=b"<<\n/Type /FontDescriptor\n/FontName %s\n/Flags 4\n/FontBBox [ %d %d %d %d ]\n/ItalicAngle 0\n"
+        b"/Ascent %d\n/Descent %d\n/CapHeight 653\n/StemV 80\n" % (name, *face.bbox, face.ascent, face.descent),
+        descendant=b"/CIDToGIDMap /Identity\n/DW 500\n/W [ %s ]\n>>" % widths,
+        to_unicode=_stream(b"", typeface.to_unicode(used)),
+        top=b"<<\n/Type /Font\n/Subtype /%%s\n/BaseFont %s\n" % name,
     )
-    widths = ArrayObject()
-    for glyph in sorted(used):
-        widths += [NumberObject(glyph), ArrayObject([NumberObject(face.widths[glyph])])]
-    system = {"/Registry": pdf_string("Adobe"), "/Ordering": pdf_string("Identity"), "/Supplement": NumberObject(0)}
-    descendant = DictionaryObject(
-        {
-            pdf_name("/Type"): pdf_name("/Font"),
-            pdf_name("/Subtype"): pdf_name("/CIDFontType2"),
-            pdf_name("/BaseFont"): name,
-            pdf_name("/CIDSystemInfo"): DictionaryObject({pdf_name(key): value for key, value in system.items()}),
-            pdf_name("/FontDescriptor"): writer.add_object(descriptor),
-            pdf_name("/CIDToGIDMap"): pdf_name("/Identity"),
-            pdf_name("/DW"): NumberObject(500),
-            pdf_name("/W"): widths,
-        }
-    )
-    font = DictionaryObject(
-        {
-            pdf_name("/Type"): pdf_name("/Font"),
-            pdf_name("/Subtype"): pdf_name("/Type0"),
-            pdf_name("/BaseFont"): name,
-            pdf_name("/Encoding"): pdf_name("/Identity-H"),
-            pdf_name("/DescendantFonts"): ArrayObject([writer.add_object(descendant)]),
-            pdf_name("/ToUnicode"): writer.add_object(_encoded({}, typeface.to_unicode(used))),
-        }
-    )
-    return writer.add_object(font)
+
+
+def _add_font(page: Page, text: str) -> int:
+    """Embed the glyphs of this text as a CID font with Identity-H."""
+    font = _font("".join(sorted(set(unicodedata.normalize("NFC", text)))))
+    program = page.add(font.program)
+    descriptor = page.add(font.descriptor + b"/FontFile2 %d 0 R\n>>" % program)
+    system = b"/CIDSystemInfo <<\n/Registry (Adobe)\n/Ordering (Identity)\n/Supplement 0\n>>\n"
+    held = b"/FontDescriptor %d 0 R\n" % descriptor
+    descendant = page.add(font.top % b"CIDFontType2" + system + held + font.descendant)
+    to_unicode = page.add(font.to_unicode)
+    parts = b"/Encoding /Identity-H\n/DescendantFonts [ %d 0 R ]\n/ToUnicode %d 0 R\n>>" % (descendant, to_unicode)
+    return page.add(font.top % b"Type0" + parts)
 
 
 def _hex(text: str) -> bytes:
     return b"<" + "".join(f"{glyph:04X}" for glyph in typeface.glyphs(text)).encode() + b">"
 
 
-def form(
-    writer: RevisionWriter, size: tuple[float, float], commands: bytes, resources: dict[str, Any], rotation: int = 0
-) -> IndirectObject:
+def number(value: float) -> bytes:
+    """Return a number of points to a thousandth, as short as it goes."""
+    said = f"{value:.3f}".rstrip("0").rstrip(".")
+    return (said if said != "-0" else "0").encode()
+
+
+def form(page: Page, size: tuple[float, float], commands: bytes, resources: bytes = b"", rotation: int = 0) -> int:
     """Add a form XObject of this size (points, as the reader sees it), turned against the page's own rotation."""
     cos, sin = round(math.cos(math.radians(rotation))), round(math.sin(math.radians(rotation)))
-    entries: dict[str, Any] = {
-        "/Type": pdf_name("/XObject"),
-        "/Subtype": pdf_name("/Form"),
-        "/FormType": NumberObject(1),
-        "/BBox": ArrayObject(FloatObject(f"{edge:.3f}") for edge in (0, 0, *size)),
-        "/Matrix": ArrayObject(NumberObject(part) for part in (cos, sin, -sin, cos, 0, 0)),
-        "/Resources": DictionaryObject({pdf_name(key): value for key, value in resources.items()}),
-    }
-    return writer.add_object(_encoded(entries, zlib.compress(commands, 9)))
+    entries = (
+        b"/Type /XObject\n/Subtype /Form\n/FormType 1\n/BBox [ 0 0 %s %s ]\n/Matrix [ %d %d %d %d 0 0 ]\n"
+        b"/Resources <<\n%s>>\n" % (number(size[0]), number(size[1]), cos, sin, -sin, cos, resources)
+    )
+    return page.add(_stream(entries, zlib.compress(commands, 9)))
 
 
-def text_form(
-    writer: RevisionWriter, size: tuple[float, float], text: str, *, points: float, rotation: int = 0
-) -> IndirectObject:
+def _font_resource(font: int) -> bytes:
+    return b"/Font <<\n/F %d 0 R\n>>\n" % font
+
+
+def text_form(page: Page, size: tuple[float, float], text: str, *, points: float, rotation: int = 0) -> int:
     """Add one black line of text at the left of its box, smaller only if it would not fit."""
     points = min(points, points * (size[0] - 2) / max(typeface.width(text, points), 1))
     rise = max((size[1] - points * 0.7) / 2, 0)
     commands = b"BT 0 g /F %.3f Tf 1 %.3f Td %s Tj ET" % (points, rise, _hex(text))
-    font = DictionaryObject({pdf_name("/F"): _add_font(writer, text)})
-    return form(writer, size, commands, {"/Font": font}, rotation)
+    return form(page, size, commands, _font_resource(_add_font(page, text)), rotation)
 
 
-def signature_form(
-    writer: RevisionWriter, size: tuple[float, float], shown: Appearance, rotation: int = 0
-) -> IndirectObject:
+def signature_form(page: Page, size: tuple[float, float], shown: Appearance, rotation: int = 0) -> int:
     """Add what a signature shows: its image above its lines; a seal's image keeps its real size where it fits."""
     width, height = size
     commands: list[bytes] = []
-    resources: dict[str, Any] = {}
+    resources = b""
     foot = 0.0
     lines = [line for line in shown.lines if line]
     if lines:
@@ -186,7 +164,7 @@ def signature_form(
         drawn = b" ".join(_hex(line) + b" Tj T*" for line in lines)
         leading = points * _LINE
         commands.append(b"BT %s /F %.3f Tf %.3f TL 2 %.3f Td %s ET" % (colour, points, leading, start, drawn))
-        resources["/Font"] = DictionaryObject({pdf_name("/F"): _add_font(writer, "".join(lines))})
+        resources += _font_resource(_add_font(page, "".join(lines)))
     if shown.image_png:
         picture = _picture(shown.image_png)
         room = (width, height - foot)
@@ -196,11 +174,11 @@ def signature_form(
         wide, high = picture.width * scale, picture.height * scale
         left, bottom = (width - wide) / 2, foot + (height - foot - high) / 2
         commands.insert(0, b"q %.3f 0 0 %.3f %.3f %.3f cm /I Do Q" % (wide, high, left, bottom))
-        resources["/XObject"] = DictionaryObject({pdf_name("/I"): _add_picture(writer, picture)})
-    return form(writer, size, b"\n".join(commands), resources, rotation)
+        resources += b"/XObject <<\n/I %d 0 R\n>>\n" % _add_picture(page, picture)
+    return form(page, size, b"\n".join(commands), resources, rotation)
 
 
-def mark_form(writer: RevisionWriter, size: tuple[float, float], text: str, rotation: int = 0) -> IndirectObject:
+def mark_form(page: Page, size: tuple[float, float], text: str, rotation: int = 0) -> int:
     """Add a word in light outlined letters from corner to corner, which leaves the page legible."""
     width, height = size
     angle = math.atan2(height, width)
@@ -212,5 +190,4 @@ def mark_form(writer: RevisionWriter, size: tuple[float, float], text: str, rota
     commands = b"BT 1 Tr 0.9 w 0.6 G /F %.3f Tf %.5f %.5f %.5f %.5f %.3f %.3f Tm %s Tj ET" % (
         points, cos, sin, -sin, cos, x, y, _hex(text),
     )  # fmt: skip
-    font = DictionaryObject({pdf_name("/F"): _add_font(writer, text)})
-    return form(writer, size, commands, {"/Font": font}, rotation)
+    return form(page, size, commands, _font_resource(_add_font(page, text)), rotation)

@@ -5,8 +5,8 @@ Sources: ETSI EN 319 142-1 6.3 (no signingTime attribute), EN 319 122-1 5.2.2.3 
 """
 
 import hashlib
-from functools import lru_cache
-from typing import Final
+from functools import cache, lru_cache
+from typing import Any, Final
 
 from asn1crypto import algos, cms, core, x509
 from cryptography.exceptions import InvalidSignature
@@ -46,6 +46,7 @@ def tlv(tag: int, *parts: bytes) -> bytes:
     return bytes((tag,)) + _length(len(body)) + body
 
 
+@cache
 def _signature_algorithm(mechanism: Mechanism) -> bytes:
     if mechanism == "rsa_pss":
         sha256 = {"algorithm": "sha256"}
@@ -120,9 +121,15 @@ def reserve(certificate: Der, chain: tuple[Der, ...]) -> int:
     return 2 * ((room + 4095) // 4096) * 4096
 
 
+@lru_cache(maxsize=512)
+def _public_key(certificate: Der) -> Any:
+    """Return a certificate's key; reading it again costs more than verifying with it."""
+    return load_der_x509_certificate(certificate).public_key()
+
+
 def mechanism_fits(certificate: Der, mechanism: Mechanism) -> bool:
     """Say whether the certificate's key can be used by this mechanism, at the strengths of Circular 15/2025."""
-    key = load_der_x509_certificate(certificate).public_key()
+    key = _public_key(certificate)
     if isinstance(key, rsa.RSAPublicKey):
         return mechanism in {"rsa_pkcs1v15", "rsa_pss"} and key.key_size >= 2048
     return isinstance(key, ec.EllipticCurvePublicKey) and mechanism == "ecdsa" and key.key_size >= 256
@@ -130,7 +137,7 @@ def mechanism_fits(certificate: Der, mechanism: Mechanism) -> bool:
 
 def check_value(certificate: Der, attributes: bytes, value: bytes, mechanism: Mechanism) -> None:
     """Raise ValueMismatch unless the value signs exactly these attributes under this certificate."""
-    key = load_der_x509_certificate(certificate).public_key()
+    key = _public_key(certificate)
     digest = utils.Prehashed(hashes.SHA256())
     tbs = hashlib.sha256(attributes).digest()
     try:

@@ -5,6 +5,7 @@ the number and the date; the seal locks all (ISO 32000-2 12.8.2.4 FieldMDP). Lat
 """
 
 from collections.abc import Iterator, Sequence
+from datetime import timedelta, timezone
 from typing import Any, Final
 
 from pyhanko.pdf_utils.generic import (
@@ -31,14 +32,25 @@ from signing.contract import Field, FieldPlan, Laid
 from signing.errors import NotSignable
 from signing.pdf import appearance
 from signing.pdf.files import read, write_durably
-from signing.pdf.reading import Box, RevisionWriter, look, open_for_reading, open_for_revision, page_box, page_rotation
+from signing.pdf.reading import (
+    Box,
+    RevisionWriter,
+    Sheet,
+    look,
+    open_for_reading,
+    open_for_revision,
+    page_box,
+    page_rotation,
+)
 
 NUMBER: Final = "Number"
 ISSUED_DATE: Final = "IssuedDate"
 SEAL: Final = "Seal"
+VIETNAM: Final = timezone(timedelta(hours=7))
+"""What /M and stamps carry (ISO 8601; Decree 30/2020 Appendix I)."""
 _PRINT_AND_LOCK: Final = 0b10000100
 _READ_ONLY: Final = 1
-_TEXT_POINTS: Final = 13.0
+TEXT_POINTS: Final = 13.0
 """The size of the document number in Decree 30/2020, Appendix I."""
 
 
@@ -156,6 +168,7 @@ def _page(writer: RevisionWriter, index: int) -> IndirectObject:
 
 def _lay_text(writer: RevisionWriter, field: Field) -> None:
     page = _page(writer, field.page)
+    sheet = Sheet(writer)
     size = (field.box[2] - field.box[0], field.box[3] - field.box[1])
     widget = DictionaryObject(
         {
@@ -169,7 +182,7 @@ def _lay_text(writer: RevisionWriter, field: Field) -> None:
             pdf_name("/Rect"): ArrayObject(FloatObject(f"{edge:.3f}") for edge in field.box),
             pdf_name("/DA"): pdf_string("/Helv 0 Tf 0 g"),
             pdf_name("/P"): page,
-            pdf_name("/AP"): DictionaryObject({pdf_name("/N"): appearance.form(writer, size, b"", {})}),
+            pdf_name("/AP"): _looks(sheet, appearance.form(sheet, size, b"")),
         }
     )
     reference = writer.add_object(widget)
@@ -186,11 +199,16 @@ def _lay_text(writer: RevisionWriter, field: Field) -> None:
     writer.register_annotation(page, reference)
 
 
+def _looks(sheet: Sheet, drawn: int) -> DictionaryObject:
+    return DictionaryObject({pdf_name("/N"): sheet.reference(drawn)})
+
+
 def _mark_page(writer: RevisionWriter, index: int, text: str) -> None:
     reference = _page(writer, index)
     page: Any = reference.get_object()
     x0, y0, x1, y1 = page_box(page)
     rotation = page_rotation(page)
+    sheet = Sheet(writer)
     size = (y1 - y0, x1 - x0) if rotation % 180 else (x1 - x0, y1 - y0)
     annotation = DictionaryObject(
         {
@@ -200,7 +218,7 @@ def _mark_page(writer: RevisionWriter, index: int, text: str) -> None:
             pdf_name("/F"): NumberObject(_PRINT_AND_LOCK | 0b1000000),
             pdf_name("/Rect"): ArrayObject(FloatObject(f"{edge:.3f}") for edge in (x0, y0, x1, y1)),
             pdf_name("/P"): reference,
-            pdf_name("/AP"): DictionaryObject({pdf_name("/N"): appearance.mark_form(writer, size, text, rotation)}),
+            pdf_name("/AP"): _looks(sheet, appearance.mark_form(sheet, size, text, rotation)),
         }
     )
     writer.register_annotation(reference, writer.add_object(annotation))
@@ -218,9 +236,10 @@ def fill_text(writer: RevisionWriter, name: str, value: str) -> None:
         x0, y0, x1, y1 = (float(edge) for edge in widget["/Rect"])
         rotation = page_rotation(widget["/P"])
         size = (y1 - y0, x1 - x0) if rotation % 180 else (x1 - x0, y1 - y0)
-        drawn = appearance.text_form(writer, size, value, points=_TEXT_POINTS, rotation=rotation)
+        sheet = Sheet(writer)
+        drawn = appearance.text_form(sheet, size, value, points=TEXT_POINTS, rotation=rotation)
         widget[pdf_name("/V")] = pdf_string(value)
-        widget[pdf_name("/AP")] = DictionaryObject({pdf_name("/N"): drawn})
+        widget[pdf_name("/AP")] = _looks(sheet, drawn)
         writer.update_container(widget)
         return
     raise NotSignable(f"Tệp không có trường {name}", f"The file has no field {name}")

@@ -4,6 +4,7 @@ import hashlib
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from signing.contract import Sha256
 from signing.errors import BaseChanged, UnreadableFile
@@ -20,19 +21,23 @@ def read(source: str) -> bytes:
         raise UnreadableFile("Không đọc được tệp", f"The file cannot be read: {error.strerror}") from error
 
 
-def read_base(source: str, expected: Sha256) -> bytes:
-    """Return the bytes of a file that must still be the one with this SHA-256."""
+def read_base(source: str, expected: Sha256) -> tuple[bytes, Any]:
+    """Return a file that must still be the one with this SHA-256, and the digest, open to be carried on."""
     data = read(source)
-    if hashlib.sha256(data).digest() != expected:
+    digest = hashlib.sha256(data)
+    if digest.digest() != expected:
         raise BaseChanged(
             "Tệp đã thay đổi so với bản đã trình ký; phải chuẩn bị lại",
             "The file is no longer the one that was shown; it must be prepared anew",
         )
-    return data
+    return data, digest
 
 
-def write_durably(target: str, *parts: bytes | memoryview) -> tuple[Sha256, int]:
-    """Write the parts to a new file beside the target, fsync it and its directory, and rename it into place."""
+def write_durably(target: str, *parts: bytes | memoryview, known: Sha256 | None = None) -> tuple[Sha256, int]:
+    """Write the parts to a new file beside the target, fsync it and its directory, and rename it into place.
+
+    `known` is the SHA-256 of all parts where the caller has just read them through; a scan costs 10 ms to read again.
+    """
     path = Path(target)
     digest, size = hashlib.sha256(), 0
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -41,7 +46,8 @@ def write_durably(target: str, *parts: bytes | memoryview) -> tuple[Sha256, int]
         with os.fdopen(handle, "wb") as stream:
             for part in parts:
                 stream.write(part)
-                digest.update(part)
+                if known is None:
+                    digest.update(part)
                 size += len(part)
             stream.flush()
             os.fsync(stream.fileno())
@@ -50,7 +56,7 @@ def write_durably(target: str, *parts: bytes | memoryview) -> tuple[Sha256, int]
         Path(name).unlink(missing_ok=True)
         raise
     sync_directory(path.parent)
-    return Sha256(digest.digest()), size
+    return known or Sha256(digest.digest()), size
 
 
 def sync_directory(path: Path) -> None:

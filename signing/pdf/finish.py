@@ -1,19 +1,30 @@
 """The second half of a signature: the value goes in, and what comes out was verified or is not written at all."""
 
 import hashlib
+from datetime import datetime
 
-from signing.contract import FinishOrder, Prepared, Problem, Signed, Verdict
+from signing.contract import FinishOrder, Prepared, Problem, SignatureVerdict, Signed, Trust, Verdict
 from signing.errors import BaseChanged, OutputInvalid
-from signing.pdf import cms
+from signing.pdf import cms, second
 from signing.pdf.files import read_base, write_durably
 from signing.pdf.prepare import check_certificate
-from signing.pdf.verify import verify_bytes
+from signing.pdf.verify import anchored, verify_bytes
 
 
 def finish(order: FinishOrder, target: str) -> Signed:
     """Embed the value into base plus increment, verify the result, and write it durably to `target`."""
     prepared = order.prepared
-    base = read_base(order.base, prepared.base_sha256)
+    base, _ = read_base(order.base, prepared.base_sha256)
+    whole = embed(base, order)
+    verdict = verify_own(whole, order.trust, order.at or prepared.prepared_at)
+    own = _demand(verdict, prepared.field)
+    sha256, size = write_durably(target, whole, known=own.revision_sha256)
+    return Signed(sha256=sha256, size=size, verdict=verdict)
+
+
+def embed(base: bytes, order: FinishOrder) -> bytes:
+    """Return base and increment with the value in its place, after every check of what came back."""
+    prepared = order.prepared
     check_certificate(prepared.certificate, prepared.mechanism, prepared.prepared_at)
     _check_attributes(prepared)
     cms.check_value(prepared.certificate, prepared.signed_attrs, order.value, prepared.mechanism)
@@ -24,17 +35,19 @@ def finish(order: FinishOrder, target: str) -> Signed:
         value=order.value,
         mechanism=prepared.mechanism,
     )
-    output = bytearray(base)
-    output += prepared.increment
-    first = prepared.reserved_start + 1
     digits = container.hex().upper().encode()
-    _check_room(output, prepared, len(digits))
-    output[first : first + len(digits)] = digits
-    whole = bytes(output)
-    verdict = verify_bytes(whole, order.trust, at=order.at or prepared.prepared_at)
-    _demand(verdict, prepared.field)
-    sha256, size = write_durably(target, whole)
-    return Signed(sha256=sha256, size=size, verdict=verdict)
+    _check_room(prepared, len(base), len(digits))
+    first = prepared.reserved_start + 1 - len(base)
+    increment = memoryview(prepared.increment)
+    return b"".join((base, increment[:first], digits, increment[first + len(digits) :]))
+
+
+def verify_own(whole: bytes, trust: Trust, at: datetime) -> Verdict:
+    """Verify what was just written: by the second reading, or by the first verifier where that has no good answer.
+
+    The first one judges the first file of every certificate in a process, and every file of another form.
+    """
+    return second.judge(whole, trust, at, anchored) or verify_bytes(whole, trust, at=at)
 
 
 def _check_attributes(prepared: Prepared) -> None:
@@ -46,21 +59,24 @@ def _check_attributes(prepared: Prepared) -> None:
         )
 
 
-def _check_room(output: bytearray, prepared: Prepared, digits: int) -> None:
-    start, end = prepared.reserved_start, prepared.reserved_end
-    inside = prepared.base_size <= start < end <= len(output)
-    empty = inside and output[start] == ord("<") and output[end - 1] == ord(">")
-    if not empty or output[start + 1 : end - 1].strip(b"0") or digits > end - start - 2:
+def _check_room(prepared: Prepared, base_size: int, digits: int) -> None:
+    """Demand that the room lies in the increment, is empty, and is large enough; its offsets count from the base."""
+    start, end = prepared.reserved_start - base_size, prepared.reserved_end - base_size
+    increment = prepared.increment
+    inside = prepared.base_size <= prepared.reserved_start and 0 <= start < end <= len(increment)
+    empty = inside and increment[start] == ord("<") and increment[end - 1] == ord(">")
+    if not empty or increment[start + 1 : end - 1].strip(b"0") or digits > end - start - 2:
         raise OutputInvalid(
             "Không đủ chỗ cho chữ ký trong bản đã chuẩn bị; phải chuẩn bị lại",
             "The signature does not fit the room that was prepared; prepare anew",
         )
 
 
-def _demand(verdict: Verdict, field: str) -> None:
+def _demand(verdict: Verdict, field: str) -> SignatureVerdict:
+    """Return the verdict on the new signature, whose revision is the whole file."""
     own = next((signature for signature in verdict.signatures if signature.field == field), None)
     if verdict.ok and own is not None and own.covers == "whole_file":
-        return
+        return own
     problems: list[Problem] = list(verdict.problems)
     for signature in verdict.signatures:
         problems += signature.problems

@@ -4,8 +4,9 @@ The base is never written to and no second copy of it is made: what is kept is t
 """
 
 import hashlib
-from datetime import datetime, timedelta, timezone
-from typing import Any, Final
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
 
 from cryptography import x509
 from pyhanko.pdf_utils.generic import DictionaryObject, pdf_name
@@ -16,21 +17,69 @@ from pyhanko.sign.signers.pdf_byterange import SignatureObject
 
 from signing.contract import Der, Mechanism, Prepared, PrepareOrder, Sha256
 from signing.errors import CertificateUnfit, NotSignable
-from signing.pdf import appearance, cms
-from signing.pdf.fields import ISSUED_DATE, NUMBER, SEAL, fill_text
+from signing.pdf import appearance, cms, direct
+from signing.pdf.fields import ISSUED_DATE, NUMBER, SEAL, VIETNAM, fill_text
 from signing.pdf.files import read_base
-from signing.pdf.reading import RevisionWriter, open_for_revision, page_rotation
-
-VIETNAM: Final = timezone(timedelta(hours=7))
-"""What /M and stamps carry (ISO 8601; Decree 30/2020 Appendix I)."""
+from signing.pdf.reading import RevisionWriter, Sheet, open_for_revision, page_rotation
 
 
 def prepare(order: PrepareOrder) -> Prepared:
     """Return the increment for one signature and the hash to be signed; the same order differs only in the file id."""
+    check_order(order)
+    base, prefix = read_base(order.base, order.base_sha256)
+    try:
+        known = direct.plan(base, prefix)
+    except direct.Unusual:
+        return _prepared(order, len(base), through_pyhanko(base, order))
+    return prepare_planned(known, order)
+
+
+def plan(base: bytes) -> direct.Plan | None:
+    """Read ahead what a signature needs of a file, for a caller who keeps file and plan in memory; None if unusual."""
+    try:
+        return direct.plan(base, hashlib.sha256(base))
+    except direct.Unusual:
+        return None
+
+
+def prepare_planned(known: direct.Plan, order: PrepareOrder) -> Prepared:
+    """Prepare on a plan of the base that is at hand."""
+    check_order(order)
+    base = known.file.data
+    try:
+        written = direct.increment(known, order)
+    except direct.Unusual:
+        written = through_pyhanko(base, order)
+    return _prepared(order, len(base), written)
+
+
+def check_order(order: PrepareOrder) -> None:
+    """Refuse an order that cannot be carried out on any file."""
     if order.at.tzinfo is None:
         raise NotSignable("Thời điểm ký phải có múi giờ", "The signing time must carry a time zone")
     check_certificate(order.certificate, order.mechanism, order.at)
-    base = read_base(order.base, order.base_sha256)
+
+
+def _prepared(order: PrepareOrder, base_size: int, written: direct.Increment) -> Prepared:
+    attributes = cms.signed_attributes(order.certificate, written.digest)
+    return Prepared(
+        base_sha256=order.base_sha256,
+        base_size=base_size,
+        increment=written.data,
+        document_digest=written.digest,
+        reserved_start=written.start,
+        reserved_end=written.end,
+        signed_attrs=attributes,
+        tbs_sha256=Sha256(hashlib.sha256(attributes).digest()),
+        field=order.field,
+        certificate=order.certificate,
+        mechanism=order.mechanism,
+        prepared_at=order.at,
+    )
+
+
+def through_pyhanko(base: bytes, order: PrepareOrder) -> direct.Increment:
+    """Let pyHanko write the increment: the way for every file, and the measure of the direct one."""
     writer, buffer = open_for_revision(base)
     field = _claim_field(writer, order)
     _fill(writer, order)
@@ -48,30 +97,17 @@ def prepare(order: PrepareOrder) -> Prepared:
     mdp = SigMDPSetup(md_algorithm="sha256", field_lock=lock, docmdp_perms=permissions)
     steps.send(SigObjSetup(sig_placeholder=placeholder, mdp_setup=mdp))
     digest, _ = steps.send(SigIOSetup(md_algorithm="sha256", in_place=True))
-    attributes = cms.signed_attributes(order.certificate, Sha256(digest.document_digest))
-    return Prepared(
-        base_sha256=order.base_sha256,
-        base_size=len(base),
-        increment=bytes(buffer.getbuffer()[len(base) :]),
-        document_digest=Sha256(digest.document_digest),
-        reserved_start=digest.reserved_region_start,
-        reserved_end=digest.reserved_region_end,
-        signed_attrs=attributes,
-        tbs_sha256=Sha256(hashlib.sha256(attributes).digest()),
-        field=order.field,
-        certificate=order.certificate,
-        mechanism=order.mechanism,
-        prepared_at=order.at,
+    return direct.Increment(
+        bytes(buffer.getbuffer()[len(base) :]),
+        Sha256(digest.document_digest),
+        digest.reserved_region_start,
+        digest.reserved_region_end,
     )
 
 
 def check_certificate(certificate: Der, mechanism: Mechanism, at: datetime) -> None:
     """Raise CertificateUnfit unless the certificate is for signatures, valid at this moment, with a fitting key."""
-    try:
-        parsed = x509.load_der_x509_certificate(certificate)
-        may_sign = _may_sign(parsed)
-    except ValueError as error:
-        raise CertificateUnfit("Chứng thư số không đọc được", "The certificate is not legible") from error
+    may_sign, begins, ends = _facts(certificate)
     if not may_sign:
         raise CertificateUnfit("Chứng thư không dùng để ký", "The certificate is not for signatures")
     if not cms.mechanism_fits(certificate, mechanism):
@@ -79,11 +115,21 @@ def check_certificate(certificate: Der, mechanism: Mechanism, at: datetime) -> N
             "Khóa của chứng thư không dùng được với thuật toán ký đã chọn",
             "The certificate's key does not fit the chosen mechanism",
         )
-    if not parsed.not_valid_before_utc <= at <= parsed.not_valid_after_utc:
+    if not begins <= at <= ends:
         raise CertificateUnfit(
             "Chứng thư số chưa có hiệu lực hoặc đã hết hạn tại thời điểm ký",
             "The certificate is not valid at the moment of signing",
         )
+
+
+@lru_cache(maxsize=512)
+def _facts(certificate: Der) -> tuple[bool, datetime, datetime]:
+    """Return whether a certificate is for signatures, and when; read once per process."""
+    try:
+        parsed = x509.load_der_x509_certificate(certificate)
+        return _may_sign(parsed), parsed.not_valid_before_utc, parsed.not_valid_after_utc
+    except ValueError as error:
+        raise CertificateUnfit("Chứng thư số không đọc được", "The certificate is not legible") from error
 
 
 def _may_sign(certificate: x509.Certificate) -> bool:
@@ -133,8 +179,9 @@ def _draw(writer: RevisionWriter, field: Any, order: PrepareOrder) -> None:
     size = (abs(y1 - y0), abs(x1 - x0)) if rotation % 180 else (abs(x1 - x0), abs(y1 - y0))
     if not size[0] or not size[1]:
         return
-    drawn = appearance.signature_form(writer, size, shown, rotation)
-    field[pdf_name("/AP")] = DictionaryObject({pdf_name("/N"): drawn})
+    sheet = Sheet(writer)
+    drawn = appearance.signature_form(sheet, size, shown, rotation)
+    field[pdf_name("/AP")] = DictionaryObject({pdf_name("/N"): sheet.reference(drawn)})
     writer.update_container(field)
 
 

@@ -23,7 +23,8 @@ _TAIL: Final = re.compile(
 )
 _SHELL_DEPTH: Final = 5
 """How deep the shell of a CMS goes before certificates and attributes begin, which have signatures of their own."""
-_BYTE_RANGE: Final = re.compile(rb"/ByteRange\s*\[")
+_BYTE_RANGE: Final = b"/ByteRange"
+_OPENS: Final = re.compile(rb"\s*\[")
 
 
 def problems_of(data: bytes, reader: PdfFileReader, signatures: list[EmbeddedPdfSignature]) -> list[Problem]:
@@ -71,9 +72,14 @@ def _reference(field: Any) -> tuple[int, int]:
 
 def _count_byte_ranges(data: bytes, reader: PdfFileReader) -> int:
     """Count byte ranges outside attachments, which may be signed files themselves."""
-    found = list(_BYTE_RANGE.finditer(data))
+    found: list[int] = []
+    at = data.find(_BYTE_RANGE)
+    while at >= 0:
+        if _OPENS.match(data, at + len(_BYTE_RANGE)):
+            found.append(at)
+        at = data.find(_BYTE_RANGE, at + 1)
     attached = _attachments(data, reader) if found else []
-    return sum(1 for hit in found if not any(start <= hit.start() < end for start, end in attached))
+    return sum(1 for hit in found if not any(start <= hit < end for start, end in attached))
 
 
 def _attachments(data: bytes, reader: Any) -> list[tuple[int, int]]:

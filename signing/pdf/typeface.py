@@ -8,7 +8,7 @@ import io
 import struct
 import unicodedata
 import zlib
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from itertools import pairwise
 from typing import Any, Final
@@ -54,14 +54,15 @@ def stamp_typeface() -> Typeface:
     )
 
 
-def glyphs(text: str) -> list[int]:
+@lru_cache(maxsize=4096)
+def glyphs(text: str) -> tuple[int, ...]:
     """Return the glyph numbers of a text; a letter that the font lacks is an error, never a blank box."""
-    face = stamp_typeface()
-    missing = sorted({char for char in unicodedata.normalize("NFC", text) if ord(char) not in face.glyph_of})
-    if missing:
+    known = stamp_typeface().glyph_of
+    composed = unicodedata.normalize("NFC", text)
+    if missing := sorted({char for char in composed if ord(char) not in known}):
         shown = " ".join(f"U+{ord(char):04X}" for char in missing)
         raise NotSignable(f"Phông chữ của dấu ký không có ký tự: {shown}", f"The stamp font has no letter for: {shown}")
-    return [face.glyph_of[ord(char)] for char in unicodedata.normalize("NFC", text)]
+    return tuple(known[ord(char)] for char in composed)
 
 
 def width(text: str, size: float) -> float:

@@ -21,7 +21,7 @@ from pyhanko.sign.validation.settings import KeyUsageConstraints
 from pyhanko.sign.validation.status import SignatureCoverageLevel
 from pyhanko_certvalidator import ValidationContext
 
-from signing.contract import Problem, Sha256, SignatureVerdict, Trust, Verdict
+from signing.contract import Der, Problem, Sha256, SignatureVerdict, Trust, Verdict
 from signing.pdf import structure, wording
 from signing.pdf.files import read
 from signing.pdf.policy import SERVICE_POLICY, explain
@@ -45,6 +45,30 @@ def verify_bytes(data: bytes, trust: Trust, *, at: datetime) -> Verdict:
         return asyncio.run(_judge(data, trust, at))
     except Exception as error:  # noqa: BLE001  hostile files raise anything: AssertionError, KeyError, RecursionError
         return _unreadable(error)
+
+
+def anchored(certificate: Der, certificates: bytes, trust: Trust, at: datetime) -> bool | None:
+    """Say what was found before of a certificate among others: under a demo anchor, a real one, or not known (None).
+
+    Without revocation data, which this verifier does not fetch, only the moment could change the answer, and that
+    must lie within the times of all certificates of the path.
+    """
+    found = _found.get((certificate, certificates, trust))
+    return found[0] if found is not None and found[1] <= at <= found[2] else None
+
+
+_found: dict[tuple[Der, bytes, Trust], tuple[bool, datetime, datetime]] = {}
+_MOST_FOUND: Final = 512
+
+
+def _remember(signature: EmbeddedPdfSignature, trust: Trust, path: Any, *, demo: bool) -> None:
+    if len(_found) >= _MOST_FOUND:
+        _found.clear()
+    held = list(path.iter_certs(include_root=True))
+    begins, ends = max(each.not_valid_before for each in held), min(each.not_valid_after for each in held)
+    signed: Any = signature.signed_data
+    key = (Der(signature.signer_cert.dump()), bytes(signed["certificates"].dump()), trust)
+    _found[key] = (demo, begins, ends)
 
 
 def _unreadable(error: Exception) -> Verdict:
@@ -120,6 +144,8 @@ class _Judgement:
 
     async def _of(self, signature: EmbeddedPdfSignature) -> SignatureVerdict:
         stamp = signature.sig_object_type == "/DocTimeStamp"
+        gap = structure.exact_gap(self.data, signature)
+        revision = self._hash(signature, exact=gap)
         if stamp:
             status: Any = await async_validate_pdf_timestamp(
                 signature, validation_context=self._context(), diff_policy=SERVICE_POLICY
@@ -132,7 +158,7 @@ class _Judgement:
                 key_usage_settings=_USAGE,
             )
         problems: list[Problem] = []
-        exact = structure.exact_gap(self.data, signature) and structure.strict_cms(signature)
+        exact = gap and structure.strict_cms(signature)
         if not exact:
             problems.append(wording.INEXACT)
         if not status.intact:
@@ -141,11 +167,12 @@ class _Judgement:
             problems.append(wording.WRONG_VALUE)
         permitted = self._permitted(signature, status, problems)
         demo, anchored = self._anchor(status)
+        if anchored:
+            _remember(signature, self.trust, status.validation_path, demo=demo)
         if not anchored:
             problems.append(wording.untrusted(status))
         elif demo:
             problems.append(wording.DEMO)
-        end = structure.ends_at(signature)
         covers = "whole_file" if status.coverage == SignatureCoverageLevel.ENTIRE_FILE else "part"
         if status.coverage == SignatureCoverageLevel.ENTIRE_REVISION:
             covers = "revision"
@@ -156,10 +183,28 @@ class _Judgement:
             trusted=anchored and not demo,
             demo=demo,
             permitted_changes=permitted,
-            revision_sha256=Sha256(hashlib.sha256(self.data[: max(end, 0)]).digest()),
+            revision_sha256=revision,
             problems=tuple(problems),
         )
         return wording.describe(signature, facts)
+
+    def _hash(self, signature: EmbeddedPdfSignature, *, exact: bool) -> Sha256:
+        """Return the SHA-256 of the signature's revision.
+
+        Where exactly /Contents is left out, what is signed is hashed on the way and handed to pyHanko, which would
+        read the file again.
+        """
+        view, end = memoryview(self.data), max(structure.ends_at(signature), 0)
+        if not exact or signature.external_md_algorithm != "sha256":
+            return Sha256(hashlib.sha256(view[:end]).digest())
+        raw: Any = signature.byte_range
+        first, second = int(raw[1]), int(raw[2])
+        whole = hashlib.sha256(view[:first])
+        document = whole.copy()
+        document.update(view[second:end])
+        whole.update(view[first:end])
+        signature.external_digests["sha256"] = document.digest()
+        return Sha256(whole.digest())
 
     def _permitted(self, signature: EmbeddedPdfSignature, status: Any, problems: list[Problem]) -> bool:
         changed = status.diff_result

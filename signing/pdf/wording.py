@@ -2,12 +2,14 @@
 
 import hashlib
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final, Literal
 
 import msgspec
+from asn1crypto import x509
 from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
 
-from signing.contract import DEMO_MARK, Problem, Sha256, SignatureKind, SignatureVerdict
+from signing.contract import DEMO_MARK, Der, Problem, Sha256, SignatureKind, SignatureVerdict
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,13 +68,51 @@ def untrusted(status: Any) -> Problem:
     )
 
 
-def kind_of(signature: EmbeddedPdfSignature) -> SignatureKind:
+class Bearer(msgspec.Struct, frozen=True, kw_only=True):
+    """What a certificate says of whom it belongs to, and of its key."""
+
+    name: str
+    organisation: str
+    serial: str
+    issuer: str
+    key: str
+    valid_from: datetime
+    valid_to: datetime
+
+
+class Told(msgspec.Struct, frozen=True, kw_only=True):
+    """What a signature says of itself; `signed_at` is its own word."""
+
+    field: str
+    stamp: bool
+    bearer: Bearer
+    pss: bool
+    digest: str
+    signed_at: datetime | None
+
+
+@lru_cache(maxsize=512)
+def bearer(certificate: Der) -> Bearer:
+    """Read a certificate's names once per process."""
+    parsed = x509.Certificate.load(certificate)
+    key = parsed.public_key
+    return Bearer(
+        name=_subject(parsed, "common_name"),
+        organisation=_subject(parsed, "organization_name"),
+        serial=f"{parsed.serial_number:x}",
+        issuer=parsed.issuer.native.get("common_name", parsed.issuer.human_friendly),
+        key=f"ECDSA P-{key.bit_size}" if key.algorithm == "ec" else f"RSA-{key.bit_size}",
+        valid_from=parsed.not_valid_before,
+        valid_to=parsed.not_valid_after,
+    )
+
+
+def _kind_of(told: Told) -> SignatureKind:
     """Return what a signature stands for, by the names that this service gives its fields."""
-    if signature.sig_object_type == "/DocTimeStamp":
+    if told.stamp:
         return "timestamp"
-    name = str(signature.field_name)
     for prefix, kind in _KINDS.items():
-        if name.startswith(prefix):
+        if told.field.startswith(prefix):
             return kind
     return "other"
 
@@ -99,35 +139,44 @@ def _subject(certificate: Any, key: str) -> str:
     return ", ".join(value) if isinstance(value, list) else str(value)
 
 
-def _algorithm(signature: EmbeddedPdfSignature) -> str:
-    key = signature.signer_cert.public_key
-    info: Any = signature.signer_info
-    named = info["signature_algorithm"].signature_algo
-    if key.algorithm == "ec":
-        return f"ECDSA P-{key.bit_size}"
-    return f"RSA-{key.bit_size} {'PSS' if named == 'rsassa_pss' else 'PKCS#1 v1.5'}"
+def _algorithm(told: Told) -> str:
+    if not told.bearer.key.startswith("RSA"):
+        return told.bearer.key
+    return f"{told.bearer.key} {'PSS' if told.pss else 'PKCS#1 v1.5'}"
 
 
 def describe(signature: EmbeddedPdfSignature, facts: Facts) -> SignatureVerdict:
+    """Return the verdict on a signature that pyHanko read."""
+    info: Any = signature.signer_info
+    told = Told(
+        field=str(signature.field_name),
+        stamp=signature.sig_object_type == "/DocTimeStamp",
+        bearer=bearer(Der(signature.signer_cert.dump())),
+        pss=info["signature_algorithm"].signature_algo == "rsassa_pss",
+        digest=signature.md_algorithm,
+        signed_at=_aware(signature.self_reported_timestamp),
+    )
+    return say(told, facts)
+
+
+def say(told: Told, facts: Facts) -> SignatureVerdict:
     """Return the verdict with the facts of certificate and time."""
-    certificate = signature.signer_cert
-    kind = kind_of(signature)
-    name = _subject(certificate, "common_name")
+    kind, held = _kind_of(told), told.bearer
     good = facts.valid and facts.permitted_changes and (facts.trusted or facts.demo)
     faults_vi = "; ".join(problem.vi for problem in facts.problems)
     faults_en = "; ".join(problem.en for problem in facts.problems)
-    said_vi = f"{_KIND_VI[kind]} của {name}: {'hợp lệ' if good else 'không hợp lệ'}"
-    said_en = f"{_KIND_EN[kind]} of {name}: {'valid' if good else 'not valid'}"
+    said_vi = f"{_KIND_VI[kind]} của {held.name}: {'hợp lệ' if good else 'không hợp lệ'}"
+    said_en = f"{_KIND_EN[kind]} of {held.name}: {'valid' if good else 'not valid'}"
     return SignatureVerdict(
-        field=str(signature.field_name),
+        field=told.field,
         kind=kind,
-        signer_name=name,
-        organisation=_subject(certificate, "organization_name"),
-        serial=f"{certificate.serial_number:x}",
-        issuer=certificate.issuer.native.get("common_name", certificate.issuer.human_friendly),
-        algorithm=_algorithm(signature),
-        digest=signature.md_algorithm,
-        signed_at=_aware(signature.self_reported_timestamp),
+        signer_name=held.name,
+        organisation=held.organisation,
+        serial=held.serial,
+        issuer=held.issuer,
+        algorithm=_algorithm(told),
+        digest=told.digest,
+        signed_at=told.signed_at,
         covers=facts.covers,
         intact=facts.intact,
         valid=facts.valid,
@@ -137,8 +186,8 @@ def describe(signature: EmbeddedPdfSignature, facts: Facts) -> SignatureVerdict:
         revision_sha256=facts.revision_sha256,
         summary_vi=said_vi + (f" ({faults_vi})" if faults_vi else ""),
         summary_en=said_en + (f" ({faults_en})" if faults_en else ""),
-        valid_from=certificate.not_valid_before,
-        valid_to=certificate.not_valid_after,
+        valid_from=held.valid_from,
+        valid_to=held.valid_to,
         problems=facts.problems,
     )
 

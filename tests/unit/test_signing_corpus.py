@@ -1,6 +1,9 @@
 """Every real file beside the repository: what is good is signed and sealed, what is bad is refused with a remedy."""
 
+import contextlib
+import hashlib
 import io
+import os
 import time
 from pathlib import Path
 
@@ -10,13 +13,16 @@ from pyhanko.pdf_utils.reader import PdfFileReader
 
 import signing
 from signing.contract import FieldPlan, Trust
+from signing.pdf import direct, second
+from signing.pdf import prepare as preparing
 from signing.pdf.reading import page_box
-from signing.pdf.verify import verify_bytes
+from signing.pdf.verify import anchored, verify_bytes
 from tests.paper import (
     AT,
     lay,
     mutool_says,
     openssl_accepts,
+    order,
     pdfsig_valid,
     run,
     sign,
@@ -90,6 +96,36 @@ def test_a_good_file_is_accepted_signed_and_sealed(path, tmp_path):
     assert_signs(path, tmp_path, path)
 
 
+@pytest.mark.parametrize("path", files("pdfs/good"))
+def test_a_good_file_is_signed_and_judged_the_same_both_ways(path, tmp_path, monkeypatch):
+    plan = lay(path, tmp_path / "laid.pdf")
+    for base, target, field, who in (
+        ("laid.pdf", "signed.pdf", "Signatory1", "leader-rsa"),
+        ("signed.pdf", "sealed.pdf", "Seal", "seal"),
+    ):
+        asked, data = order(tmp_path / base, field, plan, who=who), (tmp_path / base).read_bytes()
+        with monkeypatch.context() as fixed:
+            fixed.setattr(os, "urandom", lambda size: bytes(range(size)))  # the file id
+            by_pyhanko = preparing.through_pyhanko(data, asked)
+            with contextlib.suppress(direct.Unusual):
+                assert direct.increment(direct.plan(data, hashlib.sha256(data)), asked) == by_pyhanko
+            prepared = signing.prepare(asked)
+        assert prepared.increment == by_pyhanko.data
+        sign(tmp_path / base, tmp_path / target, field, plan, who=who)
+        signed = (tmp_path / target).read_bytes()
+        again = second.judge(signed, trust(), AT, anchored)
+        assert again in (None, verify_bytes(signed, trust(), at=AT))
+
+
+def test_most_good_files_go_the_short_way(tmp_path):
+    paths = sorted((DATA / "pdfs" / "good").glob("*.pdf"))
+    direct_ones = 0
+    for path in paths:
+        lay(path, tmp_path / "laid.pdf")
+        direct_ones += preparing.plan((tmp_path / "laid.pdf").read_bytes()) is not None
+    assert direct_ones >= len(paths) * 0.75
+
+
 @pytest.mark.parametrize("path", files("pdfs/refused"))
 @pytest.mark.parametrize("profile", ["handed_in", "to_sign"])
 def test_an_encrypted_file_is_refused_with_a_remedy(path, profile, tmp_path):
@@ -150,6 +186,7 @@ def test_an_attack_is_rejected(path):
     verdict = verify_bytes(data, trust_in_itself(data), at=AT)
     assert not verdict.ok
     assert not verdict.untouched
+    assert second.judge(data, trust_in_itself(data), AT, lambda *_: False) is None
     assert not signing.lint(str(path), "to_sign", at=AT).accepted
 
 
