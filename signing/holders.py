@@ -4,26 +4,33 @@ The web process never imports this module, so no key, session to a key holder or
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import msgspec
 
 from signing.contract import KeyHolder, Trust
 from signing.errors import HolderMisconfigured
 from signing.keys.canary import CanaryHolder
+from signing.keys.pkcs11 import Pkcs11Holder, Pkcs11Settings
 from signing.keys.software import SoftwareHolder
 from signing.keys.sp769 import Sp769Holder, Sp769Settings
 from signing.trust.anchors import load_certificates, load_trust
+
+_S = TypeVar("_S", Pkcs11Settings, Sp769Settings)
 
 __all__ = ["HolderConfig", "KeyHolder", "Trust", "load_certificates", "load_trust", "open_canary", "open_holder"]
 
 
 class HolderConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """One configured holder. `keys` is for `software`, `sp769` for the remote service of that shape."""
+    """One configured holder: its kind, and the settings of that kind. `keys` is for `software`.
 
-    kind: Literal["software", "sp769"]
+    A test service or token says so by `development` in its own settings, and does not open in production.
+    """
+
+    kind: Literal["software", "pkcs11", "sp769"]
     production: bool
     keys: str = ""
+    pkcs11: Pkcs11Settings | None = None
     sp769: Sp769Settings | None = None
 
 
@@ -38,12 +45,24 @@ def open_holder(config: HolderConfig) -> KeyHolder:
         if not config.keys:
             raise HolderMisconfigured("Chưa cấu hình thư mục khóa phần mềm", "No directory of key files is configured")
         return SoftwareHolder(Path(config.keys), production=config.production)
-    if config.sp769 is None:
-        raise HolderMisconfigured("Chưa cấu hình dịch vụ ký số từ xa", "The remote signer is not configured")
-    if config.production and config.sp769.development:
+    if config.kind == "pkcs11":
+        return Pkcs11Holder(_fit(config.pkcs11, production=config.production))
+    remote = _fit(config.sp769, production=config.production)
+    _demand_tls(remote.base_url, production=config.production)
+    return Sp769Holder(remote)
+
+
+def _fit(settings: _S | None, *, production: bool) -> _S:
+    """Return a kind's settings; raise HolderMisconfigured where there are none, or those of a test in production."""
+    if settings is None:
+        raise HolderMisconfigured("Chưa cấu hình nơi giữ khóa này", "The settings of this kind of holder are missing")
+    if production and settings.development:
         raise HolderMisconfigured(
-            "Dịch vụ ký số thử nghiệm không được dùng khi vận hành thật", "A test signer does not open in production"
+            "Nơi giữ khóa thử nghiệm không được dùng khi vận hành thật", "A test holder does not open in production"
         )
-    if config.production and not config.sp769.base_url.startswith("https://"):
+    return settings
+
+
+def _demand_tls(url: str, *, production: bool) -> None:
+    if production and not url.startswith("https://"):
         raise HolderMisconfigured("Dịch vụ ký số từ xa phải dùng TLS", "The remote signer must be reached over TLS")
-    return Sp769Holder(config.sp769)

@@ -1,4 +1,4 @@
-"""One contract for every key holder: software keys in this process, and a remote signer as a real server."""
+"""One contract for every key holder: key files and a token in this process, remote signers as real servers."""
 
 import asyncio
 import contextlib
@@ -19,6 +19,7 @@ from signing.errors import HolderMisconfigured, HolderRefused, HolderUnavailable
 from signing.holders import HolderConfig, open_holder
 from signing.keys.sp769 import SECRET_HEADER, Sp769Settings
 from signing.pdf.cms import check_value, signed_attributes
+from tests.hsm import hsm
 from tests.paper import chain, pki
 
 ROOT = Path(__file__).parents[2]
@@ -77,12 +78,22 @@ async def remote(server):
     await made.holder.close()
 
 
-@pytest.fixture(params=["software", "sp769"])
-async def holder(request, remote):
+@pytest.fixture(scope="module")
+def token():
+    with hsm() as made:
+        yield made
+
+
+@pytest.fixture(params=["software", "pkcs11", "sp769"])
+async def holder(request, remote, token):
     if request.param == "sp769":
         yield remote.holder
         return
-    opened = open_holder(HolderConfig(kind="software", production=False, keys=str(pki())))
+    config = {
+        "software": HolderConfig(kind="software", production=False, keys=str(pki())),
+        "pkcs11": HolderConfig(kind="pkcs11", production=False, pkcs11=token.settings()),
+    }
+    opened = open_holder(config[request.param])
     yield opened
     await opened.close()
 
@@ -165,7 +176,9 @@ async def test_a_holder_says_what_it_can(holder):
     assert able.hashes_per_authorisation > 0
     assert able.window.total_seconds() > 0
     assert able.parallel_limit > 0
-    assert able.development == (not able.asks_person)
+    asks = {"software": False, "pkcs11": False, "sp769": True}
+    assert able.asks_person == asks[able.name]
+    assert able.development == (able.name == "software")
 
 
 def test_key_files_do_not_open_in_production():
