@@ -11,12 +11,14 @@ import msgspec
 from signing.contract import KeyHolder, Trust
 from signing.errors import HolderMisconfigured
 from signing.keys.canary import CanaryHolder
+from signing.keys.csc import CscHolder
+from signing.keys.csc_wire import CscSettings
 from signing.keys.pkcs11 import Pkcs11Holder, Pkcs11Settings
 from signing.keys.software import SoftwareHolder
 from signing.keys.sp769 import Sp769Holder, Sp769Settings
 from signing.trust.anchors import load_certificates, load_trust
 
-_S = TypeVar("_S", Pkcs11Settings, Sp769Settings)
+_S = TypeVar("_S", CscSettings, Pkcs11Settings, Sp769Settings)
 
 __all__ = ["HolderConfig", "KeyHolder", "Trust", "load_certificates", "load_trust", "open_canary", "open_holder"]
 
@@ -27,10 +29,11 @@ class HolderConfig(msgspec.Struct, frozen=True, kw_only=True):
     A test service or token says so by `development` in its own settings, and does not open in production.
     """
 
-    kind: Literal["software", "pkcs11", "sp769"]
+    kind: Literal["software", "pkcs11", "csc", "sp769"]
     production: bool
     keys: str = ""
     pkcs11: Pkcs11Settings | None = None
+    csc: CscSettings | None = None
     sp769: Sp769Settings | None = None
 
 
@@ -47,6 +50,10 @@ def open_holder(config: HolderConfig) -> KeyHolder:
         return SoftwareHolder(Path(config.keys), production=config.production)
     if config.kind == "pkcs11":
         return Pkcs11Holder(_fit(config.pkcs11, production=config.production))
+    if config.kind == "csc":
+        service = _fit(config.csc, production=config.production)
+        _demand_tls(service.base_url, production=config.production)
+        return CscHolder(service)
     remote = _fit(config.sp769, production=config.production)
     _demand_tls(remote.base_url, production=config.production)
     return Sp769Holder(remote)

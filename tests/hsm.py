@@ -9,19 +9,19 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from pkcs11 import Attribute, CertificateType, ObjectClass
 
+from api.embedded.pki import Entry, Index
 from signing.contract import CANARY
 from signing.keys import pkcs11_module
 from signing.keys.canary import CanaryKey
 from signing.keys.pkcs11 import Pkcs11Holder, Pkcs11Key, Pkcs11Settings
-from tests.paper import pki
 
 TOKEN = "seal-room"
 PIN = "482915"
-OWNERS = ("leader", "leader-rsa", "seal")
 _PLACES = ("/usr/lib/softhsm/libsofthsm2.so", "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so")
 MODULE = os.environ.get("SOFTHSM2_MODULE") or next(place for place in _PLACES if Path(place).exists())
 C_SIGN = 44
@@ -32,10 +32,10 @@ DEVICE_ERROR = 0x30
 
 
 class Hsm:
-    """One token. `room` holds its objects; while the room is moved away, the token is gone."""
+    """One token with keys of a directory of certificates. `room` holds its objects; moved away, the token is gone."""
 
-    def __init__(self, room: Path) -> None:
-        self.room = room
+    def __init__(self, room: Path, directory: Path, entries: list[Entry]) -> None:
+        self.room, self.directory, self.entries = room, directory, entries
         self.tokens = room / "tokens"
         self.tokens.mkdir()
         self.pin_file = room / "pin"
@@ -64,8 +64,8 @@ class Hsm:
 
     def settings(self, **changes) -> Pkcs11Settings:
         chain = self.room / "chain.pem"
-        chain.write_bytes((pki() / "issuing.pem").read_bytes() + (pki() / "root.pem").read_bytes())
-        keys = tuple(Pkcs11Key(owner=owner, credential_id=owner) for owner in OWNERS)
+        chain.write_bytes(b"".join((self.directory / f"{name}.pem").read_bytes() for name in ("issuing", "root")))
+        keys = tuple(Pkcs11Key(owner=one.owner, credential_id=one.credential_id) for one in self.entries)
         values = {
             "module": MODULE, "token": TOKEN, "pin_file": str(self.pin_file), "chain": str(chain), "keys": keys,
             "certificate_class": "demo", "probe_s": 0.1,
@@ -87,16 +87,18 @@ class Hsm:
 
 
 @contextlib.contextmanager
-def hsm() -> Iterator[Hsm]:
-    """Make a token with the test keys, and leave the process's settings of SoftHSM2 as they were."""
+def hsm(directory: Path, wanted: tuple[str, ...] = ("",)) -> Iterator[Hsm]:
+    """Make a token with the keys of a directory whose ids begin so, and leave this process's settings as they were."""
     room = Path(tempfile.mkdtemp(prefix="motcua-hsm-"))
     before = os.environ.get("SOFTHSM2_CONF")
+    index = msgspec.json.decode((directory / "index.json").read_bytes(), type=Index)
+    entries = [one for one in index.entries if one.credential_id.startswith(wanted)]
     try:
-        made = Hsm(room)
-        for number, owner in enumerate(OWNERS, start=1):
-            made.put(owner, number, (pki() / f"{owner}.key.pem").read_bytes())
+        made = Hsm(room, directory, entries)
+        for number, one in enumerate(entries, start=1):
+            made.put(one.credential_id, number, (directory / one.key).read_bytes())
         os.environ["SOFTHSM2_CONF"] = made.environment["SOFTHSM2_CONF"]
-        _write_certificates({owner: (pki() / f"{owner}.pem").read_bytes() for owner in OWNERS})
+        _write_certificates({one.credential_id: (directory / one.certificate).read_bytes() for one in entries})
         yield made
     finally:
         os.environ.pop("SOFTHSM2_CONF", None)

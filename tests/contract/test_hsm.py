@@ -21,6 +21,7 @@ from signing.keys import pkcs11_module
 from signing.keys.pkcs11 import Pkcs11Key
 from signing.pdf.cms import check_value, signed_attributes
 from tests.hsm import C_SIGN, DEVICE_ERROR, MODULE, PIN, TOKEN, canary_files, hsm, lose_sessions, spoiled_sign
+from tests.paper import pki
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.alone
@@ -28,7 +29,7 @@ pytestmark = pytest.mark.alone
 
 @pytest.fixture
 def token():
-    with hsm() as made:
+    with hsm(pki()) as made:
         yield made
 
 

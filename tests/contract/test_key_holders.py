@@ -1,12 +1,9 @@
 """One contract for every key holder: key files and a token in this process, remote signers as real servers."""
 
 import asyncio
-import contextlib
 import hashlib
 import os
 import socket
-import sys
-from pathlib import Path
 
 import aiohttp
 import msgspec
@@ -19,26 +16,10 @@ from signing.errors import HolderMisconfigured, HolderRefused, HolderUnavailable
 from signing.holders import HolderConfig, open_holder
 from signing.keys.sp769 import SECRET_HEADER, Sp769Settings
 from signing.pdf.cms import check_value, signed_attributes
+from tests.csc_ground import csc_settings
 from tests.hsm import hsm
 from tests.paper import chain, pki
-
-ROOT = Path(__file__).parents[2]
-
-
-@contextlib.asynccontextmanager
-async def outside(port: int = 0):
-    """Start the remote signer as a process; yields its address."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "loadtests.outside.sp769", "--port", str(port), "--keys", str(pki()),
-        stdout=asyncio.subprocess.PIPE, cwd=ROOT,
-    )  # fmt: skip
-    try:
-        line = await asyncio.wait_for(process.stdout.readline(), 30)
-        yield f"http://127.0.0.1:{line.split()[1].decode()}"
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.terminate()
-        await asyncio.wait_for(process.wait(), 10)
+from tests.signer_process import remote_signer
 
 
 class Remote:
@@ -63,7 +44,13 @@ class Remote:
 
 @pytest.fixture(scope="module")
 async def server():
-    async with outside() as url:
+    async with remote_signer(pki()) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+async def csc_server():
+    async with remote_signer(pki(), "csc") as url:
         yield url
 
 
@@ -80,12 +67,12 @@ async def remote(server):
 
 @pytest.fixture(scope="module")
 def token():
-    with hsm() as made:
+    with hsm(pki()) as made:
         yield made
 
 
-@pytest.fixture(params=["software", "pkcs11", "sp769"])
-async def holder(request, remote, token):
+@pytest.fixture(params=["software", "pkcs11", "sp769", "csc-v1", "csc-v2"])
+async def holder(request, remote, token, csc_server, tmp_path):
     if request.param == "sp769":
         yield remote.holder
         return
@@ -93,6 +80,9 @@ async def holder(request, remote, token):
         "software": HolderConfig(kind="software", production=False, keys=str(pki())),
         "pkcs11": HolderConfig(kind="pkcs11", production=False, pkcs11=token.settings()),
     }
+    for version in ("v1", "v2"):
+        service = csc_settings(csc_server, version, tmp_path, name=f"csc-{version}")
+        config[f"csc-{version}"] = HolderConfig(kind="csc", production=False, csc=service)
     opened = open_holder(config[request.param])
     yield opened
     await opened.close()
@@ -176,7 +166,7 @@ async def test_a_holder_says_what_it_can(holder):
     assert able.hashes_per_authorisation > 0
     assert able.window.total_seconds() > 0
     assert able.parallel_limit > 0
-    asks = {"software": False, "pkcs11": False, "sp769": True}
+    asks = {"software": False, "pkcs11": False, "sp769": True, "csc-v1": True, "csc-v2": True}
     assert able.asks_person == asks[able.name]
     assert able.development == (able.name == "software")
 
