@@ -216,18 +216,10 @@ class Service:
     async def sign(self, request: web.Request) -> web.Response:
         body = await request.json()
         version = request.match_info["version"]
-        one = next((two for two in self.by_handle.values() if two.sad and two.sad == body["SAD"]), None)
-        if one is None or one.used or one.credential != body["credentialID"]:
-            return fault("invalid_request", "Invalid parameter SAD")
-        if time.monotonic() > one.sad_ends:
-            return fault("invalid_request", "SAD expired")
         hashes = body["hash" if version == "1" else "hashes"]
-        if not hashes or not set(hashes) <= set(one.hashes):
-            return fault("invalid_request", "Hash is not authorized by the SAD")
-        if body["hashAlgo" if version == "1" else "hashAlgorithmOID"] != SHA256:
-            return fault("invalid_request", "Invalid hash algorithm")
-        if body["signAlgo"] == PSS and not body["signAlgoParams"]:
-            return fault("invalid_request", "Missing parameter signAlgoParams")
+        one, why = self.may_sign(body, hashes, body["hashAlgo" if version == "1" else "hashAlgorithmOID"])
+        if one is None:
+            return fault("invalid_request", why)
         one.used = True
         values = await asyncio.to_thread(self.use_key, one, hashes, MECHANISMS[body["signAlgo"]])
         if version == "1" or body.get("operationMode") != "A":
@@ -235,6 +227,20 @@ class Service:
         response = secrets.token_hex(8)
         self.later(self.ready(response, values, body.get("response_uri", "")))
         return web.json_response({"responseID": response})
+
+    def may_sign(self, body: dict[str, Any], hashes: list[str], digest: str) -> tuple[Authorisation | None, str]:
+        """Return the authorisation that a SAD stands for, or none and why."""
+        one = next((two for two in self.by_handle.values() if two.sad and two.sad == body["SAD"]), None)
+        if one is None or one.used or one.credential != body["credentialID"]:
+            return None, "Invalid parameter SAD"
+        checks = (
+            (time.monotonic() > one.sad_ends, "SAD expired"),
+            (not hashes or not set(hashes) <= set(one.hashes), "Hash is not authorized by the SAD"),
+            (digest != SHA256, "Invalid hash algorithm"),
+            (body["signAlgo"] == PSS and not body["signAlgoParams"], "Missing parameter signAlgoParams"),
+        )
+        why = next((why for failed, why in checks if failed), "")
+        return (None, why) if why else (one, "")
 
     def use_key(self, one: Authorisation, hashes: list[str], mechanism: str) -> list[str]:
         values: list[str] = []

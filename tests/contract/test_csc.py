@@ -202,9 +202,7 @@ async def test_v2_outlasts_a_service_that_is_down_while_the_person_confirms(csc)
     await until_asked(csc, order)
     await csc.control(down=True)
     with pytest.raises(HolderUnavailable):
-        for _ in range(200):
-            await csc.holder.poll(order.transaction_id)
-            await asyncio.sleep(0.02)
+        await outcome(csc.holder, order)
     await csc.control(f"/{order.transaction_id}/confirm")
     await csc.control(down=False)
     async with asyncio.timeout(10):

@@ -1,6 +1,7 @@
 """Seals and signatures by an HSM through the whole engine: gone and back, out of order, restarted, of one mind."""
 
 import asyncio
+import dataclasses
 from datetime import timedelta
 
 import pytest
@@ -9,13 +10,31 @@ import pytest_asyncio
 from api.signatures.engine import polling, sweeping
 from tests.hsm import DEVICE_ERROR, hsm, spoiled_sign
 from tests.many_documents import lay_many
-from tests.signing_ground import Ground, runner_for
+from tests.signing_ground import Ground, Threads, runner_for
 
 pytestmark = pytest.mark.alone
 
 
+class OneByOne(Threads):
+    """One piece of PDF work at a time: pictures are not made for several threads."""
+
+    def __init__(self) -> None:
+        self._lock = asyncio.Lock()
+
+    async def run(self, work, *args, timeout_s, **kwargs):
+        async with self._lock:
+            return await super().run(work, *args, timeout_s=timeout_s, **kwargs)
+
+
 class Housed(Ground):
     """A ward whose keys are in an HSM."""
+
+    async def housed(self, token) -> "Housed":
+        self.token = token
+        await self.open({"pkcs11": token.holder()})
+        self.engine = dataclasses.replace(self.engine, workshop=OneByOne())
+        await self.db.admin.execute("UPDATE certificate SET holder = 'pkcs11'")
+        return self
 
     async def once(self) -> None:
         await runner_for(self).drain()
@@ -39,10 +58,7 @@ class Housed(Ground):
 @pytest_asyncio.fixture
 async def ground(province_db, province):
     with hsm(province.pki, ("chutich.kinhbac", "seal.")) as token:
-        ground = Housed(province_db, province)
-        ground.token = token
-        await ground.open({"pkcs11": token.holder()})
-        await ground.db.admin.execute("UPDATE certificate SET holder = 'pkcs11'")
+        ground = await Housed(province_db, province).housed(token)
         yield ground
         assert all(row["hashes"] == 1 for row in await ground.key_uses())
         await ground.close()
@@ -81,7 +97,9 @@ async def test_an_hsm_that_is_ill_in_the_middle_of_a_batch_ends_every_item_over_
             while holder._opened.flag.up:
                 await asyncio.sleep(0.02)
         await ground.db.admin.execute("UPDATE holder_transaction SET poll_at = now()")
-        assert await ground.ended(accepted.ticket) == ["recorded"] * 12
+        outcomes = await ground.ended(accepted.ticket)
+        assert await ground.details(accepted.ticket) == [None] * 12
+        assert outcomes == ["recorded"] * 12
     assert asked == 13, "what was signed before was not signed again"
 
 
