@@ -42,6 +42,8 @@ from signing.keys.csc_wire import (
 SECRET_HEADER: Final = "X-Webhook-Secret"  # noqa: S105  the name of a header, not a secret
 _T = TypeVar("_T", Authorised, Values)
 _PAGES: Final = 50
+_PER_HASH_S: Final = 0.5
+"""How much longer a service may take for each hash: a slow one signs ten in a second."""
 _ALGORITHMS: Final[Mapping[Mechanism, tuple[str, ...]]] = {
     "rsa_pkcs1v15": ("1.2.840.113549.1.1.11", "1.2.840.113549.1.1.1"),
     "rsa_pss": ("1.2.840.113549.1.1.10",),
@@ -199,7 +201,8 @@ class CscHolder:
             later = bool(self._asynchronous)
             hashes, settings = entry.hashes, self._settings
             body = sign_body(settings, entry.credential_id, hashes, told.sad, entry.algorithm, later=later)
-            values = await self._wire.call("signatures/signHash", body, Values)
+            patience_s = settings.timeout_s + _PER_HASH_S * len(hashes)
+            values = await self._wire.call("signatures/signHash", body, Values, patience_s=patience_s)
             if values.response_id:
                 entry = await self._keep(entry, response_id=values.response_id)
         else:

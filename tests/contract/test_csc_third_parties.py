@@ -75,7 +75,7 @@ async def test_our_holder_signs_by_certomancers_service(dummy, name, mechanism):
         mechanism=mechanism,
     )  # fmt: skip
     await dummy.start(order)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (told := await dummy.poll(order.transaction_id)).state == "waiting":
             await asyncio.sleep(0.02)
     assert told.state == "signed"
