@@ -16,9 +16,10 @@ from signing.keys.csc_wire import CscSettings
 from signing.keys.pkcs11 import Pkcs11Holder, Pkcs11Settings
 from signing.keys.software import SoftwareHolder
 from signing.keys.sp769 import Sp769Holder, Sp769Settings
+from signing.keys.vtss import VtssHolder, VtssSettings
 from signing.trust.anchors import load_certificates, load_trust
 
-_S = TypeVar("_S", CscSettings, Pkcs11Settings, Sp769Settings)
+_S = TypeVar("_S", CscSettings, Pkcs11Settings, Sp769Settings, VtssSettings)
 
 __all__ = ["HolderConfig", "KeyHolder", "Trust", "load_certificates", "load_trust", "open_canary", "open_holder"]
 
@@ -29,12 +30,13 @@ class HolderConfig(msgspec.Struct, frozen=True, kw_only=True):
     A test service or token says so by `development` in its own settings, and does not open in production.
     """
 
-    kind: Literal["software", "pkcs11", "csc", "sp769"]
+    kind: Literal["software", "pkcs11", "csc", "sp769", "vtss"]
     production: bool
     keys: str = ""
     pkcs11: Pkcs11Settings | None = None
     csc: CscSettings | None = None
     sp769: Sp769Settings | None = None
+    vtss: VtssSettings | None = None
 
 
 def open_canary() -> KeyHolder:
@@ -54,6 +56,10 @@ def open_holder(config: HolderConfig) -> KeyHolder:
         service = _fit(config.csc, production=config.production)
         _demand_tls(service.base_url, production=config.production)
         return CscHolder(service)
+    if config.kind == "vtss":
+        mysign = _fit(config.vtss, production=config.production)
+        _demand_tls(mysign.base_url, production=config.production)
+        return VtssHolder(mysign)
     remote = _fit(config.sp769, production=config.production)
     _demand_tls(remote.base_url, production=config.production)
     return Sp769Holder(remote)

@@ -13,12 +13,15 @@ import msgspec
 
 from signing import tracing
 from signing.contract import CertificateClass
-from signing.errors import HolderMisconfigured, HolderUnavailable
+from signing.errors import HolderMisconfigured
+from signing.keys.errands import Refusal
+from signing.keys.reading import SHA256_OID, decode, unavailable
 
 _T = TypeVar("_T")
 _MAX_ANSWER: Final = 8 * 1024 * 1024
 _TOKEN_MARGIN_S: Final = 30.0
-SHA256_OID: Final = "2.16.840.1.101.3.4.2.1"
+_DENIED: Final = frozenset({"access_denied", "authorization_denied", "user_denied", "consent_refused"})
+"""What services say when the person refuses; the specification has no word for it."""
 
 
 class CscSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,16 +51,6 @@ class CscSettings(msgspec.Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         """Name the service and nothing secret, since settings end up in logs."""
         return f"CscSettings(base_url={self.base_url!r}, version={self.version!r}, client_id={self.client_id!r})"
-
-
-class Refusal(Exception):
-    """The service explains why it does not do it; `error` is its word, at most 80 characters of it."""
-
-    def __init__(self, error: str, description: str) -> None:
-        super().__init__(error[:80])
-        self.error = error[:80]
-        self.expired = "expired" in f"{error} {description}".lower()
-        self.denied = error in {"access_denied", "authorization_denied", "user_denied", "consent_refused"}
 
 
 class _Fault(msgspec.Struct):
@@ -163,7 +156,8 @@ class Wire:
             raise HolderMisconfigured("Dịch vụ ký số không nhận hệ thống này", "The remote signer knows us not")
         if status >= 400:
             fault = decode(answer, _Fault)
-            raise Refusal(fault.error, fault.error_description)
+            expired = "expired" in f"{fault.error} {fault.error_description}".lower()
+            raise Refusal(fault.error, denied=fault.error in _DENIED, expired=expired)
         return decode(answer, kind)
 
     async def _authorization(self) -> dict[str, str]:
@@ -250,16 +244,3 @@ def sign_body(
     if later and settings.response_uri:
         mode["response_uri"] = settings.response_uri
     return {**body, "hashes": hashes, "hashAlgorithmOID": SHA256_OID, **mode}
-
-
-def unavailable(why: str) -> HolderUnavailable:
-    """Say that the service does not answer, or not legibly."""
-    return HolderUnavailable("Dịch vụ ký số từ xa không trả lời", f"The remote signer does not answer ({why})")
-
-
-def decode(body: bytes, kind: type[_T]) -> _T:
-    """Read an answer; raise HolderUnavailable when it is not legible."""
-    try:
-        return msgspec.json.decode(body, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        raise unavailable("the answer is not legible") from None

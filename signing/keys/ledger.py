@@ -3,6 +3,8 @@
 The lock of a file says that a process is at it, whichever; it ends with the process. No SAD and no token is kept.
 """
 
+import base64
+import binascii
 import fcntl
 import hashlib
 import os
@@ -14,6 +16,7 @@ from typing import Final, Literal
 import msgspec
 
 from signing.errors import HolderMisconfigured
+from signing.keys.reading import unavailable
 
 KEPT_S: Final = 2 * 24 * 3600.0
 
@@ -104,3 +107,14 @@ def _write(path: Path, content: bytes) -> None:
     with os.fdopen(handle, "wb") as stream:
         stream.write(content)
     new.replace(path)
+
+
+def by_item(entry: Entry, signatures: list[str]) -> dict[str, bytes]:
+    """Return the values by item; the order of the hashes, in which the service gives them, alone tells them apart."""
+    if len(signatures) > len(entry.items):
+        raise unavailable("more values than hashes")
+    try:
+        values = [base64.b64decode("".join(one.split()), validate=True) for one in signatures]
+    except (binascii.Error, ValueError):
+        raise unavailable("a value is not base64") from None
+    return {item: value for item, value in zip(entry.items, values, strict=False) if value}
