@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := run
-.PHONY: run demo doctor chaos test test-tools fuzz venv venv-dev lint format lock bundle clean help
+.PHONY: run demo doctor chaos test test-tools fuzz venv venv-dev lint format lock sbom bundle clean help
 
 ## run: build the environment if need be, then database, API, signer, worker and one dossier through the five steps
 run: venv
@@ -115,6 +115,10 @@ lock: venv-dev
 	  pyproject.toml -o requirements.lock
 	@$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --python-version 3.11 --extra dev --extra build \
 	  pyproject.toml -c requirements.lock -o requirements-dev.lock
+
+## sbom: write the bill of materials (CycloneDX) of the locked packages to sbom.cdx.json
+sbom: venv
+	@$(BIN)/python deploy/sbom.py >sbom.cdx.json && echo "… sbom.cdx.json"
 
 ## bundle: put the source and every locked wheel into bundle/, from which `make run` needs no network
 bundle: venv

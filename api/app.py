@@ -26,7 +26,7 @@ from api.dossiers.controller import DossierController, TaskController
 from api.dossiers.service import Dossiers
 from api.http import idempotency, openapi, problems
 from api.http.admission import Admission, check_budgets
-from api.http.auth.controller import SessionController
+from api.http.auth.controller import OwnSessionsController, SessionController
 from api.http.auth.guards import check_guards, open_sessions
 from api.http.auth.passwords import PasswordPool
 from api.http.auth.rules import SessionRules
@@ -57,6 +57,7 @@ _log = structlog.get_logger("api.app")
 CONTROLLERS: Final[tuple[ControllerRouterHandler, ...]] = (
     HealthController,
     SessionController,
+    OwnSessionsController,
     ProcedureController,
     AgencyController,
     DossierController,

@@ -168,9 +168,8 @@ def _backfill(owner: str) -> None:
     from api.db import backfill  # noqa: PLC0415
 
     for each in backfill.ALL:
-        done = asyncio.run(
-            backfill.run(owner, each, lambda moved, name=each.name: say(f"{name}: {moved.rows}", "rows"))
-        )
+        told = backfill.seldom(lambda now, name=each.name: say(f"{name}: {now.rows} dòng", f"{name}: {now.rows} rows"))
+        done = asyncio.run(backfill.run(owner, each, told))
         say(f"{each.name}: xong {done.rows} dòng", f"{each.name}: {done.rows} rows done")
 
 
@@ -355,7 +354,7 @@ def _bench_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--json", action="store_true", help="in JSON / print JSON")
 
 
-_BENCHES: Final = ("api", "audit")
+_BENCHES: Final = ("api", "audit", "backfill")
 _Command = tuple[str, Callable[[argparse.Namespace], int], Callable[[argparse.ArgumentParser], None]]
 _COMMANDS: Final[dict[str, _Command]] = {
     "up": ("chạy tất cả trên máy này / run everything on this machine", _up, _up_options),

@@ -93,20 +93,27 @@ class Office:
             await asyncio.sleep(0.02)
 
     async def lock_the_chairman(self) -> UUID:
-        """Lock the one account there is; a worker writes it into the log outside."""
-        block: UUID = await self.admin.fetchval(
-            "INSERT INTO account_block (account_id, what, reason, by_account_id)"
-            " SELECT id, 'account', 'thử', id FROM account RETURNING id"
-        )
+        """Lock the one account there is; a worker writes it into the log outside, and a checkpoint that names it.
+
+        By connections of its own: dossiers are being written meanwhile.
+        """
         pools = await open_pools(self.dsn, read_size=1, write_size=1)
         notary, outside = Notary({"c1": bytes(32)}), self.room / "outside"
         async with pools.transaction() as tx:
+            block: UUID = await tx.fetchval(
+                "INSERT INTO account_block (account_id, what, reason, by_account_id)"
+                " SELECT id, 'account', 'thử', id FROM account RETURNING id"
+            )
             await audit.append(
                 tx, None, process="api", action="account.lock", subject_kind="account", subject_id=None, detail={},
                 at=system_clock(),
             )  # fmt: skip
-        await Sealer(pools, notary, CheckpointFile(outside), system_clock).step()
-        assert await RevocationLog(pools, notary, outside, system_clock).note() == 1
+        log = RevocationLog(pools, notary, outside, system_clock)
+        sealer = Sealer(pools, notary, CheckpointFile(outside), system_clock, log)
+        while not await sealer.step():  # a dossier being written bars it for a moment
+            await asyncio.sleep(0.02)
+        assert await log.note() == 1
+        assert await sealer.step() == 0
         await pools.close()
         return block
 

@@ -168,7 +168,7 @@ def facts(action: Action, dossier: Projection | None = None, pick=None) -> f.Fac
         Action.ASK_DUTY: f.AskDuty(amounts=(amount,), reason=reason),
         Action.FULFIL_DUTY: f.Paid(receipt_no="BL1"),
         Action.SUBMIT_FOR_SIGNATURE: f.SubmitForSignature(result_ids=drafted or (RESULT,)),
-        Action.RECORD_SIGNATURE: f.RecordSignature(result_id=result, complete=True),
+        Action.RECORD_SIGNATURE: f.RecordSignature(result_id=result, complete=pick([True, False]) if pick else True),
         Action.TAKE_BACK_SIGNATURE: f.OnSignature(result_id=result, reason=reason),
         Action.PASS_SIGNATURE: f.OnSignature(result_id=result, reason=reason),
         Action.SEND_BACK: f.SendBack(reason=reason),

@@ -41,6 +41,19 @@ from tests.paper import page
 
 WARD = "kinhbac"
 ORIGIN = "https://motcua.example"
+ASTRAY = """
+SELECT request.id, request.role, request.state, chain.state AS chain_state, request.ready
+  FROM signature_request request
+  JOIN chain ON chain.id = request.chain_id
+  LEFT JOIN LATERAL (
+        SELECT min(other.group_no) AS next FROM signature_request other
+         WHERE other.chain_id = chain.id AND other.state <> 'recorded') waiting ON true
+ WHERE request.ready IS DISTINCT FROM (
+       request.state = 'to_sign' AND chain.state = 'open' AND request.group_no = waiting.next)
+"""
+"""Requests that do not know whether their turn has come: none, whatever was done."""
+TOLD_ANEW = "UPDATE signature_request SET ready = NULL"
+"""What a test wrote past the triggers is told its turn by them: they write the truth, whatever is given."""
 FOLLOW = (following.after_step,)
 
 
@@ -98,10 +111,12 @@ class Ground:
         return self
 
     async def close(self) -> None:
+        astray = [dict(row) for row in await self.db.admin.fetch(ASTRAY)]
         for holder in self.engine.holders.values():
             await holder.close()
         await self.blobs.close()
         shutil.rmtree(self.room, ignore_errors=True)
+        assert astray == []
 
     def actor(self, who: str) -> Actor:
         person = next(p for p in data.people() if p.slug == f"{who}.{WARD}")

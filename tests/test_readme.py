@@ -163,6 +163,7 @@ RUN_BY: dict[str, tuple[str, str]] = {
     "motcua audit verify --bundle FILE": ("tests/database/test_audit_evidence.py", '"--bundle", bundle'),
     "motcua bench api": ("tests/journey/test_bench.py", '"loadtests.bench.api"'),
     "motcua bench audit": ("tests/journey/test_bench_audit.py", '"loadtests.bench.audit"'),
+    "motcua bench backfill": ("tests/journey/test_bench_backfill.py", '"loadtests.bench.backfill"'),
     "motcua keys new KIND": ("tests/journey/test_up.py", '"keys", "new", '),
     "motcua keys list KIND": ("tests/journey/test_up.py", '"keys", "list", '),
     "motcua keys rotate KIND": ("tests/database/test_rotation.py", '"keys", "rotate", '),

@@ -25,7 +25,14 @@ _DOMAIN: Final = b"motcua audit v1\n"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class Checkpoint(msgspec.Struct, frozen=True, kw_only=True, tag="checkpoint", tag_field="kind"):
+class LogEnd(msgspec.Struct, frozen=True, kw_only=True):
+    """The last line of the log of revocations at a moment: its number, and SHA-256 of its body."""
+
+    number: int
+    digest: str
+
+
+class Checkpoint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="checkpoint", tag_field="kind"):
     """How long the chain was at a moment, and its last hash."""
 
     number: int
@@ -39,6 +46,8 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True, tag="checkpoint", ta
     previous: str
     """SHA-256 of the body of the checkpoint before this one; empty for the first."""
     key: str
+    revocations: LogEnd | None = None
+    """Where the log of revocations ended; None before its first line, and in checkpoints made before this was named."""
 
 
 class KeyNote(msgspec.Struct, frozen=True, kw_only=True, tag="key", tag_field="kind"):

@@ -17,6 +17,7 @@ from api.audit import findings, store
 from api.audit.chain import GENESIS, Checkpoint, Ring, Signed, newest
 from api.audit.findings import Finding
 from api.audit.judging import Judge, Link, Outside, Row, prove
+from api.audit.revocations import naming, prove_log
 from api.audit.rows import Entry, canonical_bytes
 from api.db.pools import Pools, Tx
 from api.db.pools import Row as Record
@@ -27,6 +28,10 @@ Progress = Callable[[int, int], object]
 
 _AT_ONCE: Final = 1_000
 _COLUMNS: Final = Entry.__struct_fields__
+_NO_LOG: Final = (
+    "Bên cạnh tệp không có revocations.jsonl: chưa kiểm tra nhật ký thu hồi.",
+    "There is no revocations.jsonl beside the file: the log of revocations was not looked at.",
+)
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,8 +78,19 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, tag="row", tag_field="kind
     canonical: str | None = None
 
 
-async def verify_database(pools: Pools, lines: list[Signed], torn: int, ring: Ring, progress: Progress) -> Report:
-    """Hold the rows, the chain and its checkpoints against the statements that were kept outside."""
+async def verify_database(
+    pools: Pools, lines: list[Signed], torn: int, revocations: list[Signed] | None, ring: Ring, progress: Progress
+) -> Report:
+    """Hold the rows, the chain and its checkpoints against the statements that were kept outside.
+
+    Args:
+        pools: the database, as the worker.
+        lines: the statements of the checkpoint file.
+        torn: how many of its lines a crash had torn.
+        revocations: the lines of the log of revocations beside it; None where there is none.
+        ring: the keys that are believed.
+        progress: told how far it is.
+    """
     outside = prove(lines, ring)
     judge = _judge(outside)
     async with pools.snapshot() as tx:
@@ -88,7 +104,7 @@ async def verify_database(pools: Pools, lines: list[Signed], torn: int, ring: Ri
         for audit_id in await store.never_chained(tx, *judge.last_row):
             judge.note(findings.inserted(audit_id))
         waiting = await store.unsealed(tx, *judge.last_row)
-    notes = (*outside.notes, *_torn(torn))
+    notes = (*outside.notes, *_torn(torn), *_hold_log(revocations, [*outside.checkpoints, *inside], ring, judge))
     return _report("database", judge, [*outside.checkpoints, *inside], ring, notes, waiting)
 
 
@@ -191,6 +207,29 @@ async def _hold_inside(tx: Tx, outside: Outside, ring: Ring, judge: Judge) -> li
             proven.append(said)
             judge.pin(said)
     return proven
+
+
+def _hold_log(
+    lines: list[Signed] | None, checkpoints: list[Checkpoint], ring: Ring, judge: Judge
+) -> list[tuple[str, str]]:
+    """Hold the log of revocations against the newest checkpoint that names its end; return what cannot be told."""
+    named = naming(checkpoints)
+    if lines is None:
+        return [_NO_LOG] if named else []
+    log, damage = prove_log(lines, ring)
+    cut = log.cut(named)
+    if damage:
+        judge.note(findings.revocations_altered(damage))
+    elif cut:
+        judge.note(findings.revocations_cut(cut.has, cut.line, cut.checkpoint))
+    elif log.end != (named.revocations if named else None):
+        return [(
+            f"Chưa điểm kiểm tra nào ghi dòng cuối ({len(log.lines)}) của nhật ký thu hồi: có bị cắt sau đó không thì "
+            "không biết được.",
+            f"No checkpoint names the last line ({len(log.lines)}) of the log of revocations yet: whether more was cut "
+            "off after it cannot be told.",
+        )]  # fmt: skip
+    return []
 
 
 async def _checkpoints(tx: Tx, after: int) -> AsyncIterator[Signed]:

@@ -14,6 +14,8 @@ Kind = Literal[
     "unsigned",
     "checkpoint-altered",
     "checkpoint-unproven",
+    "revocations-altered",
+    "revocations-cut",
 ]
 
 LISTED: Final = 100
@@ -22,6 +24,12 @@ LISTED: Final = 100
 _KEEP: Final = (
     "Không sửa gì; sao chép cơ sở dữ liệu và tệp điểm kiểm tra làm bằng chứng, báo người phụ trách an toàn thông tin.",
     "Change nothing; copy the database and the checkpoint file as evidence, and tell whoever answers for security.",
+)
+_OTHER_COPY: Final = (
+    "Giữ tệp này làm bằng chứng và đặt lại bản sao đầy đủ. Nếu không còn, rà soát bằng tay tài khoản, quyền ký, chứng "
+    "thư.",
+    "Keep this file as evidence and put a whole copy back. Where there is none, go through accounts, rights to sign "
+    "and certificates by hand.",
 )
 _COMPARE: Final = (
     "Khôi phục bản sao lưu gần nhất trước đó sang máy khác (`motcua restore`) và so dòng này theo id.",
@@ -49,6 +57,8 @@ NEXT: Final[Mapping[Kind, tuple[str, str]]] = {
         "Dùng đúng khóa công khai (`--key ID:HEX`) và đúng tệp; nếu vẫn vậy, tệp đã bị sửa.",
         "Use the right public keys (`--key ID:HEX`) and the right file; if it stays so, the file was altered.",
     ),
+    "revocations-altered": _OTHER_COPY,
+    "revocations-cut": _OTHER_COPY,
 }
 
 
@@ -95,15 +105,14 @@ def removed(position: int, audit_id: int) -> Finding:
     )
 
 
+def _stretch(kind: Kind, first: int, last: int, vi: str, en: str) -> Finding:
+    return Finding(kind=kind, vi=vi, en=en, position=first, to=last)
+
+
 def links_removed(first: int, last: int) -> Finding:
     """Say that a stretch of the chain is gone together with what tells its rows."""
-    return Finding(
-        kind="removed",
-        vi=f"Chuỗi thiếu vị trí {first} đến {last}.",
-        en=f"The chain lacks positions {first} to {last}.",
-        position=first,
-        to=last,
-    )
+    vi, en = f"Chuỗi thiếu vị trí {first} đến {last}.", f"The chain lacks positions {first} to {last}."
+    return _stretch("removed", first, last, vi, en)
 
 
 def inserted(audit_id: int) -> Finding:
@@ -118,35 +127,23 @@ def inserted(audit_id: int) -> Finding:
 
 def tail_removed(first: int, last: int, number: int) -> Finding:
     """Say that the chain ends before what a checkpoint proves."""
-    return Finding(
-        kind="tail-removed",
-        vi=f"Đuôi chuỗi đã mất: điểm kiểm tra {number} chứng minh vị trí {first} đến {last} từng có.",
-        en=f"The tail was removed: checkpoint {number} proves that positions {first} to {last} were there.",
-        position=first,
-        to=last,
-    )
+    vi = f"Đuôi chuỗi đã mất: điểm kiểm tra {number} chứng minh vị trí {first} đến {last} từng có."
+    en = f"The tail was removed: checkpoint {number} proves that positions {first} to {last} were there."
+    return _stretch("tail-removed", first, last, vi, en)
 
 
 def recomputed(first: int, last: int, number: int) -> Finding:
     """Say that links fit each other, but not the signed checkpoint."""
-    return Finding(
-        kind="recomputed",
-        vi=f"Chuỗi từ vị trí {first} đến {last} đã bị tính lại: không khớp điểm kiểm tra {number} đã ký.",
-        en=f"The chain from position {first} to {last} was recomputed: it is not what checkpoint {number} signed.",
-        position=first,
-        to=last,
-    )
+    vi = f"Chuỗi từ vị trí {first} đến {last} đã bị tính lại: không khớp điểm kiểm tra {number} đã ký."
+    en = f"The chain from position {first} to {last} was recomputed: it is not what checkpoint {number} signed."
+    return _stretch("recomputed", first, last, vi, en)
 
 
 def unsigned(first: int, last: int) -> Finding:
     """Say that links follow the last signed checkpoint: the sealer writes both in one transaction."""
-    return Finding(
-        kind="unsigned",
-        vi=f"Vị trí {first} đến {last} không có điểm kiểm tra nào ký.",
-        en=f"No signed checkpoint covers positions {first} to {last}.",
-        position=first,
-        to=last,
-    )
+    vi = f"Vị trí {first} đến {last} không có điểm kiểm tra nào ký."
+    en = f"No signed checkpoint covers positions {first} to {last}."
+    return _stretch("unsigned", first, last, vi, en)
 
 
 def checkpoint_altered(number: int) -> Finding:
@@ -164,4 +161,22 @@ def unproven(where: str) -> Finding:
         kind="checkpoint-unproven",
         vi=f"{where}: chữ ký không đúng, hoặc khóa không được tin.",
         en=f"{where}: the signature is wrong, or its key is not believed.",
+    )
+
+
+def revocations_altered(how: str) -> Finding:
+    """Say that the log of revocations is not as it was written."""
+    return Finding(
+        kind="revocations-altered",
+        vi="Nhật ký thu hồi (revocations.jsonl) bị hỏng hoặc bị sửa.",
+        en=f"The log of revocations (revocations.jsonl) is damaged or was altered: {how}.",
+    )
+
+
+def revocations_cut(has: int, line: int, number: int) -> Finding:
+    """Say that the log of revocations lacks the line that a checkpoint names as its last."""
+    return Finding(
+        kind="revocations-cut",
+        vi=f"Nhật ký thu hồi bị cắt đuôi (còn {has} dòng): điểm kiểm tra {number} đã ký có ghi dòng {line}.",
+        en=f"The log of revocations was cut off ({has} lines left): the signed checkpoint {number} names line {line}.",
     )

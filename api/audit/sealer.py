@@ -86,11 +86,11 @@ class Sealer:
             last = await store.last_checkpoint(tx)
             outside = await self._outside(tx, last)
             rows = await self._seal(tx, last)
-        if rows:
+        if rows is not None:
             await failpoints.reach("audit-sealed", "audit")
-        if rows or (last is not None and outside != newest([last])):
+        if rows is not None or (last is not None and outside != newest([last])):
             await self.copy()
-        return rows
+        return rows or 0
 
     async def copy(self) -> None:
         """Add to the file outside whatever it lacks."""
@@ -152,13 +152,20 @@ class Sealer:
             raise _other_history(f"checkpoint {outside.number} is another", str(self._file.path))
         return outside
 
-    async def _seal(self, tx: Tx, last: Signed | None) -> int:
+    async def _seal(self, tx: Tx, last: Signed | None) -> int | None:
+        """Chain what is committed and sign a checkpoint, also over no row where the log of revocations has grown.
+
+        Returns:
+            How many rows; None where there was nothing to sign.
+        """
         stands = newest([last]) if last else None
         xid, audit_id = (stands.xid, stands.audit_id) if stands else (0, 0)
         position, reached = (stands.rows, bytes.fromhex(stands.hash)) if stands else (0, GENESIS)
         rows = await store.rows_to_chain(tx, xid, audit_id, BATCH)
-        if not rows:
-            return 0
+        named = stands.revocations if stands else None
+        end = await self._revocations.end(stands) if self._revocations else named
+        if not rows and (stands is None or end == named):
+            return None
         hashes: list[bytes] = []
         for row in rows:
             reached = link(reached, audit_id=row.id, xid=row.xid, recorded_at=row.recorded_at, digest=row.digest)
@@ -173,11 +180,12 @@ class Sealer:
                 number=stands.number + 1 if stands else 1,
                 rows=position + len(rows),
                 hash=reached.hex(),
-                audit_id=rows[-1].id,
-                xid=rows[-1].xid,
+                audit_id=rows[-1].id if rows else audit_id,
+                xid=rows[-1].xid if rows else xid,
                 at=at,
                 previous=digest_of(last.body) if last else "",
                 key=self._notary.current,
+                revocations=end,
             )
         )
         await store.insert_checkpoint(tx, stands.number + 1 if stands else 1, signed)

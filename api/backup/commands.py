@@ -75,7 +75,7 @@ def bring_back(
     place = Place(_directory(directory, environment))
     report = asyncio.run(restore(place, wish, blobs, system_clock, say))
     tell(report, wish.into, say)
-    return 0 if report.proof.whole else 1
+    return 0 if report.whole else 1
 
 
 async def _back_up(place: Place, dsn: str, blobs: BlobStore, keep: int, following: bool, say: Progress) -> int:
@@ -141,6 +141,15 @@ def _tell_carried(report: Report, say: Progress) -> None:
         vi, en = _ENDED[ended.what]
         at = _local(ended.ended_at)
         say(f"  {vi} {ended.id}, lúc {at}", f"{en} {ended.id}, at {at}")
+    if (cut := report.revocations_cut) is not None:
+        say(
+            f"NHẬT KÝ THU HỒI BỊ CẮT ĐUÔI: còn {cut.has} dòng, điểm kiểm tra {cut.checkpoint} đã ký có ghi dòng"
+            f" {cut.line}. Khôi phục lại vào nơi khác với bản sao đầy đủ; nếu không còn, rà soát tài khoản, quyền ký,"
+            " chứng thư trước khi mở cho mọi người.",
+            f"THE LOG OF REVOCATIONS WAS CUT OFF: {cut.has} lines are left, the signed checkpoint {cut.checkpoint}"
+            f" names line {cut.line}. Restore again into another place with a whole copy of it; where there is none, go"
+            " through accounts, rights to sign and certificates before you let anybody in.",
+        )
     if report.lost.known_until is None and report.revocations_until is None:
         say(
             "KHÔNG BIẾT đã thu hồi gì sau thời điểm ấy: rà soát tài khoản, quyền ký, chứng thư trước khi mở cho mọi"

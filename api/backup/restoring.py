@@ -11,8 +11,8 @@ from uuid import UUID
 
 import msgspec
 
-from api.audit.revocations import read_log
-from api.audit.store import Ended, audit_keys
+from api.audit.revocations import Cut, read_log
+from api.audit.store import Ended
 from api.backup import documents, fencing, recovery, store
 from api.backup.checking import Chosen, check_base, choose
 from api.backup.faults import BackupError, no_room, told_of_the_disk
@@ -56,8 +56,15 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """Rights that had come back by the restore, and were taken again."""
     revocations_until: datetime | None
     """Of when the last line of the log of revocations is; None without one."""
+    revocations_cut: Cut | None = None
+    """Where lines are gone from the end of that log."""
     proof: Proof
     migrations: tuple[str, ...]
+
+    @property
+    def whole(self) -> bool:
+        """Whether everything was proved, and no line of the log of revocations is known to be gone."""
+        return self.proof.whole and self.revocations_cut is None
 
 
 async def restore(place: Place, wish: Wish, blobs: BlobStore | None, clock: Clock, say: Progress) -> Report:
@@ -144,6 +151,7 @@ async def _build(
         passed=tuple(fenced.passed),
         carried=tuple(fenced.carried),
         revocations_until=fenced.known_until,
+        revocations_cut=fenced.cut,
         proof=proof,
         migrations=manifest.migrations,
     )
@@ -176,6 +184,7 @@ class _Fenced(msgspec.Struct, frozen=True):
     passed: list[Passed]
     carried: list[Ended]
     known_until: datetime | None
+    cut: Cut | None
 
 
 async def _fence(pools: Pools, wish: Wish, seen: Seen, ahead: Seen | None, moment: datetime, clock: Clock) -> _Fenced:
@@ -185,15 +194,15 @@ async def _fence(pools: Pools, wish: Wish, seen: Seen, ahead: Seen | None, momen
         f"Hệ thống khôi phục về {local}: số có thể đã cấp sau thời điểm ấy"
         f" / Restored to {local}: may have been given after it"
     )
+    log, cut = None, None
+    if wish.revocations is not None:
+        sealed = (*seen.sealed, *(ahead.sealed if ahead else ()))
+        log, cut = await asyncio.to_thread(read_log, wish.revocations, sealed)
     async with pools.transaction() as tx:
-        logged, until = list[Ended](), None
-        if wish.revocations is not None:
-            keys = await audit_keys(tx)
-            logged, until = await asyncio.to_thread(read_log, wish.revocations, keys)
-        ended = [*(ahead.ended if ahead else ()), *logged]
+        ended = [*(ahead.ended if ahead else ()), *(log.standing() if log else ())]
         carried = await fencing.carry_over(tx, ended, clock(), reason)
         passed = await fencing.fence(tx, seen, ahead, passing, margin=wish.number_margin, reason=reason, at=clock())
-    return _Fenced(passed, carried, until)
+    return _Fenced(passed, carried, log.until if log else None, cut)
 
 
 async def _open(cluster: Cluster, manifest: Manifest) -> Pools:

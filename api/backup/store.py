@@ -9,7 +9,8 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from api.audit.store import Ended, ended_rights
+from api.audit.chain import Signed
+from api.audit.store import Ended, audit_keys, ended_rights, last_checkpoint
 from api.backup.faults import BackupError, no_rights
 from api.db import queries
 from api.db.faults import as_kind
@@ -184,6 +185,8 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     numbers: tuple[Given, ...]
     last_audit: int
     ended: tuple[Ended, ...]
+    sealed: tuple[Signed, ...]
+    """The notes of the checkpoint keys and the last checkpoint."""
 
 
 async def seen(connection: Connection, since: datetime) -> Seen:
@@ -197,6 +200,7 @@ async def seen(connection: Connection, since: datetime) -> Seen:
         numbers=tuple(as_structs(await connection.fetch(_q.numbers_since, since), Given)),
         last_audit=await connection.fetchval(_q.last_audit),
         ended=tuple(await ended_rights(connection)),
+        sealed=(*await audit_keys(connection), *([last] if (last := await last_checkpoint(connection)) else ())),
     )
 
 

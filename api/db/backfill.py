@@ -1,8 +1,12 @@
 """Rewriting old rows while everybody works: small batches by key, a pause after each, and a place to go on from.
 
-A migration only adds a column; what old rows shall hold there is written afterwards, batch by batch. No batch keeps its
-rows locked for longer than `LONGEST_BATCH_S`: it grows and shrinks by what the last one took, so a busy server gets
-small batches and long pauses by itself.
+A migration only adds a column; what old rows shall hold there is written afterwards, batch by batch. What others feel
+of it is one statement that has the processor while they want it, so a batch is as many rows as take `BURST_S`: a busy
+server gets fewer by itself. Small batches are the cheaper ones besides: what a committed batch left behind makes room
+in the same page for the next, whose rows then need no new entry in any index. A row stays locked for one batch.
+
+No batch waits for the disk, which others' commits need. A crash may so lose the last ones, but their marks with them,
+since a mark moves in its batch's transaction: they are done again. Only the end waits, and takes all before it along.
 """
 
 import asyncio
@@ -17,11 +21,14 @@ from api.db import queries
 from api.errors import Conflict
 
 _q: Final = queries.load("api.db", "backfill.sql")
-LONGEST_BATCH_S: Final = 0.05
-REST: Final = 3.0
-"""Times a batch's own duration: at most a quarter of one core, and of one disk, is ever ours."""
-FIRST_BATCH: Final = 100
-LARGEST_BATCH: Final = 5000
+BURST_S: Final = 0.0015
+REST: Final = 9.0
+"""Times a batch's own duration, round trips and waiting included: at most a tenth of one core is ever ours."""
+LONGEST_REST_S: Final = 0.1
+SMALLEST_BATCH: Final = 20
+LARGEST_BATCH: Final = 1000
+"""The least takes less than a burst of work on any machine: where it lasts longer, it is others who are served
+meanwhile. Without a least, and a longest rest, a rewrite on a crowded machine would never end."""
 _LOCK_PAUSE_S: Final = 1.0
 
 
@@ -37,7 +44,7 @@ class Backfill(msgspec.Struct, frozen=True, kw_only=True):
     statement: str
 
 
-ALL: Final[tuple[Backfill, ...]] = ()
+ALL: Final[tuple[Backfill, ...]] = (Backfill(name="signature_request.ready", statement=_q.rewrite_ready),)
 """The rewrites of this version; `motcua migrate --backfill` runs those that have not ended."""
 
 
@@ -51,6 +58,8 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
 async def run(dsn: str, backfill: Backfill, tell: Callable[[Progress], None]) -> Progress:
     """Rewrite from where the last run ended to the last row; a rewrite that has ended is not begun again.
 
+    `tell` is called between two batches: what it raises ends the run, which the next one continues.
+
     Raises:
         Conflict: another run of the same rewrite is at work.
     """
@@ -59,41 +68,69 @@ async def run(dsn: str, backfill: Backfill, tell: Callable[[Progress], None]) ->
         if not await connection.fetchval(_q.take_backfill_lock, backfill.name):
             raise Conflict(f"{backfill.name} đang chạy ở nơi khác.", f"{backfill.name} is already running elsewhere.")
         await connection.execute(_q.begin_backfill, backfill.name)
+        await connection.execute(_q.leave_disk_alone)
         return await _run(connection, backfill, tell)
     finally:
         await connection.close()
 
 
 async def _run(connection: asyncpg.Connection, backfill: Backfill, tell: Callable[[Progress], None]) -> Progress:
-    size, longest = FIRST_BATCH, 0.0
-    while True:
+    mark = await connection.fetchrow(_q.backfill_mark, backfill.name)
+    assert mark is not None  # noqa: S101 - written before the first batch
+    after, rows, ended = mark["after"], mark["rows"], mark["ended_at"] is not None
+    size, longest = SMALLEST_BATCH, 0.0
+    while not ended:
         began = time.monotonic()
         try:
-            rows, ended = await _batch(connection, backfill, size)
+            done = await _batch(connection, backfill, after, size)
         except asyncpg.LockNotAvailableError:  # somebody else holds a row: nothing was written, come again
             await asyncio.sleep(_LOCK_PAUSE_S)
             continue
         took = time.monotonic() - began
-        longest = max(longest, took)
-        progress = Progress(rows=rows, longest_s=longest)
-        tell(progress)
-        if ended:
-            return progress
-        size = max(1, min(LARGEST_BATCH, size * 2, int(size * LONGEST_BATCH_S / took)))
-        await asyncio.sleep(took * REST)
-
-
-async def _batch(connection: asyncpg.Connection, backfill: Backfill, size: int) -> tuple[int, bool]:
-    """Rewrite one range and move the mark with it; return the rows so far and whether that was the last."""
-    async with connection.transaction():
-        mark = await connection.fetchrow(_q.backfill_mark, backfill.name)
-        assert mark is not None  # noqa: S101 - written before the first batch
-        if mark["ended_at"] is not None:
-            return mark["rows"], True
-        done = await connection.fetchrow(backfill.statement, mark["after"], size)
-        last, seen = (done["last"], done["rows"]) if done else (None, 0)
-        if last is None:
+        if done is None:
+            await connection.execute(_q.wait_for_disk)
             await connection.execute(_q.end_backfill, backfill.name)
-            return mark["rows"], True
-        await connection.execute(_q.move_backfill, backfill.name, last, seen)
-        return mark["rows"] + seen, False
+            break
+        after, rows, longest = done.last, rows + done.rows, max(longest, took)
+        tell(Progress(rows=rows, longest_s=longest))
+        size = next_size(size, done.statement_s)
+        await asyncio.sleep(min(took * REST, LONGEST_REST_S))
+    progress = Progress(rows=rows, longest_s=longest)
+    tell(progress)
+    return progress
+
+
+def next_size(size: int, took: float) -> int:
+    """Return how many rows to take after a batch of so many whose statement took so many seconds."""
+    return max(SMALLEST_BATCH, min(LARGEST_BATCH, size * 2, int(size * BURST_S / took)))
+
+
+class _Batch(msgspec.Struct, frozen=True, kw_only=True):
+    last: str
+    rows: int
+    statement_s: float
+
+
+async def _batch(connection: asyncpg.Connection, backfill: Backfill, after: str, size: int) -> _Batch | None:
+    """Rewrite one range and move the mark with it; return None where no row was left."""
+    async with connection.transaction():
+        began = time.monotonic()
+        done = await connection.fetchrow(backfill.statement, after, size)
+        took = time.monotonic() - began
+        if done is None or done["last"] is None:
+            return None
+        await connection.execute(_q.move_backfill, backfill.name, done["last"], done["rows"])
+        return _Batch(last=done["last"], rows=done["rows"], statement_s=took)
+
+
+def seldom(tell: Callable[[Progress], None], every_s: float = 5.0) -> Callable[[Progress], None]:
+    """Return what tells a person only now and then, and not of every batch."""
+    last = time.monotonic()
+
+    def told(progress: Progress) -> None:
+        nonlocal last
+        if time.monotonic() - last >= every_s:
+            last = time.monotonic()
+            tell(progress)
+
+    return told

@@ -17,3 +17,27 @@ UPDATE backfill SET after = $2, rows = rows + $3, moved_at = clock_timestamp() W
 -- name: end_backfill
 -- No row was left.
 UPDATE backfill SET ended_at = clock_timestamp() WHERE name = $1;
+
+-- name: leave_disk_alone
+-- No commit of this session waits for the disk: a crash may lose the last batches, and their marks with them.
+SET synchronous_commit = off;
+
+-- name: wait_for_disk
+-- The next commit waits as every other does, and whatever was committed before it is on the disk, too.
+RESET synchronous_commit;
+
+-- name: rewrite_ready
+-- Whether the turn has come of requests that wait since before version 0017; no other row's is asked for.
+WITH batch AS (
+    SELECT id, state
+      FROM signature_request
+     WHERE id > coalesce(nullif($1::text, '')::uuid, '00000000-0000-0000-0000-000000000000')
+     ORDER BY id
+     LIMIT $2
+), rewritten AS (
+    UPDATE signature_request request
+       SET ready = signature_request_ready(request.state, request.chain_id, request.group_no)
+      FROM batch
+     WHERE request.id = batch.id AND batch.state = 'to_sign' AND request.ready IS NULL
+)
+SELECT (SELECT id::text FROM batch ORDER BY id DESC LIMIT 1) AS last, count(*) AS rows FROM batch;

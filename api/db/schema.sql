@@ -96,16 +96,145 @@ BEGIN
     IF current_user = 'app' AND NOT (OLD.state IN ('to_sign', 'asked') AND NEW.state IN ('to_sign', 'refused', 'superseded')) THEN
         RAISE EXCEPTION 'signature_request: the API may not move % to %', OLD.state, NEW.state USING ERRCODE = 'insufficient_privilege';
     END IF;
-    IF NEW.state IN ('asked', 'prepared', 'sent', 'recorded') AND EXISTS (
-        SELECT 1 FROM public.signature_request before
-         WHERE before.chain_id = NEW.chain_id AND before.group_no < NEW.group_no AND before.state <> 'recorded'
-    ) THEN
+    IF NEW.state IN ('asked', 'prepared', 'sent', 'recorded') AND public.signature_request_waits(NEW.chain_id, NEW.group_no) THEN
         RAISE EXCEPTION 'signature_request: the group before is not recorded' USING ERRCODE = 'check_violation';
     END IF;
     RETURN NEW;
 END $$;
 
 COMMENT ON FUNCTION public.signature_request_guard() IS 'No seal before the signatures it requires, no state the API may not write: a rule in the service and a constraint here.';
+
+CREATE FUNCTION public.signature_request_next_turns() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public'
+    AS $$
+DECLARE
+    of_chain uuid;
+    after_group smallint := 0;
+BEGIN
+    IF TG_TABLE_NAME = 'chain' THEN
+        of_chain := NEW.id;
+    ELSIF TG_OP = 'DELETE' THEN
+        of_chain := OLD.chain_id;
+        after_group := OLD.group_no;
+    ELSE
+        of_chain := NEW.chain_id;
+        after_group := NEW.group_no;
+    END IF;
+    PERFORM FROM public.signature_request later
+      WHERE later.chain_id = of_chain AND later.group_no > after_group AND later.state = 'to_sign'
+      ORDER BY later.id
+        FOR NO KEY UPDATE;
+    UPDATE public.signature_request later
+       SET ready = public.signature_request_ready(later.state, later.chain_id, later.group_no)
+     WHERE later.chain_id = of_chain AND later.group_no > after_group AND later.state = 'to_sign'
+       AND later.ready IS DISTINCT FROM public.signature_request_ready(later.state, later.chain_id, later.group_no);
+    RETURN NULL;
+END $$;
+
+COMMENT ON FUNCTION public.signature_request_next_turns() IS 'Has the requests of a chain that come after this one told anew whether their turn has come.';
+
+CREATE TABLE public.signature_request (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    chain_id uuid NOT NULL,
+    document_id uuid NOT NULL,
+    dossier_id uuid NOT NULL,
+    result_id uuid NOT NULL,
+    group_no smallint NOT NULL,
+    ordinal smallint NOT NULL,
+    role text NOT NULL,
+    pdf_signature boolean NOT NULL,
+    act text NOT NULL,
+    field text NOT NULL,
+    state text DEFAULT 'to_sign'::text NOT NULL,
+    attempt integer DEFAULT 0 NOT NULL,
+    version integer DEFAULT 1 NOT NULL,
+    turn integer DEFAULT 0 NOT NULL,
+    person_id uuid,
+    post_id uuid,
+    agency_id uuid NOT NULL,
+    capacity text,
+    title_lines text[] DEFAULT '{}'::text[] NOT NULL,
+    mandate_id uuid,
+    holder text,
+    certificate_id uuid,
+    certificate_serial text,
+    placement jsonb,
+    due_at timestamp with time zone,
+    lane text NOT NULL,
+    predecessor_id uuid,
+    batch_id uuid,
+    shown_sha256 bytea,
+    transaction_id text,
+    number_id uuid,
+    reason text,
+    error jsonb,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    state_at timestamp with time zone DEFAULT now() NOT NULL,
+    deadline_at timestamp with time zone,
+    recorded_at timestamp with time zone,
+    recorded_sha256 bytea,
+    ready boolean,
+    CONSTRAINT signature_request_act_check CHECK ((act = ANY (ARRAY['main_document'::text, 'separate_annex'::text, 'copy'::text, 'digitised_paper'::text, 'counter_form'::text]))),
+    CONSTRAINT signature_request_capacity_check CHECK ((capacity = ANY (ARRAY['plain'::text, 'KT.'::text, 'TL.'::text, 'TUQ.'::text, 'TM.'::text, 'Q.'::text]))),
+    CONSTRAINT signature_request_check CHECK (((state = ANY (ARRAY['to_sign'::text, 'superseded'::text, 'refused'::text])) OR (batch_id IS NOT NULL))),
+    CONSTRAINT signature_request_check1 CHECK (((state = 'recorded'::text) = (recorded_at IS NOT NULL))),
+    CONSTRAINT signature_request_group_no_check CHECK ((group_no > 0)),
+    CONSTRAINT signature_request_lane_check CHECK ((lane = ANY (ARRAY['counter'::text, 'normal'::text]))),
+    CONSTRAINT signature_request_ordinal_check CHECK ((ordinal > 0)),
+    CONSTRAINT signature_request_role_check CHECK ((role = ANY (ARRAY['initials'::text, 'coordinator'::text, 'signatory'::text, 'seal'::text]))),
+    CONSTRAINT signature_request_state_check CHECK ((state = ANY (ARRAY['to_sign'::text, 'asked'::text, 'prepared'::text, 'sent'::text, 'value_received'::text, 'recorded'::text, 'refused'::text, 'expired'::text, 'failed'::text, 'superseded'::text])))
+);
+
+COMMENT ON TABLE public.signature_request IS 'One signature wanted on one document: who, in which post and capacity, with which key. The partial unique index lets one open job write a document.';
+
+COMMENT ON COLUMN public.signature_request.ready IS 'Whether it waits for its person or clerk now: as signature_request_ready() tells, kept by triggers. NULL in rows of before version 0017 that nothing has touched since.';
+
+CREATE FUNCTION public.signature_request_waits(of_chain uuid, of_group smallint) RETURNS boolean
+    LANGUAGE sql STABLE
+    RETURN (EXISTS (SELECT FROM public.signature_request before WHERE ((before.chain_id = signature_request_waits.of_chain) AND (before.group_no < signature_request_waits.of_group) AND (before.state <> 'recorded'::text))));
+
+COMMENT ON FUNCTION public.signature_request_waits(of_chain uuid, of_group smallint) IS 'Whether somebody of a group before has not signed yet.';
+
+CREATE TABLE public.chain (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    document_id uuid NOT NULL,
+    dossier_id uuid NOT NULL,
+    result_id uuid NOT NULL,
+    draft_revision_id uuid NOT NULL,
+    state text DEFAULT 'laying'::text NOT NULL,
+    plan jsonb,
+    mark text,
+    lane text DEFAULT 'normal'::text NOT NULL,
+    submitted_by_account_id uuid NOT NULL,
+    submitted_at timestamp with time zone NOT NULL,
+    closed_at timestamp with time zone,
+    error jsonb,
+    CONSTRAINT chain_lane_check CHECK ((lane = ANY (ARRAY['counter'::text, 'normal'::text]))),
+    CONSTRAINT chain_state_check CHECK ((state = ANY (ARRAY['laying'::text, 'open'::text, 'done'::text, 'superseded'::text, 'failed'::text])))
+);
+
+COMMENT ON TABLE public.chain IS 'One submission for signature (trình ký) of one document; at most one is open per document.';
+
+CREATE FUNCTION public.signature_request_ready(in_state text, of_chain uuid, of_group smallint) RETURNS boolean
+    LANGUAGE sql STABLE
+    RETURN ((in_state = 'to_sign'::text) AND (EXISTS (SELECT FROM public.chain WHERE ((chain.id = signature_request_ready.of_chain) AND (chain.state = 'open'::text)))) AND (NOT public.signature_request_waits(of_chain, of_group)));
+
+COMMENT ON FUNCTION public.signature_request_ready(in_state text, of_chain uuid, of_group smallint) IS 'Whether a request waits to be signed, its chain is open, and its turn has come.';
+
+CREATE FUNCTION public.signature_request_turn() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'public'
+    AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        PERFORM FROM public.chain WHERE chain.id = NEW.chain_id FOR SHARE;
+    END IF;
+    NEW.ready := public.signature_request_ready(NEW.state, NEW.chain_id, NEW.group_no);
+    RETURN NEW;
+END $$;
+
+COMMENT ON FUNCTION public.signature_request_turn() IS 'Writes into a request whether its turn has come, whatever was to be written there.';
 
 CREATE FUNCTION public.take_intent(whose text, where_to text, by_key text, OUT mine boolean, OUT body_sha256 bytea, OUT status smallint, OUT answer json) RETURNS record
     LANGUAGE plpgsql
@@ -386,26 +515,6 @@ CREATE TABLE public.certificate (
 
 COMMENT ON TABLE public.certificate IS 'Certificates (chứng thư chữ ký số) of persons or of organisations; named_agency_id is the agency the subject still names, owner_sealed what the key holder knows the owner by (a national id).';
 
-CREATE TABLE public.chain (
-    id uuid DEFAULT uuidv7() NOT NULL,
-    document_id uuid NOT NULL,
-    dossier_id uuid NOT NULL,
-    result_id uuid NOT NULL,
-    draft_revision_id uuid NOT NULL,
-    state text DEFAULT 'laying'::text NOT NULL,
-    plan jsonb,
-    mark text,
-    lane text DEFAULT 'normal'::text NOT NULL,
-    submitted_by_account_id uuid NOT NULL,
-    submitted_at timestamp with time zone NOT NULL,
-    closed_at timestamp with time zone,
-    error jsonb,
-    CONSTRAINT chain_lane_check CHECK ((lane = ANY (ARRAY['counter'::text, 'normal'::text]))),
-    CONSTRAINT chain_state_check CHECK ((state = ANY (ARRAY['laying'::text, 'open'::text, 'done'::text, 'superseded'::text, 'failed'::text])))
-);
-
-COMMENT ON TABLE public.chain IS 'One submission for signature (trình ký) of one document; at most one is open per document.';
-
 CREATE TABLE public.competence (
     id uuid DEFAULT uuidv7() NOT NULL,
     procedure_code text NOT NULL,
@@ -494,6 +603,7 @@ CREATE TABLE public.dossier (
     finished_at timestamp with time zone,
     reappointments integer DEFAULT 0 NOT NULL,
     urgent boolean DEFAULT false NOT NULL,
+    part_signed uuid[] DEFAULT '{}'::uuid[] NOT NULL,
     CONSTRAINT dossier_channel_check CHECK ((channel = ANY (ARRAY['counter'::text, 'online'::text, 'post'::text]))),
     CONSTRAINT dossier_check CHECK (((paused_at IS NOT NULL) = (status = ANY (ARRAY['supplement_asked'::text, 'duty_asked'::text])))),
     CONSTRAINT dossier_check1 CHECK (((received_at IS NOT NULL) OR (status = ANY (ARRAY['submitted'::text, 'supplement_at_intake'::text, 'intake_refused'::text, 'withdrawn'::text])))),
@@ -512,6 +622,8 @@ COMMENT ON TABLE public.dossier IS 'The present state of a dossier, rebuilt colu
 COMMENT ON COLUMN public.dossier.results IS 'Id of each result with where it stands: to_sign, signed, issued, blocked, delivered, returned, replaced, recalled.';
 
 COMMENT ON COLUMN public.dossier.supplements IS 'How many supplements each stage has asked for: the limit is bound to the stage, not to the dossier.';
+
+COMMENT ON COLUMN public.dossier.part_signed IS 'Results still to be signed that bear a signature already, an initial or the first of several.';
 
 CREATE TABLE public.dossier_access (
     dossier_id uuid NOT NULL,
@@ -1412,59 +1524,6 @@ CREATE TABLE public.signature_batch (
 
 COMMENT ON TABLE public.signature_batch IS 'A ticket (mã lượt ký): what one person asked to be signed at one moment, with one fresh second factor.';
 
-CREATE TABLE public.signature_request (
-    id uuid DEFAULT uuidv7() NOT NULL,
-    chain_id uuid NOT NULL,
-    document_id uuid NOT NULL,
-    dossier_id uuid NOT NULL,
-    result_id uuid NOT NULL,
-    group_no smallint NOT NULL,
-    ordinal smallint NOT NULL,
-    role text NOT NULL,
-    pdf_signature boolean NOT NULL,
-    act text NOT NULL,
-    field text NOT NULL,
-    state text DEFAULT 'to_sign'::text NOT NULL,
-    attempt integer DEFAULT 0 NOT NULL,
-    version integer DEFAULT 1 NOT NULL,
-    turn integer DEFAULT 0 NOT NULL,
-    person_id uuid,
-    post_id uuid,
-    agency_id uuid NOT NULL,
-    capacity text,
-    title_lines text[] DEFAULT '{}'::text[] NOT NULL,
-    mandate_id uuid,
-    holder text,
-    certificate_id uuid,
-    certificate_serial text,
-    placement jsonb,
-    due_at timestamp with time zone,
-    lane text NOT NULL,
-    predecessor_id uuid,
-    batch_id uuid,
-    shown_sha256 bytea,
-    transaction_id text,
-    number_id uuid,
-    reason text,
-    error jsonb,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    state_at timestamp with time zone DEFAULT now() NOT NULL,
-    deadline_at timestamp with time zone,
-    recorded_at timestamp with time zone,
-    recorded_sha256 bytea,
-    CONSTRAINT signature_request_act_check CHECK ((act = ANY (ARRAY['main_document'::text, 'separate_annex'::text, 'copy'::text, 'digitised_paper'::text, 'counter_form'::text]))),
-    CONSTRAINT signature_request_capacity_check CHECK ((capacity = ANY (ARRAY['plain'::text, 'KT.'::text, 'TL.'::text, 'TUQ.'::text, 'TM.'::text, 'Q.'::text]))),
-    CONSTRAINT signature_request_check CHECK (((state = ANY (ARRAY['to_sign'::text, 'superseded'::text, 'refused'::text])) OR (batch_id IS NOT NULL))),
-    CONSTRAINT signature_request_check1 CHECK (((state = 'recorded'::text) = (recorded_at IS NOT NULL))),
-    CONSTRAINT signature_request_group_no_check CHECK ((group_no > 0)),
-    CONSTRAINT signature_request_lane_check CHECK ((lane = ANY (ARRAY['counter'::text, 'normal'::text]))),
-    CONSTRAINT signature_request_ordinal_check CHECK ((ordinal > 0)),
-    CONSTRAINT signature_request_role_check CHECK ((role = ANY (ARRAY['initials'::text, 'coordinator'::text, 'signatory'::text, 'seal'::text]))),
-    CONSTRAINT signature_request_state_check CHECK ((state = ANY (ARRAY['to_sign'::text, 'asked'::text, 'prepared'::text, 'sent'::text, 'value_received'::text, 'recorded'::text, 'refused'::text, 'expired'::text, 'failed'::text, 'superseded'::text])))
-);
-
-COMMENT ON TABLE public.signature_request IS 'One signature wanted on one document: who, in which post and capacity, with which key. The partial unique index lets one open job write a document.';
-
 CREATE TABLE public.signature_value (
     request_id uuid NOT NULL,
     attempt integer NOT NULL,
@@ -2090,6 +2149,10 @@ CREATE INDEX signature_request_dossier ON public.signature_request USING btree (
 
 CREATE INDEX signature_request_open ON public.signature_request USING btree (state, state_at) WHERE (state = ANY (ARRAY['asked'::text, 'prepared'::text, 'sent'::text, 'value_received'::text]));
 
+CREATE INDEX signature_request_ready_person ON public.signature_request USING btree (person_id, lane, COALESCE(due_at, 'infinity'::timestamp with time zone), id) WHERE ((state = 'to_sign'::text) AND (ready IS NOT FALSE));
+
+CREATE INDEX signature_request_ready_seal ON public.signature_request USING btree (agency_id, lane, COALESCE(due_at, 'infinity'::timestamp with time zone), id) WHERE ((state = 'to_sign'::text) AND (role = 'seal'::text) AND (ready IS NOT FALSE));
+
 CREATE INDEX signature_request_recent ON public.signature_request USING btree (recorded_at) WHERE (recorded_at IS NOT NULL);
 
 CREATE INDEX signature_request_transaction ON public.signature_request USING btree (transaction_id) WHERE (transaction_id IS NOT NULL);
@@ -2128,6 +2191,8 @@ CREATE TRIGGER audit_key_append_only BEFORE DELETE OR UPDATE ON public.audit_key
 
 CREATE TRIGGER calendar_changed AFTER INSERT OR DELETE OR UPDATE ON public.calendar_version FOR EACH STATEMENT EXECUTE FUNCTION public.registry_changed();
 
+CREATE TRIGGER chain_opened AFTER UPDATE OF state ON public.chain FOR EACH ROW WHEN (((old.state = 'open'::text) <> (new.state = 'open'::text))) EXECUTE FUNCTION public.signature_request_next_turns();
+
 CREATE TRIGGER competence_changed AFTER INSERT OR DELETE OR UPDATE ON public.competence FOR EACH STATEMENT EXECUTE FUNCTION public.registry_changed();
 
 CREATE TRIGGER dossier_note_append_only BEFORE DELETE ON public.dossier_note FOR EACH STATEMENT EXECUTE FUNCTION public.append_only();
@@ -2162,7 +2227,13 @@ CREATE TRIGGER service_mode_changed AFTER INSERT OR DELETE OR UPDATE ON public.s
 
 CREATE TRIGGER signature_answer_append_only BEFORE DELETE OR UPDATE ON public.signature_answer FOR EACH STATEMENT EXECUTE FUNCTION public.append_only();
 
+CREATE TRIGGER signature_request_added AFTER INSERT OR DELETE ON public.signature_request FOR EACH ROW EXECUTE FUNCTION public.signature_request_next_turns();
+
 CREATE TRIGGER signature_request_guard BEFORE UPDATE OF state ON public.signature_request FOR EACH ROW EXECUTE FUNCTION public.signature_request_guard();
+
+CREATE TRIGGER signature_request_signed AFTER UPDATE OF state ON public.signature_request FOR EACH ROW WHEN (((old.state = 'recorded'::text) <> (new.state = 'recorded'::text))) EXECUTE FUNCTION public.signature_request_next_turns();
+
+CREATE TRIGGER signature_request_turn BEFORE INSERT OR UPDATE OF state, ready ON public.signature_request FOR EACH ROW EXECUTE FUNCTION public.signature_request_turn();
 
 CREATE TRIGGER signature_value_append_only BEFORE DELETE OR UPDATE ON public.signature_value FOR EACH STATEMENT EXECUTE FUNCTION public.append_only();
 
@@ -2640,6 +2711,98 @@ GRANT USAGE ON SCHEMA public TO app;
 GRANT USAGE ON SCHEMA public TO signer;
 GRANT USAGE ON SCHEMA public TO worker;
 
+GRANT SELECT ON TABLE public.signature_request TO app;
+GRANT SELECT,INSERT,UPDATE ON TABLE public.signature_request TO signer;
+GRANT SELECT ON TABLE public.signature_request TO worker;
+
+GRANT INSERT(chain_id) ON TABLE public.signature_request TO app;
+
+GRANT INSERT(document_id) ON TABLE public.signature_request TO app;
+
+GRANT INSERT(dossier_id) ON TABLE public.signature_request TO app;
+
+GRANT INSERT(result_id) ON TABLE public.signature_request TO app;
+
+GRANT INSERT(group_no) ON TABLE public.signature_request TO app;
+
+GRANT INSERT(ordinal) ON TABLE public.signature_request TO app;
+
+GRANT INSERT(role) ON TABLE public.signature_request TO app;
+
+GRANT INSERT(pdf_signature) ON TABLE public.signature_request TO app;
+
+GRANT INSERT(act) ON TABLE public.signature_request TO app;
+
+GRANT INSERT(field) ON TABLE public.signature_request TO app;
+GRANT UPDATE(field) ON TABLE public.signature_request TO worker;
+
+GRANT UPDATE(state) ON TABLE public.signature_request TO app;
+
+GRANT UPDATE(version) ON TABLE public.signature_request TO app;
+
+GRANT INSERT(person_id) ON TABLE public.signature_request TO app;
+
+GRANT INSERT(post_id) ON TABLE public.signature_request TO app;
+
+GRANT INSERT(agency_id) ON TABLE public.signature_request TO app;
+
+GRANT INSERT(capacity) ON TABLE public.signature_request TO app;
+
+GRANT INSERT(title_lines) ON TABLE public.signature_request TO app;
+
+GRANT INSERT(mandate_id) ON TABLE public.signature_request TO app;
+
+GRANT INSERT(holder) ON TABLE public.signature_request TO app;
+
+GRANT INSERT(certificate_id) ON TABLE public.signature_request TO app;
+
+GRANT INSERT(certificate_serial) ON TABLE public.signature_request TO app;
+
+GRANT INSERT(placement) ON TABLE public.signature_request TO app;
+GRANT UPDATE(placement) ON TABLE public.signature_request TO worker;
+
+GRANT INSERT(due_at),UPDATE(due_at) ON TABLE public.signature_request TO app;
+
+GRANT INSERT(lane),UPDATE(lane) ON TABLE public.signature_request TO app;
+
+GRANT INSERT(predecessor_id) ON TABLE public.signature_request TO app;
+
+GRANT UPDATE(batch_id) ON TABLE public.signature_request TO app;
+
+GRANT UPDATE(reason) ON TABLE public.signature_request TO app;
+
+GRANT INSERT(created_at) ON TABLE public.signature_request TO app;
+
+GRANT INSERT(state_at),UPDATE(state_at) ON TABLE public.signature_request TO app;
+
+REVOKE ALL ON FUNCTION public.signature_request_waits(of_chain uuid, of_group smallint) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.signature_request_waits(of_chain uuid, of_group smallint) TO app;
+GRANT ALL ON FUNCTION public.signature_request_waits(of_chain uuid, of_group smallint) TO signer;
+GRANT ALL ON FUNCTION public.signature_request_waits(of_chain uuid, of_group smallint) TO worker;
+
+GRANT SELECT,INSERT ON TABLE public.chain TO app;
+GRANT SELECT ON TABLE public.chain TO signer;
+GRANT SELECT ON TABLE public.chain TO worker;
+
+GRANT UPDATE(state) ON TABLE public.chain TO app;
+GRANT UPDATE(state) ON TABLE public.chain TO signer;
+GRANT UPDATE(state) ON TABLE public.chain TO worker;
+
+GRANT UPDATE(plan) ON TABLE public.chain TO signer;
+GRANT UPDATE(plan) ON TABLE public.chain TO worker;
+
+GRANT UPDATE(closed_at) ON TABLE public.chain TO app;
+GRANT UPDATE(closed_at) ON TABLE public.chain TO signer;
+GRANT UPDATE(closed_at) ON TABLE public.chain TO worker;
+
+GRANT UPDATE(error) ON TABLE public.chain TO signer;
+GRANT UPDATE(error) ON TABLE public.chain TO worker;
+
+REVOKE ALL ON FUNCTION public.signature_request_ready(in_state text, of_chain uuid, of_group smallint) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.signature_request_ready(in_state text, of_chain uuid, of_group smallint) TO app;
+GRANT ALL ON FUNCTION public.signature_request_ready(in_state text, of_chain uuid, of_group smallint) TO signer;
+GRANT ALL ON FUNCTION public.signature_request_ready(in_state text, of_chain uuid, of_group smallint) TO worker;
+
 REVOKE ALL ON FUNCTION public.take_intent(whose text, where_to text, by_key text, OUT mine boolean, OUT body_sha256 bytea, OUT status smallint, OUT answer json) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.take_intent(whose text, where_to text, by_key text, OUT mine boolean, OUT body_sha256 bytea, OUT status smallint, OUT answer json) TO app;
 
@@ -2752,24 +2915,6 @@ GRANT SELECT ON TABLE public.calendar_version TO worker;
 GRANT SELECT ON TABLE public.certificate TO app;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.certificate TO signer;
 GRANT SELECT ON TABLE public.certificate TO worker;
-
-GRANT SELECT,INSERT ON TABLE public.chain TO app;
-GRANT SELECT ON TABLE public.chain TO signer;
-GRANT SELECT ON TABLE public.chain TO worker;
-
-GRANT UPDATE(state) ON TABLE public.chain TO app;
-GRANT UPDATE(state) ON TABLE public.chain TO signer;
-GRANT UPDATE(state) ON TABLE public.chain TO worker;
-
-GRANT UPDATE(plan) ON TABLE public.chain TO signer;
-GRANT UPDATE(plan) ON TABLE public.chain TO worker;
-
-GRANT UPDATE(closed_at) ON TABLE public.chain TO app;
-GRANT UPDATE(closed_at) ON TABLE public.chain TO signer;
-GRANT UPDATE(closed_at) ON TABLE public.chain TO worker;
-
-GRANT UPDATE(error) ON TABLE public.chain TO signer;
-GRANT UPDATE(error) ON TABLE public.chain TO worker;
 
 GRANT SELECT,INSERT ON TABLE public.competence TO app;
 GRANT SELECT ON TABLE public.competence TO signer;
@@ -3274,70 +3419,6 @@ GRANT INSERT(authorised_until) ON TABLE public.signature_batch TO app;
 GRANT UPDATE(authorised_until) ON TABLE public.signature_batch TO signer;
 
 GRANT UPDATE(closed_at) ON TABLE public.signature_batch TO signer;
-
-GRANT SELECT ON TABLE public.signature_request TO app;
-GRANT SELECT,INSERT,UPDATE ON TABLE public.signature_request TO signer;
-GRANT SELECT ON TABLE public.signature_request TO worker;
-
-GRANT INSERT(chain_id) ON TABLE public.signature_request TO app;
-
-GRANT INSERT(document_id) ON TABLE public.signature_request TO app;
-
-GRANT INSERT(dossier_id) ON TABLE public.signature_request TO app;
-
-GRANT INSERT(result_id) ON TABLE public.signature_request TO app;
-
-GRANT INSERT(group_no) ON TABLE public.signature_request TO app;
-
-GRANT INSERT(ordinal) ON TABLE public.signature_request TO app;
-
-GRANT INSERT(role) ON TABLE public.signature_request TO app;
-
-GRANT INSERT(pdf_signature) ON TABLE public.signature_request TO app;
-
-GRANT INSERT(act) ON TABLE public.signature_request TO app;
-
-GRANT INSERT(field) ON TABLE public.signature_request TO app;
-GRANT UPDATE(field) ON TABLE public.signature_request TO worker;
-
-GRANT UPDATE(state) ON TABLE public.signature_request TO app;
-
-GRANT UPDATE(version) ON TABLE public.signature_request TO app;
-
-GRANT INSERT(person_id) ON TABLE public.signature_request TO app;
-
-GRANT INSERT(post_id) ON TABLE public.signature_request TO app;
-
-GRANT INSERT(agency_id) ON TABLE public.signature_request TO app;
-
-GRANT INSERT(capacity) ON TABLE public.signature_request TO app;
-
-GRANT INSERT(title_lines) ON TABLE public.signature_request TO app;
-
-GRANT INSERT(mandate_id) ON TABLE public.signature_request TO app;
-
-GRANT INSERT(holder) ON TABLE public.signature_request TO app;
-
-GRANT INSERT(certificate_id) ON TABLE public.signature_request TO app;
-
-GRANT INSERT(certificate_serial) ON TABLE public.signature_request TO app;
-
-GRANT INSERT(placement) ON TABLE public.signature_request TO app;
-GRANT UPDATE(placement) ON TABLE public.signature_request TO worker;
-
-GRANT INSERT(due_at),UPDATE(due_at) ON TABLE public.signature_request TO app;
-
-GRANT INSERT(lane),UPDATE(lane) ON TABLE public.signature_request TO app;
-
-GRANT INSERT(predecessor_id) ON TABLE public.signature_request TO app;
-
-GRANT UPDATE(batch_id) ON TABLE public.signature_request TO app;
-
-GRANT UPDATE(reason) ON TABLE public.signature_request TO app;
-
-GRANT INSERT(created_at) ON TABLE public.signature_request TO app;
-
-GRANT INSERT(state_at),UPDATE(state_at) ON TABLE public.signature_request TO app;
 
 GRANT SELECT,INSERT ON TABLE public.signature_value TO signer;
 

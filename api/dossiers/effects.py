@@ -155,6 +155,12 @@ def _moved(results: Results, action: Action, facts: f.Facts) -> Results:
     return results
 
 
+def part_signed_after(before: Projection, facts: f.Facts, results: Results) -> tuple[UUID, ...]:
+    """Return which results still to be signed bear a signature after the action."""
+    signed = {*before.part_signed, *((facts.result_id,) if isinstance(facts, f.RecordSignature) else ())}
+    return tuple(sorted(one for one in signed if results.get(one) is Standing.TO_SIGN))
+
+
 def columns(before: Projection, action: Action, facts: f.Facts, status: Status, *, at: datetime, plan: Plan) -> Effect:
     """Return the other columns an action sets: where the dossier lies, its step, its due times, its counters."""
     change: Effect = _place(before, action, facts) | _counters(before, action) | _desk(before, status)

@@ -55,7 +55,8 @@ def step(before: Projection, action: Action, facts: Facts, *, at: datetime, plan
     """
     require_allowed(before, action, plan)
     effects.check(before, action, facts, plan, lambda vi, en: _refusal(before, action, (vi, en), plan))
-    change: Effect = {"results": effects.results_after(before, action, facts)}
+    results = effects.results_after(before, action, facts)
+    change: Effect = {"results": results, "part_signed": effects.part_signed_after(before, facts, results)}
     if action in table.BUSINESS_ACTIONS:
         change["status"] = _target(before, action, facts, change["results"], plan)
     change |= _axes(before, action, change.get("status", before.status), change["results"])
@@ -98,8 +99,14 @@ def allowed(dossier: Projection, plan: Plan) -> tuple[Action, ...]:
 
 
 def offered(dossier: Projection, plan: Plan) -> tuple[Action, ...]:
-    """Return what some person may do now: steps that only a process records are left out."""
-    return tuple(action for action in allowed(dossier, plan) if action not in table.BY_PROCESSES)
+    """Return what some person may do now.
+
+    Steps that only a process records are left out, and so is taking back a signature where nobody has signed. That is
+    no guard of the step, since a signature recorded by an earlier version left no trace in the projection.
+    """
+    signed = bool(dossier.part_signed) or Standing.SIGNED in dossier.results.values()
+    hidden = table.BY_PROCESSES if signed else table.BY_PROCESSES | {Action.TAKE_BACK_SIGNATURE}
+    return tuple(action for action in allowed(dossier, plan) if action not in hidden)
 
 
 _WAYS: Final[dict[Status, tuple[Action, ...]]] = {

@@ -49,3 +49,5 @@ class Projection(msgspec.Struct, frozen=True, kw_only=True):
     finished_at: datetime | None = None
     reappointments: int = 0
     urgent: bool = False
+    part_signed: tuple[UUID, ...] = ()
+    """Results still to be signed that bear a signature already; lines of earlier versions did not say so."""

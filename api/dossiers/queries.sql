@@ -6,7 +6,7 @@ WITH held AS MATERIALIZED (
            help_agency_id, receipt_agency_id, competent_agency_id, step_agency_id, step_unit, transfer_agency_id, transfer_unit,
            owning_system, territory_code, status, finance, delivery, sync, step, outcome, results, supplements, open_opinions,
            submitted_at, received_at, due_original_at, due_at, step_due_original_at, step_due_at, paused_at, finished_at,
-           reappointments, urgent
+           reappointments, urgent, part_signed
       FROM dossier
      WHERE id = coalesce($1, (SELECT id FROM dossier WHERE code = $2))
        FOR NO KEY UPDATE
@@ -15,7 +15,7 @@ SELECT id, code, seq, procedure_code, procedure_version_id, calendar_version, fo
        help_agency_id, receipt_agency_id, competent_agency_id, step_agency_id, step_unit, transfer_agency_id, transfer_unit,
        owning_system, territory_code, status, finance, delivery, sync, step, outcome, results, supplements, open_opinions,
        submitted_at, received_at, due_original_at, due_at, step_due_original_at, step_due_at, paused_at, finished_at,
-       reappointments, urgent,
+       reappointments, urgent, part_signed,
        (SELECT d.seq FROM dossier d WHERE d.id = held.id) AS seen,
        (SELECT coalesce(jsonb_agg(jsonb_build_object('task_id', t.id, 'account_id', t.assignee_account_id)), '[]')
           FROM task t
@@ -32,7 +32,7 @@ WITH intent AS MATERIALIZED (
            help_agency_id, receipt_agency_id, competent_agency_id, step_agency_id, step_unit, transfer_agency_id, transfer_unit,
            owning_system, territory_code, status, finance, delivery, sync, step, outcome, results, supplements, open_opinions,
            submitted_at, received_at, due_original_at, due_at, step_due_original_at, step_due_at, paused_at, finished_at,
-           reappointments, urgent
+           reappointments, urgent, part_signed
       FROM dossier
      WHERE code = (SELECT $1 FROM intent WHERE mine AND status IS NULL)
        FOR NO KEY UPDATE
@@ -58,7 +58,7 @@ SELECT id, code, seq, procedure_code, procedure_version_id, calendar_version, fo
        help_agency_id, receipt_agency_id, competent_agency_id, step_agency_id, step_unit, transfer_agency_id, transfer_unit,
        owning_system, territory_code, status, finance, delivery, sync, step, outcome, results, supplements, open_opinions,
        submitted_at, received_at, due_original_at, due_at, step_due_original_at, step_due_at, paused_at, finished_at,
-       reappointments, urgent
+       reappointments, urgent, part_signed
   FROM dossier
  WHERE code = $1;
 
@@ -68,7 +68,7 @@ SELECT id, code, seq, procedure_code, procedure_version_id, calendar_version, fo
        help_agency_id, receipt_agency_id, competent_agency_id, step_agency_id, step_unit, transfer_agency_id, transfer_unit,
        owning_system, territory_code, status, finance, delivery, sync, step, outcome, results, supplements, open_opinions,
        submitted_at, received_at, due_original_at, due_at, step_due_original_at, step_due_at, paused_at, finished_at,
-       reappointments, urgent
+       reappointments, urgent, part_signed
   FROM dossier
  WHERE id > $1
  ORDER BY id
@@ -93,26 +93,26 @@ SELECT DISTINCT j.dossier_id
 -- it sets this one. The counter stays locked until the commit, so this comes last.
 WITH counted AS (
     INSERT INTO dossier_counter (agency_id, day, n)
-    VALUES ($43, $44, 1)
+    VALUES ($44, $45, 1)
         ON CONFLICT (agency_id, day) DO UPDATE SET n = dossier_counter.n + 1
-    RETURNING $45 || lpad(n::text, greatest($46, length(n::text)), '0') || $47 AS code
+    RETURNING $46 || lpad(n::text, greatest($47, length(n::text)), '0') || $48 AS code
 ), opened AS (
     INSERT INTO dossier (id, code, seq, procedure_code, procedure_version_id, calendar_version, form_version, fee_version, channel,
            help_agency_id, receipt_agency_id, competent_agency_id, step_agency_id, step_unit, transfer_agency_id,
            transfer_unit, owning_system, territory_code, status, finance, delivery, sync, step, outcome, results,
            supplements, open_opinions, submitted_at, received_at, due_original_at, due_at, step_due_original_at,
-           step_due_at, paused_at, finished_at, reappointments, urgent)
+           step_due_at, paused_at, finished_at, reappointments, urgent, part_signed)
     SELECT $1, counted.code, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
-           $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36
+           $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37
       FROM counted
     RETURNING id, code
 ), told AS (
     INSERT INTO journal (dossier_id, seq, action, occurred_at, recorded_at, source, actor_account_id, actor_post_id,
            actor_agency_id, agency_name, data, effect)
-    SELECT opened.id, line.seq, line.action, line.occurred_at, $37, $38, $39, $40, $41, $42, line.data,
+    SELECT opened.id, line.seq, line.action, line.occurred_at, $38, $39, $40, $41, $42, $43, line.data,
            CASE WHEN line.effect ? 'code' THEN line.effect || jsonb_build_object('code', opened.code) ELSE line.effect END
       FROM opened,
-           jsonb_to_recordset($48) AS line (seq integer, action text, occurred_at timestamptz, data jsonb, effect jsonb)
+           jsonb_to_recordset($49) AS line (seq integer, action text, occurred_at timestamptz, data jsonb, effect jsonb)
 )
 SELECT code FROM opened;
 
@@ -125,33 +125,33 @@ WITH moved AS (
            transfer_agency_id = $8, transfer_unit = $9, status = $10, finance = $11, delivery = $12, sync = $13, step = $14,
            outcome = $15, results = $16, supplements = $17, open_opinions = $18, received_at = $19, due_original_at = $20,
            due_at = $21, step_due_original_at = $22, step_due_at = $23, paused_at = $24, finished_at = $25,
-           reappointments = $26, urgent = $27
+           reappointments = $26, urgent = $27, part_signed = $28
      WHERE id = $1 AND seq = $2
     RETURNING id
 ), line AS (
     INSERT INTO journal (dossier_id, seq, action, occurred_at, recorded_at, source, actor_account_id, actor_post_id,
            actor_agency_id, agency_name, data, effect)
-    SELECT id, $3, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37 FROM moved
+    SELECT id, $3, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38 FROM moved
 ), ended AS (
     UPDATE task
-       SET state = $39, ended_at = $29, outcome = $28, version = version + 1
+       SET state = $40, ended_at = $30, outcome = $29, version = version + 1
       FROM moved
-     WHERE dossier_id = moved.id AND kind = ANY ($38::text[]) AND state IN ('open', 'claimed')
+     WHERE dossier_id = moved.id AND kind = ANY ($39::text[]) AND state IN ('open', 'claimed')
     RETURNING task.id
 ), begun AS (
     INSERT INTO task (id, dossier_id, kind, step, agency_id, unit, role, state, due_original_at, due_at, started_at,
            asked_by_account_id, asked_by_agency_id, question_seq)
-    SELECT one.id, moved.id, one.kind, one.step, one.agency_id, one.unit, one.role, 'open', one.due_at, one.due_at, $29,
+    SELECT one.id, moved.id, one.kind, one.step, one.agency_id, one.unit, one.role, 'open', one.due_at, one.due_at, $30,
            one.asked_by_account_id, one.asked_by_agency_id, one.question_seq
       FROM moved,
            (SELECT count(*) FROM ended) AS first,
-           jsonb_to_recordset($40) AS one (id uuid, kind text, step text, agency_id uuid, unit text, role text,
+           jsonb_to_recordset($41) AS one (id uuid, kind text, step text, agency_id uuid, unit text, role text,
                                            due_at timestamptz, asked_by_account_id uuid, asked_by_agency_id uuid,
                                            question_seq integer)
 ), audited AS (
     INSERT INTO audit (at, actor_account_id, actor_post_id, actor_agency_id, process, action, subject_kind, subject_id,
            detail, source, trace_id, canonical, digest)
-    SELECT $41, $42, $43, $44, $45, $46, $47, $48, $49, $50::text::inet, $51, $52, $53 FROM moved
+    SELECT $42, $43, $44, $45, $46, $47, $48, $49, $50, $51::text::inet, $52, $53, $54 FROM moved
 )
 SELECT id FROM moved;
 
@@ -369,7 +369,7 @@ SELECT d.id, d.code, d.seq, d.procedure_code, d.procedure_version_id, d.calendar
        d.channel, d.help_agency_id, d.receipt_agency_id, d.competent_agency_id, d.step_agency_id, d.step_unit,
        d.transfer_agency_id, d.transfer_unit, d.owning_system, d.territory_code, d.status, d.finance, d.delivery, d.sync,
        d.step, d.outcome, d.results, d.supplements, d.open_opinions, d.submitted_at, d.received_at, d.due_original_at,
-       d.due_at, d.step_due_original_at, d.step_due_at, d.paused_at, d.finished_at, d.reappointments, d.urgent,
+       d.due_at, d.step_due_original_at, d.step_due_at, d.paused_at, d.finished_at, d.reappointments, d.urgent, d.part_signed,
        (SELECT coalesce(jsonb_agg(jsonb_build_object(
                    'role', p.role, 'ordinal', p.ordinal, 'person_id', p.person_id,
                    'representation_basis', p.representation_basis,

@@ -16,6 +16,7 @@ import msgspec
 from api.audit import evidence, outside
 from api.audit.chain import Ring
 from api.audit.evidence import Progress, Report
+from api.audit.revocations import NAME as LOG
 from api.db.pools import open_pools
 from api.embedded import demo_settings
 from api.errors import Invalid
@@ -36,6 +37,8 @@ def verify(
         raise Invalid("Cần --checkpoint TỆP hoặc --bundle TỆP.", "--checkpoint FILE or --bundle FILE is needed.")
     ring = Ring(_trusted(keys))
     lines, torn = outside.read(checkpoint) if checkpoint else ([], 0)
+    log = checkpoint.with_name(LOG) if checkpoint else None
+    revocations = outside.read_statements(log)[0] if log and log.is_file() else None
     progress = _teller(tell)
     if bundle is not None:
         report = evidence.verify_bundle(bundle, lines, ring, progress)
@@ -44,7 +47,7 @@ def verify(
         async def judged() -> Report:
             pools = await open_pools(dsn(), read_size=1, write_size=1)
             try:
-                return await evidence.verify_database(pools, lines, torn, ring, progress)
+                return await evidence.verify_database(pools, lines, torn, revocations, ring, progress)
             finally:
                 await pools.close()
 

@@ -14,7 +14,6 @@ from typing import Final, Literal
 
 import msgspec
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -25,11 +24,11 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import NameOID
 
 from api.embedded.stamps import draw_seal, draw_signature
+from signing.making import PrivateKey, make_certificate
 
 DEMO_UNIT: Final = "CHỈ ĐỂ THỬ"
 _INDEX: Final = "index.json"
 _ISSUING_KEY: Final = "issuing.key.pem"
-_Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 
 class CertificateWanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,9 +91,9 @@ def _lay_authorities(directory: Path, at: datetime, *, demo: bool) -> None:
     try:
         root_key, issuing_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
         root_name = _name("Motcua Root CA", "Motcua", demo=demo)
-        root = _authority(root_name, root_name, root_key, root_key, at, years=20, path_length=1)
+        root = make_certificate(root_name, root_name, root_key, root_key, valid=_valid(at, 20), path_length=1)
         issuing_name = _name("Motcua Issuing CA", "Motcua", demo=demo)
-        issuing = _authority(issuing_name, root_name, issuing_key, root_key, at, years=10, path_length=0)
+        issuing = make_certificate(issuing_name, root_name, issuing_key, root_key, valid=_valid(at, 10), path_length=0)
         _write(room / "root.pem", root.public_bytes(Encoding.PEM))
         _write(room / "issuing.pem", issuing.public_bytes(Encoding.PEM))
         _write(room / _ISSUING_KEY, _pem(issuing_key))
@@ -119,46 +118,18 @@ def _name(common_name: str, organisation: str, *, demo: bool) -> x509.Name:
     return x509.Name(parts)
 
 
-def _usage(*, authority: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not authority,
-        content_commitment=not authority,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=authority,
-        crl_sign=authority,
-        encipher_only=False,
-        decipher_only=False,
-    )
-
-
-def _authority(
-    subject: x509.Name, issuer: x509.Name, key: _Key, signing_key: _Key, at: datetime, *, years: int, path_length: int
-) -> x509.Certificate:
-    builder = _builder(subject, issuer, key, signing_key, at, years)
-    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
-    return builder.add_extension(_usage(authority=True), critical=True).sign(signing_key, hashes.SHA256())
-
-
-def _builder(
-    subject: x509.Name, issuer: x509.Name, key: _Key, signing_key: _Key, at: datetime, years: int
-) -> x509.CertificateBuilder:
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(at - timedelta(hours=1))
-        .not_valid_after(at + timedelta(days=365 * years))
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signing_key.public_key()), critical=False)
-    )
+def _valid(at: datetime, years: int) -> tuple[datetime, datetime]:
+    return at - timedelta(hours=1), at + timedelta(days=365 * years)
 
 
 def _issue(
-    directory: Path, wanted: CertificateWanted, issuer: x509.Certificate, issuing_key: _Key, at: datetime, *, demo: bool
+    directory: Path,
+    wanted: CertificateWanted,
+    issuer: x509.Certificate,
+    issuing_key: PrivateKey,
+    at: datetime,
+    *,
+    demo: bool,
 ) -> Entry:
     key = (
         ec.generate_private_key(ec.SECP256R1())
@@ -166,9 +137,7 @@ def _issue(
         else rsa.generate_private_key(public_exponent=65537, key_size=2048)
     )
     subject = _name(wanted.common_name, wanted.organisation, demo=demo)
-    builder = _builder(subject, issuer.subject, key, issuing_key, at, 3)
-    builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-    certificate = builder.add_extension(_usage(authority=False), critical=True).sign(issuing_key, hashes.SHA256())
+    certificate = make_certificate(subject, issuer.subject, key, issuing_key, valid=_valid(at, 3))
     names = (f"{wanted.id}.pem", f"{wanted.id}.key.pem", f"{wanted.id}.png")
     _write(directory / names[0], certificate.public_bytes(Encoding.PEM))
     _write(directory / names[1], _pem(key))
@@ -188,13 +157,13 @@ def _issue(
     )
 
 
-def _pem(key: _Key) -> bytes:
+def _pem(key: PrivateKey) -> bytes:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
-def _load_key(path: Path) -> _Key:
+def _load_key(path: Path) -> PrivateKey:
     key = load_pem_private_key(path.read_bytes(), None)
-    if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
+    if not isinstance(key, PrivateKey):
         raise TypeError(f"{path.name} holds a key of an unknown kind")
     return key
 

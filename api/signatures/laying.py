@@ -105,6 +105,7 @@ def chosen(places: FieldPlan, fields: Sequence[str]) -> FieldPlan:
 
 
 async def _open(tx: Tx, chain: ChainToLay, sha256: bytes, size: int, plan: FieldPlan, at: datetime) -> None:
+    await tx.fetchval(_q.lock_dossier_of_chain, chain.id)
     if await tx.fetchval(_q.open_chain, chain.id, msgspec.to_builtins(plan)) is None:
         return
     await tx.execute(_q.insert_laid_blob, sha256, size, at)

@@ -15,6 +15,10 @@ INSERT INTO revision (document_id, ordinal, sha256, base_sha256, origin, reason,
 SELECT $1, 1 + coalesce(max(ordinal), 0), $2, $3, 'laid', $4, $5, $6, $7 FROM revision WHERE document_id = $1
 RETURNING id;
 
+-- name: lock_dossier_of_chain
+-- The dossier before its chain and requests: every writer takes its locks in this order.
+SELECT dossier.id FROM dossier JOIN chain ON chain.dossier_id = dossier.id WHERE chain.id = $1 FOR NO KEY UPDATE OF dossier;
+
 -- name: open_chain
 -- The places are laid: the chain opens and its first group may sign.
 UPDATE chain SET state = 'open', plan = $2 WHERE id = $1 AND state = 'laying' RETURNING id;

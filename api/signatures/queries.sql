@@ -86,36 +86,50 @@ SELECT request.id, request.chain_id, chain.state AS chain_state, chain.error AS 
  ORDER BY chain.submitted_at DESC, request.ordinal;
 
 -- name: to_sign_page
--- First or next page of what waits for one person: their own requests, and for a clerk ($2) the seals of the agency. Each
--- part is read in the order of its index and no further than the page.
-SELECT request.id, request.document_id, request.dossier_id, dossier.code AS dossier_code, document.title, request.role, request.act,
-       request.capacity, request.title_lines, request.lane, request.due_at, encode(document.head_sha256, 'hex') AS sha256,
-       request.holder, dossier.procedure_code, request.submitted_at
-  FROM ((SELECT own.id, own.document_id, own.dossier_id, own.role, own.act, own.capacity, own.title_lines, own.lane, own.due_at,
-                own.holder, chain.submitted_at
-           FROM signature_request own
-           JOIN chain ON chain.id = own.chain_id AND chain.state = 'open'
-          WHERE own.state = 'to_sign' AND own.person_id = $1
-            AND NOT EXISTS (SELECT 1 FROM signature_request before
-                             WHERE before.chain_id = own.chain_id AND before.group_no < own.group_no AND before.state <> 'recorded')
-            AND (own.lane, coalesce(own.due_at, 'infinity'), own.id) > ($4, $5, $6)
-          ORDER BY own.lane, coalesce(own.due_at, 'infinity'), own.id
-          LIMIT $7)
+-- First or next page of what waits for one person, read in the order of its index and no further than the page. No page is
+-- longer than the inner bound, which tells the planner that one plan does for all, so that it does not plan each time anew.
+SELECT own.id, own.document_id, own.dossier_id, dossier.code AS dossier_code, document.title, own.role, own.act,
+       own.capacity, own.title_lines, own.lane, own.due_at, encode(document.head_sha256, 'hex') AS sha256,
+       own.holder, dossier.procedure_code, own.created_at AS submitted_at
+  FROM (SELECT request.id, request.document_id, request.dossier_id, request.role, request.act, request.capacity, request.title_lines,
+               request.lane, request.due_at, request.holder, request.created_at, coalesce(request.due_at, 'infinity') AS due
+          FROM signature_request request
+         WHERE request.state = 'to_sign' AND request.person_id = $1
+           AND request.ready IS NOT FALSE AND (request.ready OR signature_request_ready(request.state, request.chain_id, request.group_no))
+           AND (request.lane, coalesce(request.due_at, 'infinity'), request.id) > ($2, $3, $4)
+         ORDER BY request.lane, coalesce(request.due_at, 'infinity'), request.id
+         LIMIT 201) own
+  JOIN document ON document.id = own.document_id
+  JOIN dossier ON dossier.id = own.dossier_id
+ ORDER BY own.lane, own.due, own.id
+ LIMIT $5;
+
+-- name: clerks_page
+-- The same for a clerk: their own requests, and the seals of the agency ($2), each part in the order of its index.
+SELECT own.id, own.document_id, own.dossier_id, dossier.code AS dossier_code, document.title, own.role, own.act,
+       own.capacity, own.title_lines, own.lane, own.due_at, encode(document.head_sha256, 'hex') AS sha256,
+       own.holder, dossier.procedure_code, own.created_at AS submitted_at
+  FROM ((SELECT request.id, request.document_id, request.dossier_id, request.role, request.act, request.capacity, request.title_lines,
+               request.lane, request.due_at, request.holder, request.created_at, coalesce(request.due_at, 'infinity') AS due
+          FROM signature_request request
+         WHERE request.state = 'to_sign' AND request.person_id = $1
+           AND request.ready IS NOT FALSE AND (request.ready OR signature_request_ready(request.state, request.chain_id, request.group_no))
+           AND (request.lane, coalesce(request.due_at, 'infinity'), request.id) > ($3, $4, $5)
+         ORDER BY request.lane, coalesce(request.due_at, 'infinity'), request.id
+         LIMIT 201)
         UNION ALL
-        (SELECT seal.id, seal.document_id, seal.dossier_id, seal.role, seal.act, seal.capacity, seal.title_lines, seal.lane, seal.due_at,
-                seal.holder, chain.submitted_at
-           FROM signature_request seal
-           JOIN chain ON chain.id = seal.chain_id AND chain.state = 'open'
-          WHERE $2 AND seal.state = 'to_sign' AND seal.role = 'seal' AND seal.agency_id = $3 AND seal.person_id IS DISTINCT FROM $1
-            AND NOT EXISTS (SELECT 1 FROM signature_request before
-                             WHERE before.chain_id = seal.chain_id AND before.group_no < seal.group_no AND before.state <> 'recorded')
-            AND (seal.lane, coalesce(seal.due_at, 'infinity'), seal.id) > ($4, $5, $6)
-          ORDER BY seal.lane, coalesce(seal.due_at, 'infinity'), seal.id
-          LIMIT $7)) request
-  JOIN document ON document.id = request.document_id
-  JOIN dossier ON dossier.id = request.dossier_id
- ORDER BY request.lane, coalesce(request.due_at, 'infinity'), request.id
- LIMIT $7;
+        (SELECT request.id, request.document_id, request.dossier_id, request.role, request.act, request.capacity, request.title_lines,
+               request.lane, request.due_at, request.holder, request.created_at, coalesce(request.due_at, 'infinity') AS due
+          FROM signature_request request
+         WHERE request.state = 'to_sign' AND request.role = 'seal' AND request.agency_id = $2 AND request.person_id IS DISTINCT FROM $1
+           AND request.ready IS NOT FALSE AND (request.ready OR signature_request_ready(request.state, request.chain_id, request.group_no))
+           AND (request.lane, coalesce(request.due_at, 'infinity'), request.id) > ($3, $4, $5)
+         ORDER BY request.lane, coalesce(request.due_at, 'infinity'), request.id
+         LIMIT 201)) own
+  JOIN document ON document.id = own.document_id
+  JOIN dossier ON dossier.id = own.dossier_id
+ ORDER BY own.lane, own.due, own.id
+ LIMIT $6;
 
 -- name: lock_dossiers
 -- The dossiers of the requests that are asked, locked in the order of their ids so that two asks never wait crosswise.
@@ -131,8 +145,7 @@ SELECT request.id, request.state, request.role, request.act, request.person_id, 
        request.result_id, request.dossier_id, request.lane, request.holder, request.field, dossier.code AS dossier_code,
        dossier.procedure_code, document.head_sha256, chain.state AS chain_state, result.state AS result_state, result.kind_code,
        procedure_version.definition -> 'result' ->> 'book' AS book,
-       EXISTS (SELECT 1 FROM signature_request before WHERE before.chain_id = request.chain_id
-                  AND before.group_no < request.group_no AND before.state <> 'recorded') AS waits_for_others,
+       signature_request_waits(request.chain_id, request.group_no) AS waits_for_others,
        EXISTS (SELECT 1 FROM batch_item WHERE batch_item.request_id = request.id AND batch_item.outcome IS NULL) AS already_asked
   FROM signature_request request
   JOIN chain ON chain.id = request.chain_id

@@ -183,6 +183,7 @@ ROW_OF: Final[dict[str, type[msgspec.Struct]]] = {
     "seal_certificate": Candidate,
     "chain_view": ChainLine,
     "to_sign_page": ToSign,
+    "clerks_page": ToSign,
     "items_to_ask": AskedItem,
     "ticket": TicketHead,
     "ticket_items": ItemLine,

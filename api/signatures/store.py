@@ -108,11 +108,16 @@ async def chain_view(tx: Tx, document_id: UUID) -> list[ChainLine]:
     return as_structs(await tx.fetch(_q.chain_view, document_id), ChainLine)
 
 
-async def to_sign_page(
-    tx: Tx, person_id: UUID, clerk: bool, agency_id: UUID, after: tuple[str, datetime, UUID], limit: int
+async def to_sign_page(tx: Tx, person_id: UUID, after: tuple[str, datetime, UUID], limit: int) -> list[ToSign]:
+    """Return a page of what waits for one person; `limit` is at most 201."""
+    return as_they_come(await tx.fetch(_q.to_sign_page, person_id, *after, limit), ToSign)
+
+
+async def clerks_page(
+    tx: Tx, person_id: UUID, agency_id: UUID, after: tuple[str, datetime, UUID], limit: int
 ) -> list[ToSign]:
-    """Return a page of what waits for one person."""
-    return as_they_come(await tx.fetch(_q.to_sign_page, person_id, clerk, agency_id, *after, limit), ToSign)
+    """Return a page of what waits for a clerk, the agency's seals included; `limit` is at most 201."""
+    return as_they_come(await tx.fetch(_q.clerks_page, person_id, agency_id, *after, limit), ToSign)
 
 
 async def lock_dossiers(tx: Tx, request_ids: Sequence[UUID]) -> None:

@@ -170,8 +170,11 @@ async def stream(
 
 async def to_sign(tx: Tx, actor: Actor, after: str | None, limit: int) -> ToSignPage:
     """Return a page of what waits for the actor: people at a counter first, then by due time."""
-    clerk = authority.may(actor, "signature.seal")
-    rows = await store.to_sign_page(tx, actor.person_id, clerk, actor.agency_id, cursor.decode(after), limit + 1)
+    keys = cursor.decode(after)
+    if authority.may(actor, "signature.seal"):
+        rows = await store.clerks_page(tx, actor.person_id, actor.agency_id, keys, limit + 1)
+    else:
+        rows = await store.to_sign_page(tx, actor.person_id, keys, limit + 1)
     more = len(rows) > limit
     shown = rows[:limit]
     last = shown[-1] if more else None

@@ -18,7 +18,7 @@ from typing import Final
 import msgspec
 import uvloop
 
-from loadtests.bench.contenders import OTHER_CORE, ROOT, Contender, contenders, pin
+from loadtests.bench.contenders import OTHER_CORE, ROOT, Contender, contenders, pin, pin_database
 from loadtests.bench.drive import Run, drive
 from loadtests.bench.ground import Ground, ground
 from loadtests.bench.report import Measured, PoolUse, Report, Sessions, Signing, text
@@ -52,7 +52,7 @@ async def measure(size: Size, root: Path, say: Callable[[str, str], None]) -> Re
     """
     async with contextlib.AsyncExitStack() as stack:
         earth = await stack.enter_async_context(ground(root, size.dossiers, say))
-        _pin_database(earth)
+        pin_database(earth)
         room = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="motcua-bench-")))
         rivals = await stack.enter_async_context(contenders(earth, room, NAMES))
         pin(OTHER_CORE)
@@ -132,16 +132,6 @@ async def _sign(earth: Ground, rival: Contender, size: Size) -> Signing:
     await drive(rival.port, iter(asks[:1]), in_flight=1, seconds=60)
     run = await drive(rival.port, iter(asks[1:]), in_flight=1, seconds=120)
     return Signing(asks=run.requests, errors=run.errors, p50_ms=run.p50_ms, p95_ms=run.p95_ms)
-
-
-def _pin_database(earth: Ground) -> None:
-    """Keep PostgreSQL off the server's core, with all its processes, those to come included."""
-    postmaster = earth.cluster.pid
-    if postmaster is not None:
-        children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
-        for pid in (postmaster, *map(int, children)):
-            with contextlib.suppress(OSError):
-                pin(OTHER_CORE, pid)
 
 
 def main(arguments: list[str] | None = None) -> int:

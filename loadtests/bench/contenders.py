@@ -82,6 +82,16 @@ def pin(core: int, pid: int = 0) -> None:
         os.sched_setaffinity(pid, {core})
 
 
+def pin_database(ground: Ground) -> None:
+    """Keep PostgreSQL off the server's core, with all its processes, those to come included."""
+    postmaster = ground.cluster.pid
+    if postmaster is not None:
+        children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
+        for pid in (postmaster, *map(int, children)):
+            with contextlib.suppress(OSError):
+                pin(OTHER_CORE, pid)
+
+
 def free_port() -> int:
     """Return a port that nobody listens on."""
     with socket.socket() as probe:

@@ -65,8 +65,7 @@ class _Client(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._buffer = self._buffer + data if self._buffer else data
-        end = self._buffer.find(b"\r\n\r\n")
-        if end < 0 or len(self._buffer) < end + 4 + _length(self._buffer[:end]):
+        if not whole(self._buffer):
             return
         self._done.answered(self._buffer, time.perf_counter() - self._began)
         self._buffer = b""
@@ -86,6 +85,12 @@ class _Client(asyncio.Protocol):
             return
         self._began = time.perf_counter()
         self._transport.write(message)
+
+
+def whole(answer: bytes) -> bool:
+    """Tell whether an answer has come to its end."""
+    end = answer.find(b"\r\n\r\n")
+    return end >= 0 and len(answer) >= end + 4 + _length(answer[:end])
 
 
 def _length(head: bytes) -> int:

@@ -105,11 +105,11 @@ SELECT pg_temp.id_of(6, n), document.id, document.dossier_id, document.result_id
 -- name: requests
 -- Its places: the signatory's, and after that the seal's.
 INSERT INTO signature_request (id, chain_id, document_id, dossier_id, result_id, group_no, ordinal, role, pdf_signature, act,
-       field, person_id, post_id, agency_id, capacity, holder, certificate_id, certificate_serial, due_at, lane)
+       field, person_id, post_id, agency_id, capacity, holder, certificate_id, certificate_serial, due_at, lane, created_at, ready)
 SELECT pg_temp.id_of(7 + part.no, n), chain.id, chain.document_id, chain.dossier_id, chain.result_id, part.no, part.no, part.role,
        true, 'main_document', part.field, CASE part.no WHEN 1 THEN signatory.person_id END,
        CASE part.no WHEN 1 THEN signatory.post_id END, signatory.agency_id, 'plain', signatory.holder,
-       signatory.certificate_id, signatory.serial, dossier.due_at, CASE WHEN n % 50 = 1 THEN 'counter' ELSE 'normal' END
+       signatory.certificate_id, signatory.serial, dossier.due_at, CASE WHEN n % 50 = 1 THEN 'counter' ELSE 'normal' END, chain.submitted_at, part.no = 1
   FROM generate_series($2::bigint, $3::bigint) n
   JOIN chain ON chain.id = pg_temp.id_of(6, n) AND $1::uuid IS NOT NULL
   JOIN dossier ON dossier.id = chain.dossier_id

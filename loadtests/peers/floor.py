@@ -106,7 +106,7 @@ async def _caller(connection: Any, scope: Any, at: datetime) -> Caller:
 async def _waiting(scope: Any) -> Any:
     async with _pool.acquire() as connection:
         caller = await _caller(connection, scope, now())
-        rows = await connection.fetch(_signatures.to_sign_page, caller.person_id, False, caller.agency_id, *_START, 51)
+        rows = await connection.fetch(_signatures.to_sign_page, caller.person_id, *_START, 51)
     return {"items": [dict(row) for row in rows[:50]], "next": None}
 
 

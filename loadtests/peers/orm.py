@@ -24,7 +24,7 @@ from sqlalchemy import Integer, and_, exists, func, insert, literal, literal_col
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.ext.declarative import DeferredReflection
-from sqlalchemy.orm import DeclarativeBase, aliased
+from sqlalchemy.orm import DeclarativeBase
 
 from api.settings import read
 from api.telemetry.process import spare_the_collector
@@ -42,7 +42,7 @@ class Reflected(DeferredReflection):
 TABLES = (
     "dossier", "procedure", "journal", "task", "audit", "person", "person_private", "dossier_party", "dossier_part",
     "dossier_fee", "dossier_access", "dossier_deadline", "dossier_counter", "idempotency", "session", "account", "post",
-    "post_holding", "account_block", "signature_request", "chain", "document",
+    "post_holding", "account_block", "signature_request", "document",
 )  # fmt: skip
 ENTITIES: dict[str, Any] = {
     name: type(name.title().replace("_", ""), (Reflected, Base), {"__tablename__": name}) for name in TABLES
@@ -340,21 +340,18 @@ def _session_statement(p: Any) -> Any:
 
 
 def _waiting_statement(p: Any) -> Any:
-    r, chain, document, d = (ENTITIES[name] for name in ("signature_request", "chain", "document", "dossier"))
-    before = aliased(r)
-    waits = exists().where(before.chain_id == r.chain_id, before.group_no < r.group_no, before.state != "recorded")
+    r, document, d = (ENTITIES[name] for name in ("signature_request", "document", "dossier"))
     due = func.coalesce(r.due_at, literal_column("'infinity'::timestamptz"))
     order = (r.lane, due, r.id)
     return (
         select(
             r.id, r.document_id, r.dossier_id, d.code.label("dossier_code"), document.title, r.role, r.act, r.capacity,
             r.title_lines, r.lane, r.due_at, func.encode(document.head_sha256, "hex").label("sha256"), r.holder,
-            d.procedure_code, chain.submitted_at,
+            d.procedure_code, r.created_at.label("submitted_at"),
         )
-        .join(chain, and_(chain.id == r.chain_id, chain.state == "open"))
         .join(document, document.id == r.document_id)
         .join(d, d.id == r.dossier_id)
-        .where(r.state == "to_sign", r.person_id == p("person"), ~waits)
+        .where(r.state == "to_sign", r.person_id == p("person"), r.ready.is_not(False))
         .order_by(*order)
         .limit(p("limit"))
     )  # fmt: skip

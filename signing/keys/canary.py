@@ -16,9 +16,9 @@ from cryptography.x509.oid import NameOID
 
 from signing.contract import CANARY, Capabilities, Der, HeldCertificate, Outcome, Sha256, SignOrder
 from signing.errors import HolderRefused
+from signing.making import make_certificate
 
-VALID_FROM: Final = datetime(2020, 1, 1, tzinfo=UTC)
-VALID_TO: Final = datetime(2100, 1, 1, tzinfo=UTC)
+VALID: Final = (datetime(2020, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))
 """No clock is asked: whether a clock is right is one of the things a trial shows."""
 
 
@@ -28,14 +28,14 @@ class CanaryKey:
     def __init__(self) -> None:
         root_key, self._key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
         root_name = _name("Motcua canary root")
-        root = _certificate(root_name, root_name, root_key.public_key(), root_key, authority=True)
-        own = _certificate(_name("Motcua canary"), root_name, self._key.public_key(), root_key, authority=False)
+        root = make_certificate(root_name, root_name, root_key, root_key, valid=VALID, path_length=0)
+        own = make_certificate(_name("Motcua canary"), root_name, self._key, root_key, valid=VALID)
         self.held = HeldCertificate(
             credential_id=CANARY,
             certificate=Der(own.public_bytes(Encoding.DER)),
             chain=(Der(root.public_bytes(Encoding.DER)),),
-            valid_from=VALID_FROM,
-            valid_to=VALID_TO,
+            valid_from=VALID[0],
+            valid_to=VALID[1],
         )
 
     def sign(self, tbs_sha256: Sha256) -> bytes:
@@ -96,39 +96,4 @@ def _name(common_name: str) -> x509.Name:
             x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Motcua"),
             x509.NameAttribute(NameOID.COMMON_NAME, common_name),
         ]
-    )
-
-
-def _certificate(
-    subject: x509.Name,
-    issuer: x509.Name,
-    key: ec.EllipticCurvePublicKey,
-    signing_key: ec.EllipticCurvePrivateKey,
-    *,
-    authority: bool,
-) -> x509.Certificate:
-    usage = x509.KeyUsage(
-        digital_signature=not authority,
-        content_commitment=not authority,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=authority,
-        crl_sign=authority,
-        encipher_only=False,
-        decipher_only=False,
-    )
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key)
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(VALID_FROM)
-        .not_valid_after(VALID_TO)
-        .add_extension(x509.BasicConstraints(ca=authority, path_length=0 if authority else None), critical=True)
-        .add_extension(usage, critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signing_key.public_key()), critical=False)
-        .sign(signing_key, hashes.SHA256())
     )

@@ -62,6 +62,52 @@ async def test_log_in_look_and_log_out(web, office, db):
     assert await db.admin.fetchval("SELECT count(*) FROM audit WHERE action LIKE 'session.%'") == 2
 
 
+async def test_ones_own_sessions_are_listed_and_ended_one_by_one(web, office, db, clock):
+    account = await office.officer("an")
+    await office.officer("binh")
+    there = (await log_in(web)).json()["token"]
+    clock.move(seconds=120)
+    browser = {"User-Agent": "Trinh duyet " + "x" * 300}
+    stranger = client_of(web.app)
+    await log_in(stranger, "binh")
+    here = client_of(web.app)
+    here.headers.update(browser)
+    await log_in(here)
+    listed = await here.get("/sessions")
+    one, other = listed.json()
+    assert (one["this"], other["this"]) == (True, False)
+    assert (one["seen_at"], other["seen_at"]) == (one["began_at"], other["began_at"])
+    assert one["began_at"] > other["began_at"]
+    assert one["user_agent"] == browser["User-Agent"][:200]
+    assert one["source"] is not None
+    assert there not in listed.text
+    assert "token" not in listed.text
+
+    ids = {session["session_id"] for session in (one, other)}
+    (foreign,) = (await stranger.get("/sessions")).json()
+    assert foreign["session_id"] not in ids
+    for nobodys in (foreign["session_id"], str(uuid4())):
+        refused = await here.delete(f"/sessions/{nobodys}")
+        assert (refused.status_code, refused.json()["code"]) == (404, "no-such-session")
+    assert (await stranger.get("/session")).status_code == 200
+
+    assert (await here.delete(f"/sessions/{other['session_id']}")).status_code == 204
+    assert (await web.get("/session")).json()["code"] == "no-session", "the token is worth nothing at once"
+    assert (await here.delete(f"/sessions/{other['session_id']}")).status_code == 404
+    assert [session["session_id"] for session in (await here.get("/sessions")).json()] == [one["session_id"]]
+    said = await db.admin.fetch("SELECT actor_account_id, detail FROM audit WHERE action = 'session.end_one'")
+    assert [(row["actor_account_id"], row["detail"]["session_id"]) for row in said] == [(account, other["session_id"])]
+
+    await log_in(web)
+    clock.move(seconds=8 * 3600 - 60)
+    await log_in(here)
+    clock.move(seconds=120)
+    (left,) = (await here.get("/sessions")).json()
+    assert left["this"], "what has been idle for too long is no longer listed"
+    assert (await here.delete(f"/sessions/{left['session_id']}")).status_code == 204
+    assert (await here.get("/sessions")).json()["code"] == "no-session"
+
+
 async def test_only_the_hash_of_the_token_is_kept(web, office, db):
     await office.officer("an")
     token = (await log_in(web)).json()["token"]

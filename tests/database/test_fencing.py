@@ -20,7 +20,7 @@ from tests.signing_ground import Ground
 A, B = UUID(int=10), UUID(int=11)
 NOTHING = Seen(
     counters=(), day_counters=(), lines=(), key_uses=(), numbers=(), last_audit=0,
-    ended=(),
+    ended=(), sealed=(),
 )  # fmt: skip
 
 

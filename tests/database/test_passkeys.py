@@ -12,7 +12,7 @@ from api.signatures import asking, stepup
 from api.signatures.contract import AskChallenge, AskItem, PasskeyAnswer
 from tests.authenticator import USER_PRESENT, Authenticator, unpadded
 from tests.dossier_ground import copied
-from tests.signing_ground import ORIGIN, Ground
+from tests.signing_ground import ORIGIN, TOLD_ANEW, Ground
 
 RP_ID = "motcua.example"
 
@@ -102,6 +102,7 @@ async def test_an_assertion_is_good_once(ground, counts):
         request,
     )
     await ground.db.admin.execute("SET session_replication_role = origin")
+    await ground.db.admin.execute(TOLD_ANEW)
     assert await refused_as(ground, "kynhay", request, offered) == ("cloned" if counts else "replayed")
 
 

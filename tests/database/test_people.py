@@ -29,7 +29,7 @@ from tests.people_ground import (
     passkey_answer,
     people,
 )
-from tests.signing_ground import ORIGIN
+from tests.signing_ground import ORIGIN, TOLD_ANEW
 from tests.site import made, refused
 
 RP_ID = "motcua.example"
@@ -531,6 +531,7 @@ async def test_what_was_asked_before_a_loss_leaves_no_hash_after_it(site):
         " WHERE role = 'initials' AND state = 'to_sign'"
     )
     await ground.db.admin.execute("SET session_replication_role = origin")
+    await ground.db.admin.execute(TOLD_ANEW)
     accepted = await ground.ask("chutich", signatory)
     steps = {kind: partial(STEPS[kind], ground.engine) for kind in (JUDGE, PREPARE)}
     await Runner(ground.db.dsn("signer"), steps).drain()

@@ -1,5 +1,7 @@
 """The log of revocations outside the database: complete, signed, and what a restore carries over from it."""
 
+import asyncio
+import threading
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -8,10 +10,13 @@ import pytest
 import pytest_asyncio
 
 from api.audit import outside
-from api.audit.chain import Notary, Taken
-from api.audit.revocations import RevocationLog, read_log
-from api.audit.store import audit_keys, ended_rights
+from api.audit.chain import Checkpoint, Notary, Taken, body_of, newest
+from api.audit.outside import CheckpointFile
+from api.audit.revocations import Cut, RevocationLog, read_log
+from api.audit.sealer import Sealer
+from api.audit.store import audit_keys, ended_rights, last_checkpoint
 from api.backup.fencing import carry_over
+from api.embedded import auditing
 from api.embedded.province import data, rows
 from api.errors import Broken, Invalid
 from tests.audit_ground import OLD, act, acted, sealer
@@ -59,7 +64,9 @@ async def ended(db) -> dict[str, UUID]:
 
 
 async def read(db, log):
-    return read_log(log.file.path, await audit_keys(db.admin))
+    """What the log says is taken, and of when its last line is."""
+    said, _ = read_log(log.file.path, await audit_keys(db.admin))
+    return said.standing(), said.until
 
 
 async def test_each_right_that_ends_is_written_once_and_a_restore_takes_it_again(written, cluster, province):
@@ -142,3 +149,121 @@ async def test_a_line_that_a_crash_tore_is_written_again(written):
     async with (await db.pools("app")).transaction() as tx:
         await act(tx)
     assert len((await read(db, log))[0]) >= len(END) + 1
+
+
+async def test_two_workers_do_not_write_the_same_lines(written, tmp_path, monkeypatch):
+    db, log = written
+    other = RevocationLog(await db.pools("worker"), Notary({"c1": OLD}), tmp_path, SetClock())
+    await ended(db)
+    append, writing, go_on = log.file.append, threading.Event(), threading.Event()
+
+    def slow(lines):
+        writing.set()
+        go_on.wait(10)
+        append(lines)
+
+    monkeypatch.setattr(log.file, "append", slow)
+    first = asyncio.create_task(log.note())
+    await asyncio.to_thread(writing.wait, 10)
+    assert await other.note() == 0
+    go_on.set()
+    assert await first > 0
+    assert await other.note() == 0, "it reads what the first one wrote"
+    await read(db, log)
+
+
+@pytest_asyncio.fixture
+async def named(written, tmp_path, monkeypatch):
+    """A log with a line for each kind of right, whose last line a checkpoint names; with its worker."""
+    db, log = written
+    monkeypatch.setenv("DATABASE_URL_WORKER", db.dsn("worker"))
+    worker = Sealer(await db.pools("worker"), Notary({"c1": OLD}), CheckpointFile(tmp_path), SetClock(), log)
+    await ended(db)
+    await log.note()
+    assert await worker.step() == 0, "no row was sealed, and yet there is a checkpoint"
+    return db, log, worker
+
+
+async def verified(log) -> tuple[int, str]:
+    """What `motcua audit verify` says of the files in the log's directory."""
+    said: list[str] = []
+    file = log.file.path.with_name(outside.NAME)
+    status = await asyncio.to_thread(
+        auditing.verify, checkpoint=file, bundle=None, keys=(), as_json=False, write=said.append, tell=said.append
+    )
+    return status, "".join(said)
+
+
+def cut_off(log, lines: int) -> None:
+    kept = log.file.path.read_bytes().splitlines(keepends=True)[:-lines]
+    log.file.path.write_bytes(b"".join(kept))
+
+
+async def test_a_checkpoint_names_the_last_line_though_no_row_was_sealed_and_names_it_once(named):
+    db, log, worker = named
+    last = newest([await last_checkpoint(db.admin)])
+    said, cut = read_log(log.file.path, await audit_keys(db.admin))
+    assert last.revocations == said.end
+    assert (last.number, last.rows, cut) == (2, 1, None)
+    assert await worker.step() == 0
+    assert newest([await last_checkpoint(db.admin)]) == last, "what has not changed is not signed again"
+    status, words = await verified(log)
+    assert (status, "revocations" in words) == (0, False), words
+
+
+async def test_lines_cut_off_at_the_end_are_noticed_by_restore_and_by_verification(named):
+    db, log, worker = named
+    whole = len(log.file.path.read_bytes().splitlines()) - 1  # the first line is the key's
+    cut_off(log, 2)
+    beside, inside = outside.read_statements(log.file.path.with_name(outside.NAME))[0], await audit_keys(db.admin)
+    told = Cut(has=whole - 2, line=whole, checkpoint=2)
+    said, cut = read_log(log.file.path, inside)
+    assert (len(said.lines), cut) == (whole - 2, told), "by the file beside it"
+    log.file.path.with_name(outside.NAME).unlink()
+    assert read_log(log.file.path, inside)[1] is None
+    assert read_log(log.file.path, [*inside, await last_checkpoint(db.admin)])[1] == told, "by the database"
+    CheckpointFile(log.file.path.parent).append(beside)
+    status, words = await verified(log)
+    assert status == 1
+    assert f"({whole - 2} lines left): the signed checkpoint 2 names line {whole}" in words
+    assert "put a whole copy back" in words
+    # The worker does not write on, and what it signs goes on naming what is gone.
+    with pytest.raises(Broken) as broken:
+        await log.note()
+    assert broken.value.kind_code == "revocations-cut"
+    await acted(db)
+    await worker.step()
+    assert newest([await last_checkpoint(db.admin)]).revocations.number == whole
+    assert (await verified(log))[0] == 1, "a later checkpoint does not make it whole"
+
+
+async def test_a_log_moved_aside_is_begun_anew_and_a_forger_cannot_begin_one(named, tmp_path):
+    _, log, worker = named
+    log.file.path.rename(tmp_path / "aside.jsonl")
+    later = RevocationLog(log._pools, log._notary, tmp_path, lambda: MORNING + timedelta(hours=1))
+    assert await later.note() > len(END)
+    worker._revocations = later
+    await worker.step()
+    assert (await verified(later))[0] == 0
+    # Put back the old one, whole: it is not what the checkpoint names, and it began earlier.
+    (tmp_path / "aside.jsonl").rename(log.file.path)
+    assert (await verified(log))[0] == 1
+
+
+async def test_what_follows_the_last_named_line_is_said_to_be_unknown(named):
+    db, log, worker = named
+    await db.admin.execute("UPDATE account SET state = 'active' WHERE id = $1", rows.account_id(OTHER))
+    assert await log.note() == 1
+    status, words = await verified(log)
+    assert status == 0
+    assert "whether more was cut off after it cannot be told" in words
+    await worker.step()
+    assert "cannot be told" not in (await verified(log))[1]
+    log.file.path.unlink()
+    assert "There is no revocations.jsonl beside the file" in (await verified(log))[1]
+
+
+def test_checkpoints_that_named_no_log_are_read_as_ever_and_still_written_so():
+    old = Checkpoint(number=1, rows=1, hash="", audit_id=1, xid=1, at=MORNING, previous="", key="c1")
+    assert "revocations" not in body_of(old)
+    assert msgspec.json.decode(body_of(old), type=Checkpoint) == old

@@ -128,6 +128,8 @@ FORBIDDEN_TO_THE_API = [
     " pdf_signature, act, field, agency_id, lane, state) SELECT id, id, id, id, 1, 1, 'signatory', true,"
     " 'main_document', 'Signatory1', id, 'normal', 'asked' FROM chain",
     "INSERT INTO signature_request (shown_sha256) VALUES ('')",
+    "INSERT INTO signature_request (ready) VALUES (true)",
+    "UPDATE signature_request SET ready = true",
     "INSERT INTO signature_request (batch_id) SELECT id FROM signature_batch",
     "UPDATE signature_batch SET complete = true",
     "UPDATE signature_request SET person_id = NULL",

@@ -19,7 +19,7 @@ from api.errors import MotcuaError
 from api.signatures import asking, returning
 from api.signatures.contract import Ask, AskItem, Because, PassOn, Return
 from tests.many_documents import copy_rows
-from tests.signing_ground import Ground
+from tests.signing_ground import TOLD_ANEW, Ground
 
 ORDERS = ("AaBb", "BbAa", "ABab", "ABba", "BAab", "BAba")
 SERIAL = ORDERS[:2]
@@ -177,6 +177,7 @@ async def sign_in_the_rows(ground: Ground, file: File) -> None:
             bytes.fromhex(file.shown),
         )
         await ground.db.admin.execute("UPDATE result SET state = 'signed' WHERE id = $1", row["result_id"])
+    await ground.db.admin.execute(f"{TOLD_ANEW} WHERE dossier_id = $1", row["dossier_id"])
 
 
 async def test_every_order_ends_as_one_after_the_other(ground):

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import hashlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
+from api.audit.revocations import Cut
 from api.backup.commands import tell
 from api.backup.faults import BackupError
 from api.backup.following import follow
@@ -243,6 +245,19 @@ async def test_a_missing_document_is_named_by_check_and_by_restore(drilled):
     assert "Carried over 1 revocations" in restored_said
     assert f"lock of an account {drilled.locked}" in restored_said
     assert "NOT KNOWN" not in restored_said
+
+
+async def test_a_log_of_revocations_that_was_cut_off_is_said_and_the_restore_is_not_whole(drilled):
+    office = drilled.office
+    log = shutil.copytree(office.room / "outside", office.room / "cut") / "revocations.jsonl"
+    log.write_bytes(b"".join(log.read_bytes().splitlines(keepends=True)[:-1]))
+    words = ("--to", drilled.middle.isoformat(), "--into", office.room / "after-a-cut", "--no-look-ahead")
+    code, said = await ended(command(office, "restore", office.place.root, *words, "--revocations", log))
+    assert code == 1, said
+    assert "THE LOG OF REVOCATIONS WAS CUT OFF: 0 lines are left, the signed checkpoint 2 names line 1." in said
+    report = read_report(office, "after-a-cut")
+    assert report.revocations_cut == Cut(has=0, line=1, checkpoint=2)
+    assert report.proof.whole, "what stands in the database is, and is there to be looked at"
 
 
 async def test_what_cannot_be_read_is_said(drilled):

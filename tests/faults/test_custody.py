@@ -218,6 +218,7 @@ WAYS_UP = {
     "read what was prepared": "SELECT increment FROM preparation",
     "the state `asked`": "UPDATE signature_request SET state = 'asked'",
     "the state `recorded`": "UPDATE signature_request SET state = 'recorded'",
+    "a turn that has not come": "UPDATE signature_request SET ready = true",
     "another attempt": "UPDATE signature_request SET attempt = attempt + 1",
     "another signer": "UPDATE signature_request SET person_id = person_id",
     "another certificate": "UPDATE signature_request SET certificate_id = NULL",

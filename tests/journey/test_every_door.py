@@ -38,7 +38,7 @@ OWN: set[Route] = {
     ("POST", "/dossiers/imported"), ("POST", "/prints"), ("POST", "/procedures/{code}/versions"), ("GET", "/accounts"),
     ("GET", "/desk/holders"), ("GET", "/factors/signed"), ("POST", "/factors/lost"), ("POST", "/factors/enrolments"),
     ("GET", "/proposals"), ("POST", "/proposals"), ("POST", "/proposals/challenge"), ("GET", "/certificates"),
-    ("POST", "/signature-batches/challenge"),
+    ("POST", "/signature-batches/challenge"), ("GET", "/sessions"),
 }  # fmt: skip
 """About whoever asks: everybody gets their own, and nothing of anybody else."""
 HELD: set[Route] = {
@@ -64,7 +64,7 @@ HELD: set[Route] = {
     ("GET", "/proposals/{proposal_id}/challenge"), ("POST", "/proposals/{proposal_id}/approval"),
     ("POST", "/proposals/{proposal_id}/refusal"), ("GET", "/factors/enrolments/{enrolment_id}"),
     ("GET", "/factors/enrolments/{enrolment_id}/challenge"), ("POST", "/factors/enrolments/{enrolment_id}/passkey"),
-    ("POST", "/factors/enrolments/{enrolment_id}/confirmation"),
+    ("POST", "/factors/enrolments/{enrolment_id}/confirmation"), ("DELETE", "/sessions/{session_id}"),
 }  # fmt: skip
 """Of one agency or one person: others are told 403 or 404, and nothing else."""
 ENDS_THE_SESSION: set[Route] = {("DELETE", "/session"), ("PUT", "/session/password"), ("PUT", "/session")}
@@ -87,10 +87,12 @@ async def left(site):
         "SELECT person_id FROM signature_request WHERE id = $1", ids["request_id"]
     )
     account = made(await site["thuly"].get("/session"))["account_id"]
+    sessions = made(await site["thuly"].get("/sessions"))
     citizen, other = await site.filed(), await site.filed()
     return ids | {
         "upload_id": made(upload)["id"], "print_id": made(printed)["id"], "person_id": str(person),
         "account_id": account, "proposal_id": NOWHERE, "enrolment_id": NOWHERE,
+        "session_id": next(session["session_id"] for session in sessions if session["this"]),
         "citizen_code": citizen["code"], "secret": citizen["secret"], "other_secret": other["secret"],
     }  # fmt: skip
 

@@ -229,6 +229,28 @@ def test_a_dossier_is_done_only_when_every_result_is():
     assert (dossier.status, dossier.delivery) == (Status.DELIVERED, Delivery.DELIVERED)
 
 
+def test_taking_back_a_signature_is_offered_only_where_there_is_one():
+    both = {RESULT: Standing.TO_SIGN, OTHER_RESULT: Standing.TO_SIGN}
+    dossier = at_status(Status.AWAITING_SIGNATURE, results=both)
+    initial = f.RecordSignature(result_id=RESULT, complete=False)
+
+    def offers(dossier):
+        return Action.TAKE_BACK_SIGNATURE in lifecycle.offered(dossier, PLAN)
+
+    assert not offers(dossier)
+    initialled = take(dossier, Action.RECORD_SIGNATURE, initial)
+    assert (initialled.part_signed, initialled.results) == ((RESULT,), both)
+    assert offers(initialled)
+    assert offers(take(initialled, Action.CHARGE))
+    assert not offers(take(initialled, Action.TAKE_BACK_SIGNATURE, f.OnSignature(result_id=RESULT, reason="sai")))
+    assert not offers(take(initialled, Action.SEND_BACK, f.SendBack(result_id=RESULT, to="draft", reason="sai")))
+    signed = take(initialled, Action.RECORD_SIGNATURE, f.RecordSignature(result_id=RESULT, complete=True))
+    assert (signed.part_signed, offers(signed)) == ((), True)
+    issued = take(signed, Action.ISSUE, f.Issue(result_id=RESULT))
+    assert not offers(issued), "the other result waits for its first signature"
+    assert Action.TAKE_BACK_SIGNATURE in lifecycle.allowed(dossier, PLAN), "an earlier version's line told of none"
+
+
 def test_sending_one_result_back_leaves_the_other_in_signing():
     both = {RESULT: Standing.TO_SIGN, OTHER_RESULT: Standing.TO_SIGN}
     dossier = at_status(Status.AWAITING_SIGNATURE, results=both)

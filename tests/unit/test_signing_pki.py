@@ -60,7 +60,7 @@ def test_a_crash_leaves_nothing_half_made(tmp_path, monkeypatch):
     def broken(*_args, **_more):
         raise OSError("disk full")
 
-    for part, left in (("_authority", []), ("_issue", [place])):
+    for part, left in (("make_certificate", []), ("_issue", [place])):
         with monkeypatch.context() as patch:
             patch.setattr(pki, part, broken)
             with pytest.raises(OSError, match="disk full"):

@@ -74,6 +74,23 @@ class WhoAmI(msgspec.Struct, frozen=True, kw_only=True):
     idle_s: int
 
 
+class OwnSession(msgspec.Struct, frozen=True, kw_only=True):
+    """A session of one's own that is open: where from, since when, and whether it is the one that asks."""
+
+    session_id: UUID
+    this: bool
+    title: str
+    """The post in which it acts."""
+    began_at: datetime
+    seen_at: datetime
+    """Its last use, to the minute."""
+    expires_at: datetime
+    source: str | None
+    """The address from which it was opened."""
+    user_agent: str | None
+    """What the browser called itself then; anybody can write anything there."""
+
+
 class Opened(WhoAmI, frozen=True, kw_only=True):
     """A new session; `token` is shown this once (`Authorization: Bearer …`), browsers get it as a cookie too."""
 

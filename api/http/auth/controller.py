@@ -1,13 +1,14 @@
-"""The session endpoints: log in, who am I, switch post, change the password, log out."""
+"""The session endpoints: log in, who am I, switch post, change the password, log out; and all of one's own sessions."""
 
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from litestar import Controller, Request, Response, delete, get, post, put
 
 from api.http.auth import service
-from api.http.auth.contract import ChangePassword, LogIn, Opened, SwitchPost, WhoAmI
+from api.http.auth.contract import ChangePassword, LogIn, Opened, OwnSession, SwitchPost, WhoAmI
 from api.http.auth.guards import NO_KEY, PUBLIC, RESTRICTED, signed_in
 from api.http.auth.tokens import cookie_for
 from api.http.control import IN_READ_ONLY
@@ -72,3 +73,28 @@ class SessionController(Controller):
         async with edge.pools.transaction() as tx:
             await service.log_out(tx, actor, at)
         return Response(None, status_code=204, cookies=[cookie_for("", edge.sessions)])
+
+
+class OwnSessionsController(Controller):
+    """Mọi phiên đang mở của chính mình / all of one's own open sessions."""
+
+    path = "/sessions"
+    tags: Sequence[str] | None = ("session",)
+
+    @get("/", guards=[signed_in], summary="Các phiên đang mở của tôi / My open sessions")
+    async def own(self, request: Request[Any, Any, Any], actor: Actor, at: datetime) -> list[OwnSession]:
+        """List where one is logged in, the last used first, 100 at most; tokens are never shown again."""
+        edge = edge_of(request)
+        async with edge.pools.reading() as tx:
+            return await service.own_sessions(edge, tx, actor, at)
+
+    @delete(
+        "/{session_id:uuid}",
+        guards=[signed_in],
+        opt={IN_READ_ONLY: True, **_KEYLESS},
+        summary="Kết thúc một phiên của tôi / End one of my sessions",
+    )
+    async def end(self, request: Request[Any, Any, Any], session_id: UUID, actor: Actor, at: datetime) -> None:
+        """End one of one's own sessions, also the one that asks; whoever holds its token is out at the next request."""
+        async with edge_of(request).pools.transaction() as tx:
+            await service.end_own(tx, actor, session_id, at)

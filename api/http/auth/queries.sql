@@ -26,6 +26,19 @@ RETURNING id;
 -- End one session.
 UPDATE session SET ended_at = $2 WHERE id = $1 AND ended_at IS NULL;
 
+-- name: list_sessions
+-- The open sessions of an account, the last used first; a hundred are enough to see that something is wrong.
+SELECT s.id AS session_id, s.id = $2 AS this, p.title, s.created_at AS began_at, s.seen_at, s.expires_at, host(s.source) AS source, s.user_agent
+  FROM session s
+  JOIN post p ON p.id = s.post_id
+ WHERE s.account_id = $1 AND s.ended_at IS NULL AND s.expires_at > $3 AND s.seen_at > $4
+ ORDER BY s.seen_at DESC, s.id DESC
+ LIMIT 100;
+
+-- name: end_own_session
+-- End one session of this account, if it is one of its own.
+UPDATE session SET ended_at = $3 WHERE id = $1 AND account_id = $2 AND ended_at IS NULL RETURNING id;
+
 -- name: end_other_sessions
 -- End every session of an account but one, or with NULL every one: after a change of password, a loss, a lock.
 UPDATE session SET ended_at = $3 WHERE account_id = $1 AND id IS DISTINCT FROM $2 AND ended_at IS NULL RETURNING id;

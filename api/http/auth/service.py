@@ -9,9 +9,9 @@ import msgspec
 
 from api import audit
 from api.db.pools import Tx
-from api.errors import Conflict, Forbidden, Unauthenticated
+from api.errors import Conflict, Forbidden, NotFound, Unauthenticated
 from api.http.auth import choosing, store
-from api.http.auth.contract import ChangePassword, HeldPost, LogIn, Opened, WhoAmI
+from api.http.auth.contract import ChangePassword, HeldPost, LogIn, Opened, OwnSession, WhoAmI
 from api.http.auth.passwords import is_outdated
 from api.http.auth.rules import (
     ONE_TIME_PASSWORD,
@@ -193,6 +193,25 @@ async def log_out(tx: Tx, actor: Actor, at: datetime) -> None:
     await _note(tx, actor, "session.end", at)
 
 
+async def own_sessions(edge: Edge, tx: Tx, actor: Actor, at: datetime) -> list[OwnSession]:
+    """List the actor's own open sessions, the last used first."""
+    used_since = at - timedelta(seconds=edge.sessions.idle_s)
+    return await store.list_sessions(tx, actor.account_id, _session(actor), at, used_since)
+
+
+async def end_own(tx: Tx, actor: Actor, session_id: UUID, at: datetime) -> None:
+    """End one of the actor's own sessions, such as one left open on another machine.
+
+    Raises:
+        NotFound: the actor has no open session of this id.
+    """
+    if not await store.end_own_session(tx, session_id, actor.account_id, at):
+        raise NotFound(
+            "Bạn không có phiên nào như vậy đang mở.", "You have no such open session.", code="no-such-session"
+        )
+    await _note(tx, actor, "session.end_one", at, session_id=session_id)
+
+
 async def change_password(edge: Edge, actor: Actor, asked: ChangePassword, at: datetime) -> None:
     """Replace the own password; every other session of the account ends.
 
@@ -262,7 +281,9 @@ def _session(actor: Actor) -> UUID:
     return actor.session_id
 
 
-async def _note(tx: Tx, actor: Actor, action: str, at: datetime, *, source: str | None = None) -> None:
+async def _note(
+    tx: Tx, actor: Actor, action: str, at: datetime, *, source: str | None = None, session_id: UUID | None = None
+) -> None:
     await audit.append(
         tx,
         actor,
@@ -270,7 +291,7 @@ async def _note(tx: Tx, actor: Actor, action: str, at: datetime, *, source: str 
         action=action,
         subject_kind="account",
         subject_id=actor.account_id,
-        detail={"session_id": _session(actor)},
+        detail={"session_id": session_id or _session(actor)},
         at=at,
         source=source,
     )

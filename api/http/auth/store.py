@@ -9,7 +9,7 @@ import msgspec
 
 from api.db import queries
 from api.db.pools import Tx, as_struct, as_structs
-from api.http.auth.contract import ChangeOfMine, HeldPost
+from api.http.auth.contract import ChangeOfMine, HeldPost, OwnSession
 from api.http.auth.rules import COUNTED_WITHIN, KNOWN_FOR, Session
 from api.kernel import AccountId, PersonId, vn_day
 
@@ -78,6 +78,16 @@ async def insert_session(
 async def end_session(tx: Tx, session_id: UUID, at: datetime) -> None:
     """End one session."""
     await tx.execute(_q.end_session, session_id, at)
+
+
+async def list_sessions(tx: Tx, account_id: UUID, this: UUID, at: datetime, used_since: datetime) -> list[OwnSession]:
+    """List the sessions of an account that are open at this instant and were used since the other."""
+    return as_structs(await tx.fetch(_q.list_sessions, account_id, this, at, used_since), OwnSession)
+
+
+async def end_own_session(tx: Tx, session_id: UUID, account_id: UUID, at: datetime) -> bool:
+    """End one session of an account; False where it has none of this id that is open."""
+    return await tx.fetchval(_q.end_own_session, session_id, account_id, at) is not None
 
 
 async def end_other_sessions(tx: Tx, account_id: UUID, kept: UUID | None, at: datetime) -> int:

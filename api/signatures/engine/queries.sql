@@ -122,8 +122,7 @@ SELECT request.id, request.state, request.role, request.pdf_signature, request.a
        request.attempt, request.lane, request.field, request.group_no,
        document.head_sha256, chain.state AS chain_state, dossier.procedure_code,
        dossier.step_agency_id, post.roles AS post_roles,
-       EXISTS (SELECT 1 FROM signature_request before WHERE before.chain_id = request.chain_id
-                  AND before.group_no < request.group_no AND before.state <> 'recorded') AS waits_for_others,
+       signature_request_waits(request.chain_id, request.group_no) AS waits_for_others,
        EXISTS (SELECT 1 FROM signature_request other WHERE other.document_id = request.document_id AND other.id <> request.id
                   AND other.state IN ('asked', 'prepared', 'sent', 'value_received')) AS document_busy,
        EXISTS (SELECT 1 FROM signature_request person WHERE person.chain_id = request.chain_id AND person.role = 'signatory'
