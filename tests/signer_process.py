@@ -90,12 +90,12 @@ class SignerProcess:
 
 
 @contextlib.asynccontextmanager
-async def remote_signer(keys: Path) -> AsyncIterator[str]:
-    """The outside world's remote signer on a free port; yields its address."""
+async def remote_signer(keys: Path, kind: str = "sp769") -> AsyncIterator[str]:
+    """The outside world's remote signer of this kind on a free port; yields its address."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        "loadtests.outside.sp769",
+        f"loadtests.outside.{kind}",
         "--port",
         "0",
         "--keys",

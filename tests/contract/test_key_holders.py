@@ -1,12 +1,9 @@
-"""One contract for every key holder: software keys in this process, and a remote signer as a real server."""
+"""One contract for every key holder: key files and a token in this process, remote signers as real servers."""
 
 import asyncio
-import contextlib
 import hashlib
 import os
 import socket
-import sys
-from pathlib import Path
 
 import aiohttp
 import msgspec
@@ -18,26 +15,12 @@ from signing.contract import Outcome, SignItem, SignOrder
 from signing.errors import HolderMisconfigured, HolderRefused, HolderUnavailable, ValueMismatch
 from signing.holders import HolderConfig, open_holder
 from signing.keys.sp769 import SECRET_HEADER, Sp769Settings
+from signing.keys.vtss import VtssSettings
 from signing.pdf.cms import check_value, signed_attributes
+from tests.csc_ground import csc_settings
+from tests.hsm import hsm
 from tests.paper import chain, pki
-
-ROOT = Path(__file__).parents[2]
-
-
-@contextlib.asynccontextmanager
-async def outside(port: int = 0):
-    """Start the remote signer as a process; yields its address."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "loadtests.outside.sp769", "--port", str(port), "--keys", str(pki()),
-        stdout=asyncio.subprocess.PIPE, cwd=ROOT,
-    )  # fmt: skip
-    try:
-        line = await asyncio.wait_for(process.stdout.readline(), 30)
-        yield f"http://127.0.0.1:{line.split()[1].decode()}"
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.terminate()
-        await asyncio.wait_for(process.wait(), 10)
+from tests.signer_process import remote_signer
 
 
 class Remote:
@@ -62,7 +45,19 @@ class Remote:
 
 @pytest.fixture(scope="module")
 async def server():
-    async with outside() as url:
+    async with remote_signer(pki()) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+async def csc_server():
+    async with remote_signer(pki(), "csc") as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+async def vtss_server():
+    async with remote_signer(pki(), "vtss") as url:
         yield url
 
 
@@ -77,12 +72,30 @@ async def remote(server):
     await made.holder.close()
 
 
-@pytest.fixture(params=["software", "sp769"])
-async def holder(request, remote):
+@pytest.fixture(scope="module")
+def token():
+    with hsm(pki()) as made:
+        yield made
+
+
+@pytest.fixture(params=["software", "pkcs11", "sp769", "csc-v1", "csc-v2", "vtss"])
+async def holder(request, remote, token, csc_server, vtss_server, tmp_path):
     if request.param == "sp769":
         yield remote.holder
         return
-    opened = open_holder(HolderConfig(kind="software", production=False, keys=str(pki())))
+    config = {
+        "software": HolderConfig(kind="software", production=False, keys=str(pki())),
+        "pkcs11": HolderConfig(kind="pkcs11", production=False, pkcs11=token.settings()),
+    }
+    for version in ("v1", "v2"):
+        service = csc_settings(csc_server, version, tmp_path, name=f"csc-{version}")
+        config[f"csc-{version}"] = HolderConfig(kind="csc", production=False, csc=service)
+    mysign = VtssSettings(
+        base_url=f"{vtss_server}/vtss/service", client_id="motcua", client_secret="demo-secret", profile_id="profile",
+        state_dir=str(tmp_path / "vtss"), check_every_s=0.02, certificate_class="demo",
+    )  # fmt: skip
+    config["vtss"] = HolderConfig(kind="vtss", production=False, vtss=mysign)
+    opened = open_holder(config[request.param])
     yield opened
     await opened.close()
 
@@ -132,6 +145,10 @@ async def test_values_fit_what_was_asked(holder, owner, mechanism):
     attributes = [signed_attributes(held.certificate, digest) for digest in hashes(3)]
     digests = [hashlib.sha256(one).digest() for one in attributes]
     order = await order_for(holder, owner, mechanism=mechanism, digests=digests)
+    if holder.capabilities.name == "vtss" and mechanism == "rsa_pss":  # its interface has no parameters for it
+        with pytest.raises(HolderRefused):
+            await holder.start(order)
+        return
     await holder.start(order)
     told = await outcome(holder, order.transaction_id)
     assert told.state == "signed"
@@ -165,7 +182,9 @@ async def test_a_holder_says_what_it_can(holder):
     assert able.hashes_per_authorisation > 0
     assert able.window.total_seconds() > 0
     assert able.parallel_limit > 0
-    assert able.development == (not able.asks_person)
+    asks = {"software": False, "pkcs11": False, "sp769": True, "csc-v1": True, "csc-v2": True, "vtss": True}
+    assert able.asks_person == asks[able.name]
+    assert able.development == (able.name == "software")
 
 
 def test_key_files_do_not_open_in_production():

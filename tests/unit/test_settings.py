@@ -1,8 +1,13 @@
 """Settings: every fault at once, no secret in what is printed, each process only its own."""
 
+import json
+from pathlib import Path
+
+import msgspec
 import pytest
 
 from api.settings import BadSettings, all_faults, own_environment, read
+from signing.holders import HolderConfig, open_holder
 
 KEY = "ab" * 32
 
@@ -127,3 +132,14 @@ def test_a_bucket_stands_in_for_the_directory_and_must_be_whole(environment):
     assert len(refused.value.faults) == 2
     environment |= {"MOTCUA_S3_ACCESS_KEY": "who", "MOTCUA_S3_SECRET_KEY": "hush"}
     assert "hush" not in repr(read("worker", environment).s3)
+
+
+def test_the_example_of_key_holders_opens_in_production(tmp_path):
+    made = json.loads((Path(__file__).parents[2] / "deploy" / "holders.example.json").read_text())
+    assert sorted(one["kind"] for one in made) == ["csc", "pkcs11", "sp769", "vtss"]
+    for one in made:
+        if "state_dir" in one[one["kind"]]:
+            one[one["kind"]]["state_dir"] = str(tmp_path / one["kind"])
+        config = msgspec.convert({**one, "production": True}, HolderConfig)
+        assert set(one[one["kind"]]) <= set(msgspec.to_builtins(config)[one["kind"]]), "a setting that nobody reads"
+        assert open_holder(config).capabilities.name == one[one["kind"]].get("name", one["kind"])
