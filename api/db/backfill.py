@@ -23,7 +23,7 @@ from api.errors import Conflict
 _q: Final = queries.load("api.db", "backfill.sql")
 BURST_S: Final = 0.0015
 REST: Final = 9.0
-"""Times a batch's own duration, round trips and waiting included: at most a tenth of one core is ever ours."""
+"""Times the duration of a batch's statement: at most a tenth of one core is ever ours."""
 LONGEST_REST_S: Final = 0.1
 SMALLEST_BATCH: Final = 20
 LARGEST_BATCH: Final = 1000
@@ -94,7 +94,7 @@ async def _run(connection: asyncpg.Connection, backfill: Backfill, tell: Callabl
         after, rows, longest = done.last, rows + done.rows, max(longest, took)
         tell(Progress(rows=rows, longest_s=longest))
         size = next_size(size, done.statement_s)
-        await asyncio.sleep(min(took * REST, LONGEST_REST_S))
+        await asyncio.sleep(min(done.statement_s * REST, LONGEST_REST_S))
     progress = Progress(rows=rows, longest_s=longest)
     tell(progress)
     return progress

@@ -54,9 +54,13 @@ class Errands:
         return await asyncio.to_thread(self._ledger.read, transaction_id) is not None
 
     async def begin(self, entry: Entry, order: SignOrder) -> None:
-        """Leave a task waiting for the end, unless somebody is at it."""
+        """Leave a task waiting for the end, unless somebody is at it or it has ended since it was looked for."""
         lock = await asyncio.to_thread(self._ledger.take, entry.transaction_id)
         if lock is None:
+            return
+        before = await asyncio.to_thread(self._ledger.read, entry.transaction_id)
+        if before is not None and before.state != "asked":
+            os.close(lock)
             return
         await asyncio.to_thread(self._ledger.write, entry)
         await asyncio.to_thread(self._ledger.tidy)
@@ -106,27 +110,36 @@ class Errands:
     async def poll(self, transaction_id: str) -> Outcome:
         """Tell where a transaction stands; one that a process left behind is taken up where a handle is known."""
         entry = await asyncio.to_thread(self._ledger.read, transaction_id)
+        if entry is not None and entry.state == "asked" and transaction_id not in self._under_way:
+            entry = await self._at_elsewhere(transaction_id)
         if entry is not None and entry.state != "asked":
             return Outcome(transaction_id=transaction_id, state=entry.state, values=entry.values, detail=entry.detail)
         errand = self._under_way.get(transaction_id)
         if errand is not None and errand.trouble is not None:
             raise errand.trouble
-        if errand is not None or (entry is not None and await self._taken_up(entry)):
+        if errand is not None or entry is not None:
             return Outcome(transaction_id=transaction_id, state="waiting")
         await self._there()
         return Outcome(transaction_id=transaction_id, state="unknown")
 
-    async def _taken_up(self, entry: Entry) -> bool:
-        """Tell whether somebody is at a transaction; go on with it where its process has died and a handle is known."""
-        lock = await asyncio.to_thread(self._ledger.take, entry.transaction_id)
+    async def _at_elsewhere(self, transaction_id: str) -> Entry | None:
+        """Return how a transaction stands that was no task of ours a moment ago.
+
+        Its process may be alive, or may have ended it meanwhile: what was read without the lock says nothing. If it has
+        died, we go on where a handle is known, and forget the transaction where none is.
+        """
+        lock = await asyncio.to_thread(self._ledger.take, transaction_id)
+        entry = await asyncio.to_thread(self._ledger.read, transaction_id)
         if lock is None:
-            return True
-        if entry.handle or entry.response_id:
-            self._set_to_work(entry, lock, None)
-            return True
-        await asyncio.to_thread(self._ledger.forget, entry.transaction_id)
+            return entry
+        if entry is not None and entry.state == "asked":
+            if entry.handle or entry.response_id:
+                self._set_to_work(entry, lock, None)
+                return entry
+            await asyncio.to_thread(self._ledger.forget, transaction_id)
+            entry = None
         os.close(lock)
-        return False
+        return entry
 
     async def close(self) -> None:
         """Leave what is under way to the ledger."""

@@ -6,7 +6,9 @@ import pytest
 from api.db import backfill
 from api.db.backfill import Backfill, Progress
 
-ROWS = 4_000
+BATCHES, EVERY = 60, 15
+"""Of the least size each, and after how many of them a run is cut."""
+ROWS = BATCHES * backfill.SMALLEST_BATCH
 REWRITE = Backfill(
     name="leaf.folded",
     statement="""
@@ -20,7 +22,8 @@ SELECT max(id)::text AS last, count(*) AS rows FROM batch
 )
 
 
-async def test_a_power_cut_loses_batches_only_with_their_marks(durable):
+async def test_a_power_cut_loses_batches_only_with_their_marks(durable, monkeypatch):
+    monkeypatch.setattr(backfill, "LARGEST_BATCH", backfill.SMALLEST_BATCH)
     async with durable.database() as db:
         await db.admin.execute("CREATE TABLE leaf (id int PRIMARY KEY, folded boolean)")
         await db.admin.execute(f"INSERT INTO leaf SELECT id FROM generate_series(1, {ROWS}) AS id")
@@ -28,7 +31,7 @@ async def test_a_power_cut_loses_batches_only_with_their_marks(durable):
 
         def cut(progress: Progress) -> None:
             told.append(progress)
-            if len(told) % 30 == 0:
+            if len(told) % EVERY == 0:
                 raise ConnectionResetError
 
         for _ in range(3):
