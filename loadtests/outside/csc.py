@@ -5,7 +5,6 @@ Run as `python -m loadtests.outside.csc --port 0 --keys DIR`; prints `PORT <n>` 
 A SAD is good once, for its own hashes, and for a while. `/control` is as in `sp769`.
 """
 
-import argparse
 import asyncio
 import base64
 import secrets
@@ -18,7 +17,7 @@ import msgspec
 from aiohttp import web
 
 from loadtests.outside.keyring import Held, Keyring
-from loadtests.outside.sp769 import serve
+from loadtests.outside.serving import main
 
 Behaviour = Literal["confirm", "refuse", "silent", "expire", "garbage", "wrong_hash", "partial"]
 WEBHOOK_HEADER = "X-Webhook-Secret"
@@ -332,17 +331,5 @@ def make_app(keys: Path, client_id: str, client_secret: str) -> web.Application:
     return app
 
 
-def main() -> None:
-    """Run the server from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--keys", type=Path, required=True)
-    parser.add_argument("--client-id", default="motcua")
-    parser.add_argument("--client-secret", default="demo-secret")
-    options = parser.parse_args()
-    asyncio.run(serve(make_app(options.keys, options.client_id, options.client_secret), options.host, options.port))
-
-
 if __name__ == "__main__":
-    main()
+    main(__doc__, make_app, secret="demo-secret")

@@ -5,12 +5,9 @@ index.json as `api.embedded.pki` lays it. `POST /control` sets the profile, `POS
 confirms or refuses one transaction by hand, `GET /control` tells what happened.
 """
 
-import argparse
 import asyncio
 import base64
 import secrets
-import signal
-import sys
 import time
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +17,7 @@ import msgspec
 from aiohttp import web
 
 from loadtests.outside.keyring import Keyring
+from loadtests.outside.serving import main
 
 Behaviour = Literal["confirm", "refuse", "silent", "expire", "garbage", "wrong_hash", "partial"]
 WEBHOOK_HEADER = "X-Webhook-Secret"
@@ -231,34 +229,5 @@ def make_app(keys: Path, sp_id: str, sp_password: str) -> web.Application:
     return app
 
 
-async def serve(app: web.Application, host: str, port: int) -> None:
-    """Serve until told to stop, and say on which port."""
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    site = web.TCPSite(runner, host, port)
-    await site.start()
-    bound = runner.addresses[0][1]
-    sys.stdout.write(f"PORT {bound}\n")
-    sys.stdout.flush()
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(signum, stop.set)
-    await stop.wait()
-    await runner.cleanup()
-
-
-def main() -> None:
-    """Run the server from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--keys", type=Path, required=True)
-    parser.add_argument("--sp-id", default="motcua")
-    parser.add_argument("--sp-password", default="demo")
-    options = parser.parse_args()
-    asyncio.run(serve(make_app(options.keys, options.sp_id, options.sp_password), options.host, options.port))
-
-
 if __name__ == "__main__":
-    main()
+    main(__doc__, make_app, secret="demo")
