@@ -1,5 +1,6 @@
 """A ward whose officials sign with tokens of their own, and the desktop tool at their desks."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -7,6 +8,9 @@ from typing import Any
 
 import msgspec
 
+from api.jobs.runner import JobContext
+from api.signatures.engine import polling
+from api.signer import STEPS
 from loadtests.outside.keyring import Keyring
 from loadtests.outside.officer import Behaviour, Form, OfficerTool, Token, at_the_desk
 from signing.keys.upload import UploadHolder, UploadSettings
@@ -41,19 +45,46 @@ class TokenGround(Ground):
         return self
 
     async def until_sent(self, who: str, *requests: Any) -> Any:
-        """Ask for signatures and work until they wait for the person's tool; the ticket."""
+        """Ask for signatures and wait until they lie ready for the person's tool; the ticket."""
         accepted = await self.ask(who, *requests)
-        await runner_for(self).drain()
-        assert set(await self.states(*requests)) == {"sent"}
+        await self.until("sent", *requests)
         return accepted.ticket
 
-    async def signed_by_token(self, api: ApiProcess, who: str, *requests: Any, form: Form = "values") -> Any:
-        """Ask, sign with the tool, and let the signer end it; the ticket."""
-        ticket = await self.until_sent(who, *requests)
-        async with self.tool(api, who, form) as tool:
-            await tool.work_once()
-        await self.work()
-        return ticket
+    @contextlib.asynccontextmanager
+    async def signer_at_work(self) -> AsyncIterator[None]:
+        """The signer's jobs and its poller go on while the block runs."""
+        stopping, runner = asyncio.Event(), runner_for(self)
+        tasks = [asyncio.create_task(runner.run()), asyncio.create_task(polling.run(self.engine, "upload", stopping))]
+        try:
+            yield
+        finally:
+            stopping.set()
+            runner.stop()
+            await asyncio.gather(*tasks)
+
+    async def until(self, state: str, *requests: Any) -> None:
+        """Wait until all of these stand there."""
+        async with asyncio.timeout(60):
+            while set(await self.states(*requests)) != {state}:
+                await asyncio.sleep(0.05)
+
+    async def ended(self, ticket: Any) -> list[str]:
+        """Wait until every item of a ticket has ended; the outcomes."""
+        async with asyncio.timeout(60):
+            while None in (outcomes := await self.outcomes(ticket)):
+                await asyncio.sleep(0.05)
+        return outcomes
+
+    async def engine_step(self, kind: str, ids: dict[str, Any]) -> None:
+        """Do one piece of the signer's work at once."""
+        await STEPS[kind](self.engine, JobContext(kind=kind, key="by hand", claim=1, failures=0), ids)
+
+    async def ready_to_sign(self, text: str) -> tuple[Any, Any]:
+        """A document that has been initialled; the requests of signature and seal."""
+        initials, signatory, seal = await self.submitted(text)
+        initialled = await self.ask("kynhay", initials)
+        assert await self.ended(initialled.ticket) == ["recorded"]
+        return signatory, seal
 
     @contextlib.asynccontextmanager
     async def tool(

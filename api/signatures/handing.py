@@ -147,7 +147,12 @@ async def take(
     """Keep what was handed back and order its judgement; return by request what is kept, and why another is not.
 
     Safe to repeat: the same content is the same row, whatever has become of its item since.
+
+    Raises:
+        NotFound: the transaction is not this person's.
     """
+    if await store.own_transaction(tx, transaction_id, actor.person_id) is None:
+        raise _not_yours()
     before = await store.handed_before(tx, transaction_id, given)
     places = await store.places(tx, transaction_id, actor.person_id, [one.request_id for one in given])
     new: list[Given] = []

@@ -96,7 +96,7 @@ class Token:
     async def by_itself(self, base: bytes, errand: dict[str, Any], subfilter: Any = SigSeedSubFilter.PADES) -> bytes:
         """Return the base with one revision of this tool's own: number and date where given, and the signature."""
         if self.behaviour == "wrong_file":
-            base += b"\n% another file\n"
+            base = base.replace(b"\n", b"\r", 1)
         if self.behaviour == "garbage":
             return base + os.urandom(4096)
         writer = IncrementalPdfFileWriter(io.BytesIO(base), strict=False)

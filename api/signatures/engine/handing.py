@@ -38,9 +38,10 @@ class _Judged(msgspec.Struct, frozen=True, kw_only=True):
 
 async def handed(engine: Engine, context: JobContext, ids: dict[str, Any]) -> None:
     """Handle a `signatures.handed` job: what came in one call for one transaction; safe to repeat."""
+    given = [UUID(one) for one in ids["handed"]]
     async with engine.pools.reading() as connection:
         transaction = await store.transaction(connection, ids["transaction"])
-        found = await handing_store.to_judge(connection, [UUID(one) for one in ids["handed"]])
+        found = await handing_store.to_judge(connection, given)
     if transaction is None:
         return
     with (
@@ -52,7 +53,7 @@ async def handed(engine: Engine, context: JobContext, ids: dict[str, Any]) -> No
             return
         judged = await _judge_all(engine, context, found)
         await reach("value", transaction.batch_id)
-        await _take(engine, transaction, found, judged)
+        await _take(engine, transaction, given, list(zip(found, judged, strict=True)))
     await reach("value-received", transaction.batch_id)
 
 
@@ -111,19 +112,18 @@ def _because(error: SigningError, item: Handed) -> Detail:
 
 
 async def _take(
-    engine: Engine, transaction: rows.Transaction, found: Sequence[Handed], judged: Sequence[_Judged]
+    engine: Engine, transaction: rows.Transaction, given: Sequence[UUID], judged: Sequence[tuple[Handed, _Judged]]
 ) -> None:
     """Commit what fits and put aside what does not; the transaction ends with its last item."""
     at, over = engine.clock(), False
     async with engine.pools.transaction() as tx:
         waiting = await handing_store.lock_waiting(tx, transaction.id)
         jobs: list[Job] = []
-        for item, one in zip(found, judged, strict=True):
-            verdict = msgspec.to_builtins(one.verdict) if one.verdict else None
+        for item, one in judged:
             if item.id not in waiting:
-                await handing_store.insert_verdict(tx, item.handed_id, LATE, None, None, at)
                 continue
             waiting.discard(item.id)
+            verdict = msgspec.to_builtins(one.verdict) if one.verdict else None
             code = one.why["code"] if one.why else SIGNED
             await handing_store.insert_verdict(tx, item.handed_id, code, one.why, verdict, at)
             if one.why is not None:
@@ -132,8 +132,9 @@ async def _take(
             await store.insert_value(tx, item.id, item.attempt, one.value, "upload", at)
             if await store.move_to_value_received(tx, item.id, item.attempt, at):
                 jobs.append(finish_job(item.id, item.attempt, item.lane, item.turn))
+        await handing_store.insert_late_verdicts(tx, given, LATE, at)
         await enqueue_many(tx, jobs)
-        if found and not waiting:
+        if judged and not waiting:
             over = await store.end_transaction(tx, transaction.id, "signed", at) is not None
             await send_rest(tx, transaction)
         await close_if_done(tx, transaction.batch_id, at)

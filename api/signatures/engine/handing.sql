@@ -25,3 +25,8 @@ SELECT request.id
 -- name: insert_handed_verdict
 -- The judgement of what was handed back, once.
 INSERT INTO handed_back_verdict (handed_id, code, detail, verdict, judged_at) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (handed_id) DO NOTHING;
+
+-- name: insert_late_verdicts
+-- All else of a call came for what is not waited for, or not any more.
+INSERT INTO handed_back_verdict (handed_id, code, judged_at) SELECT id, $2, $3 FROM handed_back WHERE id = ANY ($1::uuid[])
+ON CONFLICT (handed_id) DO NOTHING;

@@ -51,5 +51,10 @@ async def insert_verdict(
     await tx.execute(_q.insert_handed_verdict, handed_id, code, detail, verdict, at)
 
 
+async def insert_late_verdicts(tx: Tx, ids: Sequence[UUID], code: str, at: datetime) -> None:
+    """Judge the rest of a call, for which nothing waits."""
+    await tx.execute(_q.insert_late_verdicts, ids, code, at)
+
+
 ROW_OF: Final[dict[str, type[msgspec.Struct]]] = {"handed_to_judge": Handed}
 """Which Struct each reading statement fills; a test compares their columns."""
