@@ -38,13 +38,21 @@ class UploadSettings(msgspec.Struct, frozen=True, kw_only=True):
     development: bool = False
 
 
+class _Entry(msgspec.Struct, frozen=True):
+    """A file as it was read, when it had last changed, and to whom its certificate belongs."""
+
+    changed: int
+    held: HeldCertificate
+    owners: frozenset[str]
+
+
 class UploadHolder:
     """Knows the certificates of tokens that are with their bearers; files are read again when they have changed."""
 
     def __init__(self, settings: UploadSettings) -> None:
         self._settings = settings
         self._directory = Path(settings.certificates)
-        self._read: dict[Path, tuple[int, HeldCertificate, frozenset[str]]] = {}
+        self._known: dict[Path, _Entry] = {}
         if not self._directory.is_dir():
             raise HolderMisconfigured(
                 "Không có thư mục chứng thư của người ký", "The directory of officials' certificates is not there"
@@ -66,25 +74,29 @@ class UploadHolder:
         )
 
     async def list_certificates(self, owner: str) -> tuple[HeldCertificate, ...]:
-        """List the certificates of an owner; raise HolderMisconfigured where a file cannot be read."""
+        """List the certificates of an owner; raise HolderMisconfigured where none is found and a file is illegible."""
         return await asyncio.to_thread(self._list, owner)
 
     def _list(self, owner: str) -> tuple[HeldCertificate, ...]:
-        paths = sorted(self._directory.glob("*.pem"))
-        self._read = {path: self._current(path) for path in paths}
-        return tuple(held for _, held, owners in self._read.values() if owner in owners)
-
-    def _current(self, path: Path) -> tuple[int, HeldCertificate, frozenset[str]]:
-        changed = path.stat().st_mtime_ns
-        known = self._read.get(path)
-        if known is not None and known[0] == changed:
-            return known
-        try:
-            own, *chain = x509.load_pem_x509_certificates(path.read_bytes())
-        except (OSError, ValueError) as error:
+        entries = {path: self._current(path) for path in sorted(self._directory.glob("*.pem"))}
+        self._known = {path: entry for path, entry in entries.items() if entry is not None}
+        found = tuple(entry.held for entry in self._known.values() if owner in entry.owners)
+        illegible = [path.name for path, entry in entries.items() if entry is None]
+        if illegible and not found:
             raise HolderMisconfigured(
-                f"Không đọc được chứng thư {path.name}", f"Certificate {path.name} cannot be read"
-            ) from error
+                f"Không đọc được chứng thư {illegible[0]}", f"Certificate {illegible[0]} cannot be read"
+            )
+        return found
+
+    def _current(self, path: Path) -> _Entry | None:
+        known = self._known.get(path)
+        try:
+            changed = path.stat().st_mtime_ns
+            if known is not None and known.changed == changed:
+                return known
+            own, *chain = x509.load_pem_x509_certificates(path.read_bytes())
+        except (OSError, ValueError):
+            return None
         held = HeldCertificate(
             credential_id=f"{own.serial_number:x}",
             certificate=Der(own.public_bytes(Encoding.DER)),
@@ -92,7 +104,7 @@ class UploadHolder:
             valid_from=own.not_valid_before_utc,
             valid_to=own.not_valid_after_utc,
         )
-        return changed, held, _owners(own) | {path.stem}
+        return _Entry(changed, held, _owners(own) | {path.stem})
 
     async def start(self, order: SignOrder) -> None:
         """Look whether the signatory has such a token; the order lies ready for his program already."""
@@ -116,7 +128,7 @@ class UploadHolder:
 
     async def close(self) -> None:
         """Forget what was read."""
-        self._read.clear()
+        self._known.clear()
 
 
 def _owners(certificate: x509.Certificate) -> frozenset[str]:
