@@ -6,11 +6,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from api.jobs.runner import JobContext
 from api.signatures.engine import polling
 from api.signer import STEPS
+from loadtests.journeys.holders import lay_certificates
 from loadtests.outside.keyring import Keyring
 from loadtests.outside.officer import Behaviour, Form, OfficerTool, Token, at_the_desk
 from signing.keys.upload import UploadHolder, UploadSettings
@@ -20,18 +19,8 @@ from tests.signing_ground import Ground, runner_for
 USE_TOKENS = "UPDATE certificate SET holder = 'upload', credential_id = serial"
 
 
-def lay_bundles(pki: Path, directory: Path) -> Path:
-    """One PEM per owner, the own certificate first, as an operator lays them."""
-    directory.mkdir(parents=True, exist_ok=True)
-    index = msgspec.json.decode((pki / "index.json").read_bytes())
-    chain = b"".join((pki / name).read_bytes() for name in index["chain"])
-    for entry in index["entries"]:
-        (directory / f"{entry['owner']}.pem").write_bytes((pki / entry["certificate"]).read_bytes() + chain)
-    return directory
-
-
 def upload_settings(pki: Path, room: Path, **changes: Any) -> UploadSettings:
-    bundles = lay_bundles(pki, room / "certificates")
+    bundles = lay_certificates(pki, room / "certificates")
     values = {"certificates": str(bundles), "certificate_class": "demo", "development": True, **changes}
     return UploadSettings(**values)
 
