@@ -1564,6 +1564,37 @@ CREATE TABLE public.signature_value (
 
 COMMENT ON TABLE public.signature_value IS 'At most one value per intent; it fitted certificate and attributes when it was written.';
 
+CREATE VIEW public.signing_errand WITH (security_barrier='true') AS
+ SELECT due.id AS transaction_id,
+    due.batch_id,
+    due.person_id,
+    due.started_at,
+    due.expires_at,
+    request.id AS request_id,
+    request.document_id,
+    request.dossier_id,
+    request.number_id,
+    request.role,
+    request.act,
+    request.field,
+    preparation.base_sha256,
+    preparation.base_size,
+    preparation.increment,
+    preparation.reserved_start,
+    preparation.reserved_end,
+    preparation.signed_attrs,
+    preparation.tbs_sha256,
+    preparation.mechanism,
+    certificate.serial
+   FROM ((((public.holder_transaction due
+     JOIN public.key_holder ON (((key_holder.name = due.holder) AND key_holder.carried)))
+     JOIN public.signature_request request ON (((request.transaction_id = due.id) AND (request.state = 'sent'::text))))
+     JOIN public.preparation ON (((preparation.request_id = request.id) AND (preparation.attempt = request.attempt))))
+     JOIN public.certificate ON ((certificate.id = preparation.certificate_id)))
+  WHERE (due.state <> 'ended'::text);
+
+COMMENT ON VIEW public.signing_errand IS 'What waits for a signatory''s own program: the prepared bytes go out through the API, which may not read any other preparation.';
+
 CREATE TABLE public.step_up (
     id uuid DEFAULT uuidv7() NOT NULL,
     batch_id uuid NOT NULL,
@@ -3327,28 +3358,8 @@ GRANT UPDATE(valid_to) ON TABLE public.post_holding TO signer;
 GRANT SELECT,INSERT ON TABLE public.preparation TO signer;
 
 GRANT SELECT(request_id) ON TABLE public.preparation TO worker;
-GRANT SELECT(request_id) ON TABLE public.preparation TO app;
 
 GRANT SELECT(attempt) ON TABLE public.preparation TO worker;
-GRANT SELECT(attempt) ON TABLE public.preparation TO app;
-
-GRANT SELECT(base_sha256) ON TABLE public.preparation TO app;
-
-GRANT SELECT(base_size) ON TABLE public.preparation TO app;
-
-GRANT SELECT(increment) ON TABLE public.preparation TO app;
-
-GRANT SELECT(reserved_start) ON TABLE public.preparation TO app;
-
-GRANT SELECT(reserved_end) ON TABLE public.preparation TO app;
-
-GRANT SELECT(signed_attrs) ON TABLE public.preparation TO app;
-
-GRANT SELECT(tbs_sha256) ON TABLE public.preparation TO app;
-
-GRANT SELECT(certificate_id) ON TABLE public.preparation TO app;
-
-GRANT SELECT(mechanism) ON TABLE public.preparation TO app;
 
 GRANT SELECT(prepared_at) ON TABLE public.preparation TO worker;
 
@@ -3533,6 +3544,8 @@ GRANT SELECT(attempt) ON TABLE public.signature_value TO worker;
 GRANT SELECT(source) ON TABLE public.signature_value TO worker;
 
 GRANT SELECT(received_at) ON TABLE public.signature_value TO worker;
+
+GRANT SELECT ON TABLE public.signing_errand TO app;
 
 GRANT SELECT ON TABLE public.step_up TO signer;
 

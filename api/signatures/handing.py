@@ -35,7 +35,7 @@ from api.signatures.tool_contract import (
 
 HANDED: Final = "signatures.handed"
 PATH: Final = "/signing-tool/transactions"
-_LOOK_S: Final = 0.05
+_FIRST_LOOK_S: Final = 0.05
 _OPERATION: Final = {"separate_annex": "vgca_sign_appendix", "copy": "vgca_sign_copy"}
 
 
@@ -247,13 +247,14 @@ async def _note(tx: Tx, actor: Actor, action: str, batch_id: UUID, count: int, a
 
 async def judged(pools: Pools, kept: Sequence[UUID], budget_s: float = 2.0) -> list[HandedItem]:
     """Return what the signer says of what was kept, waiting a little for it; no connection is held meanwhile."""
-    deadline = asyncio.get_running_loop().time() + budget_s
+    deadline, pause = asyncio.get_running_loop().time() + budget_s, _FIRST_LOOK_S
     while True:
         async with pools.reading() as tx:
             states = await store.handed_states(tx, kept)
-        if all(one.code is not None for one in states) or asyncio.get_running_loop().time() + _LOOK_S > deadline:
+        if all(one.code is not None for one in states) or asyncio.get_running_loop().time() + pause > deadline:
             return [_told(one) for one in states]
-        await asyncio.sleep(_LOOK_S)
+        await asyncio.sleep(pause)
+        pause *= 1.5
 
 
 def _told(one: HandedState) -> HandedItem:

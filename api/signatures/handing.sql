@@ -1,29 +1,22 @@
 -- name: to_hand_out
 -- What waits for a person's own program to sign it, in the order of its transactions and tickets.
-SELECT due.id AS transaction_id, due.batch_id, due.expires_at, request.id AS request_id, request.role, request.act,
-       request.field, dossier.code AS dossier_code, document.title, number.text AS number_text, number.day AS number_day,
-       preparation.base_sha256, preparation.base_size, length(preparation.increment) AS increment_size, preparation.reserved_start,
-       preparation.reserved_end, preparation.signed_attrs, preparation.tbs_sha256, preparation.mechanism, certificate.serial
-  FROM holder_transaction due
-  JOIN key_holder ON key_holder.name = due.holder AND key_holder.carried
-  JOIN signature_request request ON request.transaction_id = due.id AND request.state = 'sent'
-  JOIN batch_item item ON item.batch_id = due.batch_id AND item.request_id = request.id
-  JOIN preparation ON preparation.request_id = request.id AND preparation.attempt = request.attempt
-  JOIN certificate ON certificate.id = preparation.certificate_id
-  JOIN document ON document.id = request.document_id
-  JOIN dossier ON dossier.id = request.dossier_id
-  LEFT JOIN number ON number.id = request.number_id
- WHERE due.person_id = $1 AND due.state <> 'ended' AND due.expires_at > $2
- ORDER BY due.started_at, due.id, item.ordinal;
+SELECT errand.transaction_id, errand.batch_id, errand.expires_at, errand.request_id, errand.role, errand.act, errand.field,
+       dossier.code AS dossier_code, document.title, number.text AS number_text, number.day AS number_day, errand.base_sha256,
+       errand.base_size, length(errand.increment) AS increment_size, errand.reserved_start, errand.reserved_end, errand.signed_attrs,
+       errand.tbs_sha256, errand.mechanism, errand.serial
+  FROM signing_errand errand
+  JOIN batch_item item ON item.batch_id = errand.batch_id AND item.request_id = errand.request_id
+  JOIN document ON document.id = errand.document_id
+  JOIN dossier ON dossier.id = errand.dossier_id
+  LEFT JOIN number ON number.id = errand.number_id
+ WHERE errand.person_id = $1 AND errand.expires_at > $2
+ ORDER BY errand.started_at, errand.transaction_id, item.ordinal;
 
 -- name: file_to_hand_out
 -- The base of one item and what our own increment adds to it.
-SELECT request.document_id, preparation.base_sha256, preparation.base_size, preparation.increment
-  FROM holder_transaction due
-  JOIN key_holder ON key_holder.name = due.holder AND key_holder.carried
-  JOIN signature_request request ON request.transaction_id = due.id AND request.state = 'sent'
-  JOIN preparation ON preparation.request_id = request.id AND preparation.attempt = request.attempt
- WHERE due.id = $1 AND due.person_id = $2 AND request.id = $3 AND due.state <> 'ended' AND due.expires_at > $4;
+SELECT document_id, base_sha256, base_size, increment
+  FROM signing_errand
+ WHERE transaction_id = $1 AND person_id = $2 AND request_id = $3 AND expires_at > $4;
 
 -- name: places
 -- The items that left in a person's own transaction, whatever has become of them.

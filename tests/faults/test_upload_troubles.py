@@ -143,9 +143,13 @@ async def test_the_same_twice_is_one_and_another_after_it_is_refused(ground, api
         assert await tool.hand_back_file(transaction, errand, signed) == answers[0]
         status, told = await tool.hand_back_file(transaction, errand, another)
         assert (status, told["code"]) == (409, "already-signed")
+        with pytest.raises(aiohttp.ClientResponseError, match="404"):
+            await tool.fetch(transaction, errand, "prepared")
         status, told = await tool.hand_back_values(transaction, [tool.token.value(errand)])
         assert [one["code"] for one in told] == ["already-signed"]
     assert await ground.db.admin.fetchval("SELECT count(*) FROM handed_back") == 1
+    async with ground.app.reading() as tx:  # the API reads no preparation that does not wait for a tool
+        assert await tx.fetch("SELECT * FROM signing_errand") == []
     head = await ground.db.admin.fetchval("SELECT recorded_sha256 FROM signature_request WHERE id = $1", signatory)
     assert head == sha256(signed).digest()
     source = await ground.db.admin.fetchval("SELECT source FROM signature_value WHERE request_id = $1", signatory)

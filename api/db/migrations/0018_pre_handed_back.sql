@@ -41,9 +41,20 @@ GRANT SELECT ON handed_back, handed_back_verdict TO app, signer;
 GRANT SELECT (file_sha256) ON handed_back TO worker;
 GRANT INSERT (transaction_id, request_id, content_sha256, value, certificate, file_sha256, account_id) ON handed_back TO app;
 GRANT INSERT ON handed_back_verdict TO signer;
--- What the signatory's program signs is given out by the API: the increment and the attributes, never a value.
-GRANT SELECT (request_id, attempt, base_sha256, base_size, increment, reserved_start, reserved_end, signed_attrs, tbs_sha256, certificate_id,
-    mechanism) ON preparation TO app;
+-- The API reads no preparation but of what waits for a signatory's own program, and only while it waits.
+CREATE VIEW signing_errand WITH (security_barrier) AS
+SELECT due.id AS transaction_id, due.batch_id, due.person_id, due.started_at, due.expires_at, request.id AS request_id, request.document_id,
+       request.dossier_id, request.number_id, request.role, request.act, request.field, preparation.base_sha256, preparation.base_size,
+       preparation.increment, preparation.reserved_start, preparation.reserved_end, preparation.signed_attrs, preparation.tbs_sha256,
+       preparation.mechanism, certificate.serial
+  FROM holder_transaction due
+  JOIN key_holder ON key_holder.name = due.holder AND key_holder.carried
+  JOIN signature_request request ON request.transaction_id = due.id AND request.state = 'sent'
+  JOIN preparation ON preparation.request_id = request.id AND preparation.attempt = request.attempt
+  JOIN certificate ON certificate.id = preparation.certificate_id
+ WHERE due.state <> 'ended';
+COMMENT ON VIEW signing_errand IS 'What waits for a signatory''s own program: the prepared bytes go out through the API, which may not read any other preparation.';
+GRANT SELECT ON signing_errand TO app;
 
 -- migrate:down
 -- Forward only: the next version mends what this one got wrong.
