@@ -32,7 +32,7 @@ from loadtests.journeys.ward import Journey
 
 READY_S = 60.0
 HOLDER_S = 180.0
-_BAD = (BadResultError, LauncherError, Refusal, TimeoutError, aiohttp.ClientError)
+_BAD = (BadResultError, LauncherError, Refusal, TimeoutError, aiohttp.ClientError, ExceptionGroup)
 
 
 def say(line: str) -> None:
@@ -88,7 +88,7 @@ async def journeys(product: Product, room: Path, kinds: Sequence[str], size: int
                     say(await one(journey, holder, size))
             except _BAD as error:
                 failed += 1
-                say(f"✗ {holder:9} {type(error).__name__}: {error}")
+                say(f"✗ {holder:9} {type(error).__name__}: {error} {getattr(error, 'exceptions', '')}")
     return failed
 
 

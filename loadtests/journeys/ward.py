@@ -132,12 +132,13 @@ class Journey:
     async def _tools(self, chair: Form, clerk: Form) -> AsyncIterator[None]:
         """Have the desktop tools of signatory and clerk sign whatever waits for a token; nothing does for others."""
         async with contextlib.AsyncExitStack() as stack:
+            group = await stack.enter_async_context(asyncio.TaskGroup())  # a tool that fails ends the journey at once
             tasks: list[asyncio.Task[None]] = []
             for desk, form in ((self.walk.chair, chair), (self.walk.clerk, clerk)):
                 token = Token(Keyring(self._product.files.pki))
                 account = desk.account
                 opened = at_the_desk(self._product.url, account.login, account.password, token, form)
-                tasks.append(asyncio.create_task(_keep_working(await stack.enter_async_context(opened))))
+                tasks.append(group.create_task(_keep_working(await stack.enter_async_context(opened))))
             try:
                 yield
             finally:
