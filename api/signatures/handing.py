@@ -7,11 +7,13 @@ worth.
 import asyncio
 import hashlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
 from typing import Final
 from uuid import UUID
+
+import msgspec
 
 from api import audit
 from api.db.pools import Pools, Tx
@@ -24,9 +26,11 @@ from api.signatures import handing_store as store
 from api.signatures.engine.stamp import vietnamese_date
 from api.signatures.handing_store import Errand, FileOut, Given, HandedState, Place
 from api.signatures.tool_contract import (
+    Came,
     FileTaken,
     HandedItem,
     Named,
+    Operation,
     SigningErrand,
     SigningTransaction,
     ToolOrder,
@@ -36,7 +40,11 @@ from api.signatures.tool_contract import (
 HANDED: Final = "signatures.handed"
 PATH: Final = "/signing-tool/transactions"
 _FIRST_LOOK_S: Final = 0.05
-_OPERATION: Final = {"separate_annex": "vgca_sign_appendix", "copy": "vgca_sign_copy"}
+_SEALING: Final[Mapping[str, Operation]] = {
+    "separate_annex": "vgca_sign_appendix",
+    "copy": "vgca_sign_copy",
+    "digitised_paper": "vgca_sign_copy",
+}
 
 
 async def to_sign(tx: Tx, actor: Actor, base_url: str, at: datetime) -> list[SigningTransaction]:
@@ -63,7 +71,7 @@ def _errand(row: Errand, base_url: str) -> SigningErrand:
             Named(key="IssuedDate", value=vietnamese_date(row.number_day)),
         ]
     tool = ToolOrder(
-        operation=_OPERATION.get(row.act, "vgca_sign_issued") if row.role == "seal" else "vgca_sign_approved",  # pyright: ignore[reportArgumentType]
+        operation=_SEALING.get(row.act, "vgca_sign_issued") if row.role == "seal" else "vgca_sign_approved",
         file_upload_handler=f"{place}/file",
         session_id=row.transaction_id,
         file_name=f"{place}/base",
@@ -77,7 +85,7 @@ def _errand(row: Errand, base_url: str) -> SigningErrand:
         title=row.title,
         role=row.role,
         field=row.field,
-        mechanism=row.mechanism,  # pyright: ignore[reportArgumentType]
+        mechanism=row.mechanism,
         certificate_serial=row.serial,
         sha256=row.base_sha256.hex(),
         prepared_size=row.base_size + row.increment_size,
@@ -268,8 +276,8 @@ def _told(one: HandedState) -> HandedItem:
     return _item(one, "refused", one.code, one.detail["vi"], one.detail["en"])
 
 
-def _item(one: HandedState, state: str, code: str, vi: str, en: str) -> HandedItem:
-    return HandedItem(request_id=one.request_id, state=state, code=code, vi=vi, en=en)  # pyright: ignore[reportArgumentType]
+def _item(one: HandedState, state: Came, code: str, vi: str, en: str) -> HandedItem:
+    return HandedItem(request_id=one.request_id, state=state, code=code, vi=vi, en=en)
 
 
 def refused_item(request_id: UUID, fault: MotcuaError) -> HandedItem:
@@ -279,13 +287,5 @@ def refused_item(request_id: UUID, fault: MotcuaError) -> HandedItem:
 
 def file_taken(item: HandedItem) -> FileTaken:
     """Say what became of a file, in the desktop tool's words too."""
-    refused = item.state == "refused"
-    return FileTaken(
-        request_id=item.request_id,
-        state=item.state,
-        code=item.code,
-        vi=item.vi,
-        en=item.en,
-        status=1 if refused else 0,
-        message=item.vi,
-    )
+    status = 1 if item.state == "refused" else 0
+    return FileTaken(**msgspec.structs.asdict(item), status=status, message=item.vi)

@@ -9,6 +9,7 @@ import msgspec
 
 from api.db import queries
 from api.db.pools import Tx, as_struct, as_structs
+from signing.contract import Mechanism
 
 _q: Final = queries.load("api.signatures", "handing.sql")
 
@@ -34,7 +35,7 @@ class Errand(msgspec.Struct, frozen=True, kw_only=True):
     reserved_end: int
     signed_attrs: bytes
     tbs_sha256: bytes
-    mechanism: str
+    mechanism: Mechanism
     serial: str
 
 

@@ -13,6 +13,11 @@ SignedValue = Annotated[bytes, Meta(min_length=1, max_length=4096)]
 CertificateDer = Annotated[bytes, Meta(min_length=1, max_length=16384)]
 
 
+Operation = Literal["vgca_sign_approved", "vgca_sign_issued", "vgca_sign_appendix", "vgca_sign_copy"]
+Came = Literal["checking", "taken", "refused"]
+"""What became of an item: `taken` once it was found good."""
+
+
 class Named(msgspec.Struct, frozen=True, kw_only=True):
     """One entry of the desktop tool's `MetaData`."""
 
@@ -26,7 +31,7 @@ class ToolOrder(msgspec.Struct, frozen=True, kw_only=True):
     The page that calls the tool adds its own bearer token as `JWTToken`.
     """
 
-    operation: Literal["vgca_sign_approved", "vgca_sign_issued", "vgca_sign_appendix", "vgca_sign_copy"]
+    operation: Operation
     file_upload_handler: str = msgspec.field(name="FileUploadHandler")
     session_id: str = msgspec.field(name="SessionId")
     file_name: str = msgspec.field(name="FileName")
@@ -83,23 +88,18 @@ class ValuesBack(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class HandedItem(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one item that was handed back: `taken` once it was found good, and why not where it was not."""
+    """What became of one item that was handed back, and why it was not taken where it was not."""
 
     request_id: UUID
-    state: Literal["checking", "taken", "refused"]
+    state: Came
     code: str
     vi: str
     en: str
 
 
-class FileTaken(msgspec.Struct, frozen=True, kw_only=True):
+class FileTaken(HandedItem, frozen=True, kw_only=True):
     """The answer to a file: as every item's, and in the desktop tool's own words (`Status` 0 is good)."""
 
-    request_id: UUID
-    state: Literal["checking", "taken", "refused"]
-    code: str
-    vi: str
-    en: str
     status: int = msgspec.field(name="Status")
     message: str = msgspec.field(name="Message")
     file_server: str = msgspec.field(name="FileServer", default="")

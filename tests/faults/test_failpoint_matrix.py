@@ -30,7 +30,7 @@ from tests.signing_ground import Ground
 from tests.upload_ground import upload_settings
 
 PATIENCE_S = 60
-LOST = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, MotcuaError)
+LOST = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError, MotcuaError)
 """What a client of the API is told while PostgreSQL is away."""
 SIGNERS = 3
 OF_THE_SIGNER = [point for point in POINTS if point != "committed"]
