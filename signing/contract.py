@@ -317,8 +317,11 @@ class KeyHolder(Protocol):
         """List the certificates of an owner (national id or tax code); raise HolderUnavailable or HolderRefused."""
         ...
 
-    async def start(self, order: SignOrder) -> None:
-        """Ask for signatures; asking again under the same transaction id never makes a second transaction."""
+    async def start(self, order: SignOrder) -> str | None:
+        """Ask for signatures; asking again under the same transaction id never makes a second transaction.
+
+        Return the code that the holder shows to the person beside this transaction, to be compared; None for none.
+        """
         ...
 
     async def poll(self, transaction_id: str) -> Outcome:

@@ -893,6 +893,7 @@ CREATE TABLE public.holder_transaction (
     poll_at timestamp with time zone NOT NULL,
     polls integer DEFAULT 0 NOT NULL,
     ended_at timestamp with time zone,
+    shown_code text,
     CONSTRAINT holder_transaction_check CHECK (((state = 'ended'::text) = (ended_at IS NOT NULL))),
     CONSTRAINT holder_transaction_state_check CHECK ((state = ANY (ARRAY['starting'::text, 'waiting'::text, 'ended'::text])))
 );

@@ -5,6 +5,8 @@ SET LOCAL lock_timeout = '4s';
 SET LOCAL statement_timeout = '60s';
 
 ALTER TABLE key_holder ADD COLUMN carried boolean NOT NULL DEFAULT false;
+-- What the key holder's own screen shows beside a transaction: the person compares it with ours.
+ALTER TABLE holder_transaction ADD COLUMN shown_code text;
 
 CREATE TABLE handed_back (
     id uuid PRIMARY KEY DEFAULT uuidv7(),

@@ -302,8 +302,8 @@ UPDATE signature_request SET state = 'sent', transaction_id = $2, state_at = $3,
  WHERE id = $1 AND state = 'prepared';
 
 -- name: transaction_started
--- The holder has taken the order, for the first time or again: look at once.
-UPDATE holder_transaction SET state = 'waiting', poll_at = $2 WHERE id = $1 AND state <> 'ended';
+-- The holder has taken the order, for the first time or again, and may show a code beside it: look at once.
+UPDATE holder_transaction SET state = 'waiting', poll_at = $2, shown_code = coalesce($3, shown_code) WHERE id = $1 AND state <> 'ended';
 
 -- name: claim_transactions
 -- What one poller looks at next; the row's next look is moved ahead, so nobody else takes it meanwhile and a crash only costs a wait.
