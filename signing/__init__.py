@@ -16,6 +16,8 @@ from signing.contract import (
     Der,
     FieldPlan,
     FinishOrder,
+    HandedBack,
+    HandedOrder,
     HeldCertificate,
     Laid,
     LintLimits,
@@ -32,6 +34,7 @@ from signing.errors import SigningError, UnreadableFile
 from signing.pdf import cms as _cms
 from signing.pdf import fields as _fields
 from signing.pdf import finish as _finish
+from signing.pdf import handed as _handed
 from signing.pdf import lint as _lint
 from signing.pdf import prepare as _prepare
 from signing.pdf import verify as _verify
@@ -112,6 +115,19 @@ def check_value(certificate: Der, signed_attrs: bytes, mechanism: Mechanism, val
 def finish(order: FinishOrder, target: str) -> Signed:
     """Embed a returned value, verify the output with the trust given, and write it durably; refuse otherwise."""
     return _finish.finish(order, target)
+
+
+@_guarded
+def accept(order: HandedOrder) -> HandedBack:
+    """Judge a whole signed file that came back: ours to the byte but for the signature, by the right key, verified.
+
+    Raises:
+        BaseChanged: it is another file, or changed in more than the signature.
+        CertificateUnfit: somebody else's certificate signed it.
+        NotSignable: its time of signing is not now.
+        OutputInvalid: it holds no signature in the field, or does not verify.
+    """
+    return _handed.accept(order)
 
 
 @_guarded

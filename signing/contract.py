@@ -122,6 +122,16 @@ class FinishOrder(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime | None = None
 
 
+class HandedOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole signed file (`source`) that came back for a preparation on `base`. `at` is the moment of judging."""
+
+    base: str
+    prepared: Prepared
+    source: str
+    trust: Trust
+    at: datetime
+
+
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
     """One finding with a stable code, said in Vietnamese and English, and what the person can do about it."""
 
@@ -185,6 +195,13 @@ class Signed(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Verdict
 
 
+class HandedBack(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that came back and was found good, with the raw value of the new signature in it."""
+
+    signed: Signed
+    value: bytes
+
+
 class Laid(msgspec.Struct, frozen=True, kw_only=True):
     """A file with all its fields, ready for its first signature."""
 
@@ -221,7 +238,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """What a key holder can do; a batch is cut accordingly and the signatory is told first.
 
     `window` is how long a person has to confirm, counted from the sending. `asks_person` says that the holder
-    itself asks the signatory (counts as the fresh second factor).
+    itself asks the signatory (counts as the fresh second factor). `carried` says that the signatory's own program
+    fetches what is to be signed and hands it back: it is not the holder that is asked how a transaction stands.
     """
 
     name: str
@@ -232,6 +250,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     certificate_class: CertificateClass
     development: bool
     asks_person: bool
+    carried: bool = False
 
 
 class HeldCertificate(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,10 +16,11 @@ from signing.keys.csc_wire import CscSettings
 from signing.keys.pkcs11 import Pkcs11Holder, Pkcs11Settings
 from signing.keys.software import SoftwareHolder
 from signing.keys.sp769 import Sp769Holder, Sp769Settings
+from signing.keys.upload import UploadHolder, UploadSettings
 from signing.keys.vtss import VtssHolder, VtssSettings
 from signing.trust.anchors import load_certificates, load_trust
 
-_S = TypeVar("_S", CscSettings, Pkcs11Settings, Sp769Settings, VtssSettings)
+_S = TypeVar("_S", CscSettings, Pkcs11Settings, Sp769Settings, UploadSettings, VtssSettings)
 
 __all__ = ["HolderConfig", "KeyHolder", "Trust", "load_certificates", "load_trust", "open_canary", "open_holder"]
 
@@ -30,13 +31,14 @@ class HolderConfig(msgspec.Struct, frozen=True, kw_only=True):
     A test service or token says so by `development` in its own settings, and does not open in production.
     """
 
-    kind: Literal["software", "pkcs11", "csc", "sp769", "vtss"]
+    kind: Literal["software", "pkcs11", "csc", "sp769", "vtss", "upload"]
     production: bool
     keys: str = ""
     pkcs11: Pkcs11Settings | None = None
     csc: CscSettings | None = None
     sp769: Sp769Settings | None = None
     vtss: VtssSettings | None = None
+    upload: UploadSettings | None = None
 
 
 def open_canary() -> KeyHolder:
@@ -60,6 +62,8 @@ def open_holder(config: HolderConfig) -> KeyHolder:
         mysign = _fit(config.vtss, production=config.production)
         _demand_tls(mysign.base_url, production=config.production)
         return VtssHolder(mysign)
+    if config.kind == "upload":
+        return UploadHolder(_fit(config.upload, production=config.production))
     remote = _fit(config.sp769, production=config.production)
     _demand_tls(remote.base_url, production=config.production)
     return Sp769Holder(remote)

@@ -841,6 +841,34 @@ CREATE TABLE public.file_check (
 
 COMMENT ON TABLE public.file_check IS 'A file that somebody outside asks us to verify; kept for a day.';
 
+CREATE TABLE public.handed_back (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    transaction_id text NOT NULL,
+    request_id uuid NOT NULL,
+    content_sha256 bytea NOT NULL,
+    value bytea,
+    certificate bytea,
+    file_sha256 bytea,
+    account_id uuid NOT NULL,
+    received_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT handed_back_certificate_check CHECK ((octet_length(certificate) <= 16384)),
+    CONSTRAINT handed_back_check CHECK (((value IS NULL) <> (file_sha256 IS NULL))),
+    CONSTRAINT handed_back_content_sha256_check CHECK ((octet_length(content_sha256) = 32)),
+    CONSTRAINT handed_back_value_check CHECK (((octet_length(value) >= 1) AND (octet_length(value) <= 8192)))
+);
+
+COMMENT ON TABLE public.handed_back IS 'What a signatory''s own program handed back for one item: a raw value with its certificate, or a whole signed file. The same content twice is one row.';
+
+CREATE TABLE public.handed_back_verdict (
+    handed_id uuid NOT NULL,
+    code text NOT NULL,
+    detail jsonb,
+    verdict jsonb,
+    judged_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+COMMENT ON TABLE public.handed_back_verdict IS 'The signer''s judgement of what was handed back: "signed", or why not; verdict is what verification said of a whole file that was taken.';
+
 CREATE TABLE public.holder_state (
     name text NOT NULL,
     reachable boolean NOT NULL,
@@ -936,6 +964,7 @@ CREATE TABLE public.key_holder (
     asks_person boolean NOT NULL,
     development boolean NOT NULL,
     declared_at timestamp with time zone DEFAULT now() NOT NULL,
+    carried boolean DEFAULT false NOT NULL,
     CONSTRAINT key_holder_certificate_class_check CHECK ((certificate_class = ANY (ARRAY['demo'::text, 'public'::text, 'public_duty'::text]))),
     CONSTRAINT key_holder_hashes_per_authorisation_check CHECK ((hashes_per_authorisation > 0)),
     CONSTRAINT key_holder_parallel_limit_check CHECK ((parallel_limit > 0)),
@@ -1535,6 +1564,37 @@ CREATE TABLE public.signature_value (
 
 COMMENT ON TABLE public.signature_value IS 'At most one value per intent; it fitted certificate and attributes when it was written.';
 
+CREATE VIEW public.signing_errand WITH (security_barrier='true') AS
+ SELECT due.id AS transaction_id,
+    due.batch_id,
+    due.person_id,
+    due.started_at,
+    due.expires_at,
+    request.id AS request_id,
+    request.document_id,
+    request.dossier_id,
+    request.number_id,
+    request.role,
+    request.act,
+    request.field,
+    preparation.base_sha256,
+    preparation.base_size,
+    preparation.increment,
+    preparation.reserved_start,
+    preparation.reserved_end,
+    preparation.signed_attrs,
+    preparation.tbs_sha256,
+    preparation.mechanism,
+    certificate.serial
+   FROM ((((public.holder_transaction due
+     JOIN public.key_holder ON (((key_holder.name = due.holder) AND key_holder.carried)))
+     JOIN public.signature_request request ON (((request.transaction_id = due.id) AND (request.state = 'sent'::text))))
+     JOIN public.preparation ON (((preparation.request_id = request.id) AND (preparation.attempt = request.attempt))))
+     JOIN public.certificate ON ((certificate.id = preparation.certificate_id)))
+  WHERE (due.state <> 'ended'::text);
+
+COMMENT ON VIEW public.signing_errand IS 'What waits for a signatory''s own program: the prepared bytes go out through the API, which may not read any other preparation.';
+
 CREATE TABLE public.step_up (
     id uuid DEFAULT uuidv7() NOT NULL,
     batch_id uuid NOT NULL,
@@ -1801,6 +1861,15 @@ ALTER TABLE ONLY public.factor_verdict
 ALTER TABLE ONLY public.file_check
     ADD CONSTRAINT file_check_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.handed_back
+    ADD CONSTRAINT handed_back_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.handed_back
+    ADD CONSTRAINT handed_back_transaction_id_request_id_content_sha256_key UNIQUE (transaction_id, request_id, content_sha256);
+
+ALTER TABLE ONLY public.handed_back_verdict
+    ADD CONSTRAINT handed_back_verdict_pkey PRIMARY KEY (handed_id);
+
 ALTER TABLE ONLY public.holder_state
     ADD CONSTRAINT holder_state_pkey PRIMARY KEY (name);
 
@@ -2059,7 +2128,13 @@ CREATE UNIQUE INDEX factor_answer_proposer ON public.factor_answer USING btree (
 
 CREATE INDEX file_check_age ON public.file_check USING btree (created_at);
 
+CREATE INDEX handed_back_file ON public.handed_back USING btree (file_sha256) WHERE (file_sha256 IS NOT NULL);
+
+CREATE INDEX handed_back_request ON public.handed_back USING btree (request_id);
+
 CREATE INDEX holder_transaction_batch ON public.holder_transaction USING btree (batch_id);
+
+CREATE INDEX holder_transaction_person ON public.holder_transaction USING btree (person_id) WHERE (state <> 'ended'::text);
 
 CREATE INDEX holder_transaction_poll ON public.holder_transaction USING btree (holder, poll_at) WHERE (state <> 'ended'::text);
 
@@ -2200,6 +2275,10 @@ CREATE TRIGGER dossier_note_append_only BEFORE DELETE ON public.dossier_note FOR
 CREATE TRIGGER enrolment_material_append_only BEFORE DELETE OR UPDATE ON public.enrolment_material FOR EACH STATEMENT EXECUTE FUNCTION public.append_only();
 
 CREATE TRIGGER factor_answer_append_only BEFORE DELETE OR UPDATE ON public.factor_answer FOR EACH STATEMENT EXECUTE FUNCTION public.append_only();
+
+CREATE TRIGGER handed_back_append_only BEFORE DELETE OR UPDATE ON public.handed_back FOR EACH STATEMENT EXECUTE FUNCTION public.append_only();
+
+CREATE TRIGGER handed_back_verdict_append_only BEFORE DELETE OR UPDATE ON public.handed_back_verdict FOR EACH STATEMENT EXECUTE FUNCTION public.append_only();
 
 CREATE TRIGGER journal_append_only BEFORE DELETE OR UPDATE ON public.journal FOR EACH STATEMENT EXECUTE FUNCTION public.append_only();
 
@@ -2457,6 +2536,21 @@ ALTER TABLE ONLY public.factor_verdict
 
 ALTER TABLE ONLY public.file_check
     ADD CONSTRAINT file_check_sha256_fkey FOREIGN KEY (sha256) REFERENCES public.blob(sha256);
+
+ALTER TABLE ONLY public.handed_back
+    ADD CONSTRAINT handed_back_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account(id);
+
+ALTER TABLE ONLY public.handed_back
+    ADD CONSTRAINT handed_back_file_sha256_fkey FOREIGN KEY (file_sha256) REFERENCES public.blob(sha256);
+
+ALTER TABLE ONLY public.handed_back
+    ADD CONSTRAINT handed_back_request_id_fkey FOREIGN KEY (request_id) REFERENCES public.signature_request(id);
+
+ALTER TABLE ONLY public.handed_back
+    ADD CONSTRAINT handed_back_transaction_id_fkey FOREIGN KEY (transaction_id) REFERENCES public.holder_transaction(id);
+
+ALTER TABLE ONLY public.handed_back_verdict
+    ADD CONSTRAINT handed_back_verdict_handed_id_fkey FOREIGN KEY (handed_id) REFERENCES public.handed_back(id);
 
 ALTER TABLE ONLY public.holder_state
     ADD CONSTRAINT holder_state_name_fkey FOREIGN KEY (name) REFERENCES public.key_holder(name);
@@ -3081,6 +3175,27 @@ GRANT UPDATE(report) ON TABLE public.file_check TO worker;
 
 GRANT UPDATE(done_at) ON TABLE public.file_check TO worker;
 
+GRANT SELECT ON TABLE public.handed_back TO app;
+GRANT SELECT ON TABLE public.handed_back TO signer;
+
+GRANT INSERT(transaction_id) ON TABLE public.handed_back TO app;
+
+GRANT INSERT(request_id) ON TABLE public.handed_back TO app;
+
+GRANT INSERT(content_sha256) ON TABLE public.handed_back TO app;
+
+GRANT INSERT(value) ON TABLE public.handed_back TO app;
+
+GRANT INSERT(certificate) ON TABLE public.handed_back TO app;
+
+GRANT SELECT(file_sha256) ON TABLE public.handed_back TO worker;
+GRANT INSERT(file_sha256) ON TABLE public.handed_back TO app;
+
+GRANT INSERT(account_id) ON TABLE public.handed_back TO app;
+
+GRANT SELECT ON TABLE public.handed_back_verdict TO app;
+GRANT SELECT,INSERT ON TABLE public.handed_back_verdict TO signer;
+
 GRANT SELECT ON TABLE public.holder_state TO app;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.holder_state TO signer;
 
@@ -3429,6 +3544,8 @@ GRANT SELECT(attempt) ON TABLE public.signature_value TO worker;
 GRANT SELECT(source) ON TABLE public.signature_value TO worker;
 
 GRANT SELECT(received_at) ON TABLE public.signature_value TO worker;
+
+GRANT SELECT ON TABLE public.signing_errand TO app;
 
 GRANT SELECT ON TABLE public.step_up TO signer;
 

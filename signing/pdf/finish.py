@@ -17,7 +17,7 @@ def finish(order: FinishOrder, target: str) -> Signed:
     base, _ = read_base(order.base, prepared.base_sha256)
     whole = embed(base, order)
     verdict = verify_own(whole, order.trust, order.at or prepared.prepared_at)
-    own = _demand(verdict, prepared.field)
+    own = demand_good(verdict, prepared.field)
     sha256, size = write_durably(target, whole, known=own.revision_sha256)
     return Signed(sha256=sha256, size=size, verdict=verdict)
 
@@ -72,8 +72,8 @@ def _check_room(prepared: Prepared, base_size: int, digits: int) -> None:
         )
 
 
-def _demand(verdict: Verdict, field: str) -> SignatureVerdict:
-    """Return the verdict on the new signature, whose revision is the whole file."""
+def demand_good(verdict: Verdict, field: str) -> SignatureVerdict:
+    """Return the verdict on the new signature, whose revision is the whole file; raise OutputInvalid if not good."""
     own = next((signature for signature in verdict.signatures if signature.field == field), None)
     if verdict.ok and own is not None and own.covers == "whole_file":
         return own

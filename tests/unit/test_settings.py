@@ -136,10 +136,12 @@ def test_a_bucket_stands_in_for_the_directory_and_must_be_whole(environment):
 
 def test_the_example_of_key_holders_opens_in_production(tmp_path):
     made = json.loads((Path(__file__).parents[2] / "deploy" / "holders.example.json").read_text())
-    assert sorted(one["kind"] for one in made) == ["csc", "pkcs11", "sp769", "vtss"]
+    assert sorted(one["kind"] for one in made) == ["csc", "pkcs11", "sp769", "upload", "vtss"]
     for one in made:
         if "state_dir" in one[one["kind"]]:
             one[one["kind"]]["state_dir"] = str(tmp_path / one["kind"])
+        if "certificates" in one[one["kind"]]:
+            one[one["kind"]]["certificates"] = str(tmp_path)
         config = msgspec.convert({**one, "production": True}, HolderConfig)
         assert set(one[one["kind"]]) <= set(msgspec.to_builtins(config)[one["kind"]]), "a setting that nobody reads"
         assert open_holder(config).capabilities.name == one[one["kind"]].get("name", one["kind"])

@@ -51,6 +51,7 @@ PARAMETERS: Final[dict[str, tuple[str, Any]]] = {
     "soon": ("Kể cả sắp đến hạn / those due soon, too.", True),
     "state": ("Trạng thái / the state.", "waiting"),
     "task_id": ("Việc / the task.", _ID),
+    "transaction_id": ("Giao dịch ở nơi giữ khóa / the transaction at a key holder.", "mc-0f8e3c1b5a7d4e6f"),
     "upload_id": ("Tệp đã tải lên / the upload.", _ID),
     "year": ("Năm của sổ / the register's year.", 2026),
 }

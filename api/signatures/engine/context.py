@@ -27,10 +27,11 @@ PREPARE: Final = "signatures.prepare"
 SEND: Final = "signatures.send"
 ANSWER: Final = "signatures.answer"
 FINISH: Final = "signatures.finish"
+HANDED: Final = "signatures.handed"
 RELEASE: Final = "signatures.release"
 STOP: Final = "signatures.stop"
 
-_TIMES: Final = 3
+TIMES: Final = 3
 """How often a file may end or exhaust its process before it is put aside."""
 
 
@@ -129,8 +130,8 @@ def demand_another_try(context: JobContext, error: TimedOut | Crashed) -> None:
     Raises:
         Park: it did so for the third time; the file is poison, and the others must go on.
     """
-    if context.failures + 1 >= _TIMES:
-        raise Park(f"the file ended its process {_TIMES} times ({error.code})") from None
+    if context.failures + 1 >= TIMES:
+        raise Park(f"the file ended its process {TIMES} times ({error.code})") from None
 
 
 async def enqueue_send(tx: Tx, batch_id: UUID) -> None:

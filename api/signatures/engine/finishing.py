@@ -4,6 +4,8 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
+import msgspec
+
 import signing
 from api.audit import append
 from api.db.pools import Tx
@@ -26,7 +28,7 @@ from api.signatures.engine.context import (
 )
 from api.signatures.engine.judging import prepare_job
 from api.telemetry.spans import Span
-from signing.contract import Der, FinishOrder, Prepared, Signed
+from signing.contract import Der, FinishOrder, Prepared, Signed, Verdict
 from signing.contract import Sha256 as BaseSha256
 from signing.errors import Crashed, SigningError, TimedOut
 
@@ -54,7 +56,7 @@ async def finish(engine: Engine, context: JobContext, ids: dict[str, Any]) -> No
         return
     try:
         with Span("signatures.embed"):
-            signed = await _embed(engine, work)
+            signed = handed_back(work) or await _embed(engine, work)
     except (TimedOut, Crashed) as error:
         demand_another_try(context, error)
         raise
@@ -67,6 +69,14 @@ async def finish(engine: Engine, context: JobContext, ids: dict[str, Any]) -> No
     with Span("signatures.record"):
         await _record(engine, work, signed)
     await reach("recorded", work.batch_id)
+
+
+def handed_back(work: rows.ToFinish) -> Signed | None:
+    """Return the whole file that the signatory's program made, where it did: stored and judged when it was taken."""
+    if work.file_sha256 is None or work.file_size is None:
+        return None
+    verdict = msgspec.convert(work.file_verdict, Verdict, strict=False)
+    return Signed(sha256=BaseSha256(work.file_sha256), size=work.file_size, verdict=verdict)
 
 
 async def _embed(engine: Engine, work: rows.ToFinish) -> Signed:
@@ -90,7 +100,7 @@ async def _embed(engine: Engine, work: rows.ToFinish) -> Signed:
     return signed
 
 
-def prepared_of(work: rows.ToFinish) -> Prepared:
+def prepared_of(work: rows.Preparation) -> Prepared:
     """Return the preparation as the signing core gave it."""
     return Prepared(
         base_sha256=BaseSha256(work.base_sha256),

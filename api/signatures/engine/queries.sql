@@ -367,7 +367,8 @@ SELECT request.id, request.state, request.attempt, request.role, request.field, 
        preparation.reserved_end, preparation.signed_attrs, preparation.tbs_sha256, preparation.mechanism, preparation.prepared_at,
        certificate.certificate, certificate.chain, signature_value.value, dossier.procedure_code, batch.account_id, batch.post_id AS actor_post_id,
        batch.agency_id AS actor_agency_id, batch.person_id AS actor_person_id, batch.trace_id,
-       batch.asked_at, holder_transaction.started_at AS sent_at, signature_value.received_at, request.holder
+       batch.asked_at, holder_transaction.started_at AS sent_at, signature_value.received_at, request.holder,
+       file.sha256 AS file_sha256, file.size AS file_size, taken.verdict AS file_verdict
   FROM signature_request request
   JOIN preparation ON preparation.request_id = request.id AND preparation.attempt = request.attempt
   JOIN signature_value ON signature_value.request_id = request.id AND signature_value.attempt = request.attempt
@@ -375,6 +376,9 @@ SELECT request.id, request.state, request.attempt, request.role, request.field, 
   JOIN dossier ON dossier.id = request.dossier_id
   JOIN signature_batch batch ON batch.id = request.batch_id
   LEFT JOIN holder_transaction ON holder_transaction.id = request.transaction_id
+  LEFT JOIN (handed_back handed
+        JOIN handed_back_verdict taken ON taken.handed_id = handed.id AND taken.code = 'signed'
+        JOIN blob file ON file.sha256 = handed.file_sha256) ON handed.request_id = request.id AND handed.transaction_id = request.transaction_id
  WHERE request.id = $1;
 
 -- name: lock_dossier
@@ -488,12 +492,12 @@ SELECT coalesce(min(request.turn), 0) AS floor, max(request.turn) FILTER (WHERE 
 -- name: declare_holder
 -- What a key holder declares of itself.
 INSERT INTO key_holder (name, kind, hashes_per_authorisation, window_s, parallel_limit, shows_document_names, certificate_class, asks_person,
-       development, declared_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+       development, declared_at, carried)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 ON CONFLICT (name) DO UPDATE SET kind = excluded.kind, hashes_per_authorisation = excluded.hashes_per_authorisation,
        window_s = excluded.window_s, parallel_limit = excluded.parallel_limit, shows_document_names = excluded.shows_document_names,
        certificate_class = excluded.certificate_class, asks_person = excluded.asks_person, development = excluded.development,
-       declared_at = excluded.declared_at;
+       declared_at = excluded.declared_at, carried = excluded.carried;
 
 -- name: save_holder_state
 -- Whether a holder was reached now, and since when that is so.
