@@ -18,10 +18,12 @@ from signing.contract import (
     FinishOrder,
     HeldCertificate,
     Laid,
+    Layout,
     LintLimits,
     LintProfile,
     LintReport,
     Mechanism,
+    Placing,
     Prepared,
     PrepareOrder,
     Signed,
@@ -33,6 +35,7 @@ from signing.pdf import cms as _cms
 from signing.pdf import fields as _fields
 from signing.pdf import finish as _finish
 from signing.pdf import lint as _lint
+from signing.pdf import places as _places
 from signing.pdf import prepare as _prepare
 from signing.pdf import verify as _verify
 from signing.trust import fitness as _fitness
@@ -81,9 +84,24 @@ def repair(source: str, target: str, limits: LintLimits | None = None, *, at: da
 
 
 @_guarded
-def default_plan(source: str, chain: Sequence[str]) -> FieldPlan:
-    """Return the places of number, date and signatures for an uploaded draft; `chain` names the fields in order."""
-    return _fields.plan_draft(source, chain)
+def default_plan(
+    source: str, chain: Sequence[str], layout: Layout = "document", found: FieldPlan | None = None
+) -> FieldPlan:
+    """Return the places of number, date and signatures for an uploaded draft; `chain` names the fields in order.
+
+    What `found` (by `find_places`) lacks is put where Decree 30/2020 has it for this layout.
+    """
+    return _places.plan_draft(source, chain, layout, found)
+
+
+@_guarded
+def find_places(source: str, wanted: Sequence[Placing]) -> FieldPlan:
+    """Return the places that somebody chose by anchor text, form field or coordinates, and no others.
+
+    Raises:
+        NotSignable: not found, found more than once, or not on the page; the text says what to do.
+    """
+    return _places.find(source, wanted)
 
 
 @_guarded

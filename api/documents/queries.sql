@@ -65,13 +65,13 @@ SELECT r.id, r.dossier_id, r.state, r.title, r.kind_code, r.form, d.step_agency_
 
 -- name: insert_document
 -- A new document, numbered within its result.
-INSERT INTO document (id, result_id, dossier_id, kind, act, title, ordinal, main_document_id, created_at)
-SELECT $1, $2, $3, $4, $5, $6, 1 + coalesce(max(m.ordinal), 0), $7, $8 FROM document m WHERE m.result_id = $2
+INSERT INTO document (id, result_id, dossier_id, kind, act, title, ordinal, main_document_id, copy_form, created_at)
+SELECT $1, $2, $3, $4, $5, $6, 1 + coalesce(max(m.ordinal), 0), $7, $8, $9 FROM document m WHERE m.result_id = $2
 RETURNING ordinal;
 
 -- name: document_context
 -- A document with what deciding on it and rendering it needs.
-SELECT m.id, m.result_id, m.dossier_id, m.act, m.title, m.ordinal, m.version, m.main_document_id, m.head_revision_id,
+SELECT m.id, m.result_id, m.dossier_id, m.act, m.title, m.ordinal, m.version, m.main_document_id, m.copy_form, m.head_revision_id,
        m.head_sha256, r.state AS result_state, r.kind_code, r.verify_code, r.refusal, d.code AS dossier_code,
        d.step_agency_id, coalesce(d.competent_agency_id, d.step_agency_id) AS issuing_agency_id, d.procedure_code,
        v.definition,

@@ -6,17 +6,18 @@ from uuid import UUID
 import msgspec
 import structlog
 
+import signing
 from api.documents import store
 from api.documents.blobs import Stored
 from api.documents.contract import Finding
-from api.documents.drafts import DATA
+from api.documents.drafts import DATA, ChosenPlaces
 from api.documents.rows import DraftToMake
 from api.documents.typesetting import Sheet, render
 from api.documents.workshop import Workshop
 from api.jobs import JobContext
-from api.kernel import new_id
+from api.kernel import Sha256, new_id
 from signing.contract import FieldPlan
-from signing.errors import SigningError
+from signing.errors import NotSignable, SigningError
 
 RENDER_LIMIT_S: Final = 30.0
 _TIMES: Final = 3
@@ -32,7 +33,7 @@ class _Unmakeable(Exception):
 
 
 class Drafter:
-    """Handler of `documents.render`."""
+    """Handler of `documents.render` and `documents.place`."""
 
     def __init__(self, workshop: Workshop) -> None:
         """Work with the worker's tools."""
@@ -51,7 +52,7 @@ class Drafter:
         except _Unmakeable as error:
             await self._fail(order, error.finding)
         except SigningError as error:
-            if context.failures + 1 < _TIMES:
+            if context.failures + 1 < _TIMES and not isinstance(error, NotSignable):
                 raise
             await self._fail(order, Finding(code=error.code, vi=error.vi, en=error.en))
 
@@ -60,7 +61,7 @@ class Drafter:
             if order.upload_sha256 is None or order.upload_state != "accepted":
                 raise _Unmakeable("upload-not-accepted", "Tệp chưa được chấp nhận.", "The upload is not accepted.")
             size = await self._shop.blobs.size(order.upload_sha256)
-            return Stored(sha256=order.upload_sha256, size=size), None
+            return Stored(sha256=order.upload_sha256, size=size), await self._places(order, order.upload_sha256)
         sheet = msgspec.json.decode(self._shop.vault.open(DATA, order.data_sealed or b""), type=Sheet)
         with self._shop.blobs.scratch() as directory:
             target = directory / "draft.pdf"
@@ -72,6 +73,15 @@ class Drafter:
                 _log.error("draft_not_set", draft=str(order.id), template=order.template)
                 raise _Unmakeable("not-printable", *words_of(made.fault))
             return await self._shop.blobs.put_file(target), made.places
+
+    async def _places(self, order: DraftToMake, upload: Sha256) -> FieldPlan | None:
+        """Return the places of an upload where its officer chose some: these, and the usual ones for the others."""
+        if order.data_sealed is None:
+            return None
+        chosen = msgspec.json.decode(self._shop.vault.open(DATA, order.data_sealed), type=ChosenPlaces)
+        source, run = str(await self._shop.blobs.local_path(upload)), self._shop.processes.run
+        found = await run(signing.find_places, source, chosen.wanted, timeout_s=RENDER_LIMIT_S)
+        return await run(signing.default_plan, source, chosen.fields, chosen.layout, found, timeout_s=RENDER_LIMIT_S)
 
     async def _record(self, order: DraftToMake, stored: Stored, places: FieldPlan | None) -> None:
         at = self._shop.clock()

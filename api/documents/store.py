@@ -100,10 +100,11 @@ async def insert_document(
     act: str,
     title: str,
     main_document_id: UUID | None,
+    copy_form: str | None,
     at: datetime,
 ) -> int:
     """Insert a document; return its number within the result."""
-    row = (document_id, result.id, result.dossier_id, kind, act, title, main_document_id, at)
+    row = (document_id, result.id, result.dossier_id, kind, act, title, main_document_id, copy_form, at)
     return await tx.fetchval(_q.insert_document, *row)
 
 

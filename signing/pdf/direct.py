@@ -18,7 +18,7 @@ from pyhanko.pdf_utils.generic import pdf_string
 from signing.contract import PrepareOrder, Sha256
 from signing.pdf import appearance, cms
 from signing.pdf.classic import Classic, Entries, Unusual, numbers, reference, references, whole
-from signing.pdf.fields import ISSUED_DATE, NUMBER, SEAL, TEXT_POINTS, VIETNAM
+from signing.pdf.fields import ISSUED_DATE, NUMBER, SEAL, TEXT_POINTS, VIETNAM, style_of
 
 _HEADER: Final = re.compile(rb"%PDF-(\d)\.(\d)")
 _NEWEST_VERSION: Final = b"/1.7"
@@ -135,7 +135,7 @@ def _fill(revision: "_Revision", name: str, value: str) -> None:
     held = dict(held)
     rotation = revision.rotation(reference(held.get(b"/P")))
     size = _size(held, rotation)
-    drawn = appearance.text_form(revision, size, value, points=TEXT_POINTS, rotation=rotation)
+    drawn = appearance.text_form(revision, size, value, points=TEXT_POINTS, style=style_of(name), rotation=rotation)
     held[b"/V"] = _text(value)
     held[b"/AP"] = b"<<\n/N %d 0 R\n>>" % drawn
     revision.objects[number] = _rendered(held)

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.errors import Invalid, Refused
+from api.kernel import VIETNAM
 from api.registry.authority import Role
 from api.registry.procedures import ChainEntry, chain_of
 from api.signatures import chain, cursor, cutting, stepup
@@ -204,4 +205,4 @@ def test_a_date_is_written_as_the_decree_wants_it(day, text):
 
 
 def test_the_time_of_signing_is_vietnams_whatever_the_machine_thinks():
-    assert stamp.signing_time(datetime(2026, 12, 31, 17, 0, tzinfo=UTC)) == "01.01.2027 00:00:00 +07:00"
+    assert stamp.signing_time(datetime(2026, 12, 31, 17, 0, tzinfo=UTC), VIETNAM) == "01.01.2027 00:00:00 +07:00"
