@@ -146,8 +146,11 @@ async def _order(
     at: datetime,
 ) -> Ordered:
     draft_id = await store.insert_draft_order(tx, document, template, sealed, upload_id, reason, actor.account_id, at)
-    kind = PLACE if template is None and sealed is not None else MAKE
-    await enqueue(tx, kind, str(draft_id), {"draft": str(draft_id)}, priority=10)
+    key, ids = str(draft_id), {"draft": str(draft_id)}
+    if template is None and sealed is not None:
+        await enqueue(tx, PLACE, key, ids, priority=10)
+    else:
+        await enqueue(tx, MAKE, key, ids, priority=10)
     await audit.append(
         tx,
         actor,
