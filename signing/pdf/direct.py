@@ -92,11 +92,13 @@ def _fields(file: Classic, listed: list[int]) -> dict[str, tuple[int, Entries]]:
 
 
 def increment(known: Plan, order: PrepareOrder) -> Increment:
-    """Return the revision that one signature appends.
+    """Return the revision that one signature appends; one that certifies touches the catalog, which pyHanko does.
 
     Raises:
         Unusual: the order is not plain either, or is to be refused; pyHanko's way says which.
     """
+    if order.plan.certification != "none":
+        raise Unusual
     revision = _Revision(known)
     number, field = _claim(known, order)
     for name, value in order.fills.items():

@@ -147,6 +147,7 @@ def _lay_signature(writer: RevisionWriter, field: Field, plan: FieldPlan) -> Non
         lock = FieldMDPSpec(FieldMDPAction.ALL)
     else:
         lock = FieldMDPSpec(FieldMDPAction.EXCLUDE, others)
+    closes = plan.certification == "final" and field.name == plan.signatures[-1].name
     box: Any = field.box
     spec = SigFieldSpec(
         field.name,
@@ -154,7 +155,7 @@ def _lay_signature(writer: RevisionWriter, field: Field, plan: FieldPlan) -> Non
         box=box,
         readable_field_name=field.label or None,
         field_mdp_spec=lock,
-        doc_mdp_update_value=MDPPerm.FILL_FORMS,
+        doc_mdp_update_value=MDPPerm.NO_CHANGES if closes else MDPPerm.FILL_FORMS,
         empty_field_appearance=False,
     )
     append_signature_field(writer, spec)
