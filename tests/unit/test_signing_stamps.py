@@ -261,7 +261,7 @@ def test_what_came_as_an_archive_file_stays_one(tmp_path, scene):
         shown = [each for each in document.objects if kind_of(each, "/Subtype") in {"/Widget", "/Stamp"}]
         assert shown
         for each in shown:
-            assert int(each.F) & 0b101111 == 4, "printed, neither hidden nor invisible"
+            assert int(each.F) & 0b100100111 == 4, "printed, neither hidden nor invisible"
             assert list(each.AP.keys()) == ["/N"]
             assert not {"/A", "/AA"} & set(each.keys())
 
