@@ -37,6 +37,7 @@ from signing.pdf import finish as _finish
 from signing.pdf import lint as _lint
 from signing.pdf import places as _places
 from signing.pdf import prepare as _prepare
+from signing.pdf import scans as _scans
 from signing.pdf import verify as _verify
 from signing.trust import fitness as _fitness
 from signing.trust.anchors import load_trust as load_trust
@@ -102,6 +103,16 @@ def find_places(source: str, wanted: Sequence[Placing]) -> FieldPlan:
         NotSignable: not found, found more than once, or not on the page; the text says what to do.
     """
     return _places.find(source, wanted)
+
+
+@_guarded
+def check_scan(source: str) -> None:
+    """Refuse a file whose pages are scans not in colour or below 200 dpi, as digitised papers and copies must be.
+
+    Raises:
+        NotSignable: with the pages, and what to set on the scanner (Decree 30/2020, Appendix I).
+    """
+    _scans.check(source)
 
 
 @_guarded

@@ -109,8 +109,9 @@ SELECT o.id, o.document_id, o.state, o.revision_id, o.error, o.ordered_at, o.don
 -- name: draft_to_make
 -- What the worker needs to make a draft.
 SELECT o.id, o.document_id, o.base_sha256, o.template, o.data_sealed, o.reason, o.state, o.ordered_by_account_id,
-       u.accepted_sha256 AS upload_sha256, u.state AS upload_state
+       u.accepted_sha256 AS upload_sha256, u.state AS upload_state, m.act
   FROM draft_order o
+  JOIN document m ON m.id = o.document_id
   LEFT JOIN upload u ON u.id = o.upload_id
  WHERE o.id = $1;
 

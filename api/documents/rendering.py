@@ -15,7 +15,8 @@ from api.documents.rows import DraftToMake
 from api.documents.typesetting import Sheet, render
 from api.documents.workshop import Workshop
 from api.jobs import JobContext
-from api.kernel import Sha256, new_id
+from api.kernel import new_id
+from api.registry.procedures import LAYOUT_OF
 from signing.contract import FieldPlan
 from signing.errors import NotSignable, SigningError
 
@@ -60,8 +61,8 @@ class Drafter:
         if order.template is None:
             if order.upload_sha256 is None or order.upload_state != "accepted":
                 raise _Unmakeable("upload-not-accepted", "Tệp chưa được chấp nhận.", "The upload is not accepted.")
-            size = await self._shop.blobs.size(order.upload_sha256)
-            return Stored(sha256=order.upload_sha256, size=size), await self._places(order, order.upload_sha256)
+            stored = Stored(sha256=order.upload_sha256, size=await self._shop.blobs.size(order.upload_sha256))
+            return stored, await self._places(order, str(await self._shop.blobs.local_path(stored.sha256)))
         sheet = msgspec.json.decode(self._shop.vault.open(DATA, order.data_sealed or b""), type=Sheet)
         with self._shop.blobs.scratch() as directory:
             target = directory / "draft.pdf"
@@ -74,12 +75,14 @@ class Drafter:
                 raise _Unmakeable("not-printable", *words_of(made.fault))
             return await self._shop.blobs.put_file(target), made.places
 
-    async def _places(self, order: DraftToMake, upload: Sha256) -> FieldPlan | None:
+    async def _places(self, order: DraftToMake, source: str) -> FieldPlan | None:
         """Return the places of an upload where its officer chose some: these, and the usual ones for the others."""
+        run = self._shop.processes.run
+        if LAYOUT_OF[order.act] == "copy":
+            await run(signing.check_scan, source, timeout_s=RENDER_LIMIT_S)
         if order.data_sealed is None:
             return None
         chosen = msgspec.json.decode(self._shop.vault.open(DATA, order.data_sealed), type=ChosenPlaces)
-        source, run = str(await self._shop.blobs.local_path(upload)), self._shop.processes.run
         found = await run(signing.find_places, source, chosen.wanted, timeout_s=RENDER_LIMIT_S)
         return await run(signing.default_plan, source, chosen.fields, chosen.layout, found, timeout_s=RENDER_LIMIT_S)
 

@@ -121,6 +121,7 @@ class DraftToMake(_Row, frozen=True, kw_only=True):
     ordered_by_account_id: UUID | None
     upload_sha256: Sha256 | None
     upload_state: str | None
+    act: str
 
 
 class LockedDocument(_Row, frozen=True, kw_only=True):

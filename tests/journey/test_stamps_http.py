@@ -12,6 +12,7 @@ from tests.dossier_ground import copied
 from tests.journey.test_forms_of_result import AT_COUNTER, Ward, states
 from tests.paper import page, pdfsig_valid, run
 from tests.server import officials, serving
+from tests.unit.test_signing_scans import scanned
 from tests.unit.test_signing_stamps import ANNEX, DRAFT, typeset
 
 pytestmark = pytest.mark.timeout(300)
@@ -169,6 +170,17 @@ async def test_a_copy_says_of_which_form_it_is_after_somebody_decided_to_certify
         copy,
     )
     assert factors == 1, "a decision rests on a right, a second factor and the hash that was shown"
+
+
+async def test_a_scan_that_is_no_copy_by_the_decree_is_refused_with_a_remedy(ward, tmp_path):
+    _, result = await ward.begun()
+    copy = await ward.document(result["id"], act="copy")
+    failed = await ward.drawn_up(copy, scanned(tmp_path / "grey.pdf", "L"))
+    assert (failed["state"], failed["error"]["code"]) == ("failed", "not-signable")
+    assert "quét lại ở chế độ màu" in failed["error"]["vi"]
+    assert (await ward.drawn_up(copy, scanned(tmp_path / "good.pdf")))["state"] == "done"
+    main = await ward.document(result["id"])
+    assert (await ward.drawn_up(main, tmp_path / "grey.pdf"))["state"] == "done", "no copy, no rule"
 
 
 async def test_a_certified_copy_is_named_so(ward, tmp_path):

@@ -206,12 +206,14 @@ SELECT request.id, request.state, request.attempt, request.turn, request.role, r
        (SELECT max(earlier.recorded_at) FROM signature_request earlier
          WHERE earlier.chain_id = request.chain_id AND earlier.role <> 'seal') AS signed_at,
        agency.name AS agency_name, draft.origin = 'rendered' AS printed_places, official.display_name AS person_name,
-       document.copy_form, main_number.text AS main_number_text, main_number.day AS main_number_day
+       coalesce(document.copy_form, CASE WHEN result.form = 'd' THEN 'certified_copy' WHEN document.act = 'copy' THEN 'true_copy' END)
+         AS copy_form, main_number.text AS main_number_text, main_number.day AS main_number_day
   FROM signature_request request
   JOIN chain ON chain.id = request.chain_id
   JOIN revision draft ON draft.id = chain.draft_revision_id
   LEFT JOIN official ON official.person_id = request.person_id
   JOIN document ON document.id = request.document_id
+  JOIN result ON result.id = document.result_id
   JOIN dossier ON dossier.id = request.dossier_id
   JOIN certificate ON certificate.id = request.certificate_id
   JOIN signature_batch batch ON batch.id = request.batch_id

@@ -48,7 +48,7 @@ def _seal(work: ToPrepare, time: str) -> Appearance:
     if layout == "annex":
         return Appearance(kind="corner", lines=(f"Số: {work.main_number_text or ''}", f"{_SIGNED_AT} {time}"))
     if layout == "copy":
-        form = COPY_FORMS.get(work.copy_form or "", "Bản số hóa" if work.act == "digitised_paper" else "Sao y")
+        form = COPY_FORMS[work.copy_form] if work.copy_form else "Bản số hóa"
         numbered = f"{form} số {work.number_text}" if work.number_text else form
         return Appearance(
             kind="corner", lines=(numbered, work.agency_name, f"{_SIGNED_AT} {time}"), image_png=work.image_png
