@@ -162,7 +162,7 @@ SELECT m.id AS document_id, m.title, b.sha256, b.size, b.media_type, v.origin, r
  WHERE v.id = $1;
 
 -- name: released_file
--- The sealed, issued main document of a result with its newest rendition: all that a citizen may be given.
+-- A sealed document of an issued result with its newest rendition, the main one where none is named: all that a citizen may be given.
 SELECT m.id AS document_id, m.title, b.sha256, b.size, b.media_type, v.origin, r.state AS result_state,
        '{}'::uuid[] AS agencies
   FROM result r
@@ -171,6 +171,7 @@ SELECT m.id AS document_id, m.title, b.sha256, b.size, b.media_type, v.origin, r
   LEFT JOIN LATERAL (SELECT n.sha256 FROM rendition n WHERE n.revision_id = v.id ORDER BY n.created_at DESC LIMIT 1) n ON true
   JOIN blob b ON b.sha256 = coalesce(n.sha256, v.sha256)
  WHERE r.id = $1 AND r.dossier_id = $2 AND r.state = 'issued'
+   AND (m.ordinal = $3 OR $3 IS NULL)
    AND NOT EXISTS (SELECT FROM revision_withdrawal w WHERE w.revision_id = v.id)
- ORDER BY m.ordinal
+ ORDER BY m.kind <> 'main', m.ordinal
  LIMIT 1;

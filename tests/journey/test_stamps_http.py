@@ -28,12 +28,12 @@ PLACES = (
 class Office(Ward):
     """The ward, and what this module does alike for every document."""
 
-    async def begun(self) -> tuple[str, dict[str, Any]]:
-        """File a request and bring it to where its result is drafted; return its code and the result."""
+    async def begun(self) -> tuple[str, dict[str, Any], str]:
+        """File a request and bring it to where its result is drafted; return its code, the result, and the secret."""
         filed = await self.file(MARITAL_STATUS, "TK")
         await self.take_over(filed["code"])
         await self.step(self.appraiser, filed["code"], "appraise")
-        return filed["code"], await self.drafted(self.appraiser, filed["id"])
+        return filed["code"], await self.drafted(self.appraiser, filed["id"]), filed["secret"]
 
     async def document(self, result_id: str, **new: Any) -> str:
         return (await self.appraiser.call("POST", f"/results/{result_id}/documents", new))["id"]
@@ -73,7 +73,7 @@ async def ward(cluster, province, tmp_path_factory):
 
 
 async def test_a_draft_with_chosen_places_and_its_separate_annex_are_sealed_one_after_the_other(ward, tmp_path):
-    code, result = await ward.begun()
+    code, result, secret = await ward.begun()
     main = await ward.document(result["id"])
     annex = await ward.document(result["id"], act="separate_annex", main_document_id=main)
     assert (await ward.drawn_up(annex, typeset(ANNEX, tmp_path / "annex.pdf")))["state"] == "done"
@@ -105,11 +105,27 @@ async def test_a_draft_with_chosen_places_and_its_separate_annex_are_sealed_one_
         assert "/XObject" not in field.AP.N.Resources, "an annex shows no seal"
     facts = await ward.facts(result["verify_code"])
     assert (facts["ok"], states(facts)) == (True, ["yes"] * 4)
+    await citizen_has_both(ward, code, secret, result["id"], tmp_path)
     assert (await ward.deliver(code, result["id"], **AT_COUNTER))["status"] == "delivered"
 
 
+async def citizen_has_both(ward, code, secret, result_id, tmp_path):
+    """The citizen sees both documents and fetches each; without a number it is the main one."""
+    headers = {"X-Dossier-Secret": secret}
+    async with ward.server.client() as web:
+        (seen,) = (await web.get(f"/track/{code}", headers=headers)).json()["results"]
+        assert [(each["ordinal"], each["act"]) for each in seen["documents"]] == [
+            (1, "main_document"), (2, "separate_annex"),
+        ]  # fmt: skip
+        path = f"/track/{code}/results/{result_id}/file"
+        got = {n: await web.get(path, params=n and {"ordinal": n}, headers=headers) for n in (None, 1, 2, 3)}
+    assert got[None].content == got[1].content == (tmp_path / "main-sealed.pdf").read_bytes()
+    assert got[2].content == (tmp_path / "annex-sealed.pdf").read_bytes()
+    assert got[3].status_code == 404
+
+
 async def test_an_annex_that_is_submitted_after_its_main_document_was_signed_is_not_stuck(ward, tmp_path):
-    _, result = await ward.begun()
+    _, result, _ = await ward.begun()
     main = await ward.document(result["id"])
     annex = await ward.document(result["id"], act="separate_annex", main_document_id=main)
     assert (await ward.drawn_up(annex, typeset(ANNEX, tmp_path / "annex.pdf")))["state"] == "done"
@@ -122,7 +138,7 @@ async def test_an_annex_that_is_submitted_after_its_main_document_was_signed_is_
 
 
 async def test_places_that_cannot_be_are_refused_with_a_remedy(ward, tmp_path):
-    _, result = await ward.begun()
+    _, result, _ = await ward.begun()
     main = await ward.document(result["id"])
     source = typeset(DRAFT, tmp_path / "main.pdf")
     failed = await ward.drawn_up(main, source, ({"field": "Signatory1", "anchor": "Không Có"},))
@@ -147,7 +163,7 @@ async def test_places_that_cannot_be_are_refused_with_a_remedy(ward, tmp_path):
     ("copy_form", "printed"), [(None, "Sao y"), ("copy_of_copy", "Sao lục"), ("extract", "Trích sao")]
 )
 async def test_a_copy_says_of_which_form_it_is_after_somebody_decided_to_certify_it(ward, tmp_path, copy_form, printed):
-    _, result = await ward.begun()
+    _, result, _ = await ward.begun()
     copy = await ward.document(result["id"], act="copy", **({"copy_form": copy_form} if copy_form else {}))
     await ward.laid(copy, typeset(DRAFT, tmp_path / "copy.pdf"))
     shown = await ward.appraiser.call("GET", f"/documents/{copy}")
@@ -173,7 +189,7 @@ async def test_a_copy_says_of_which_form_it_is_after_somebody_decided_to_certify
 
 
 async def test_a_scan_that_is_no_copy_by_the_decree_is_refused_with_a_remedy(ward, tmp_path):
-    _, result = await ward.begun()
+    _, result, _ = await ward.begun()
     copy = await ward.document(result["id"], act="copy")
     failed = await ward.drawn_up(copy, scanned(tmp_path / "grey.pdf", "L"))
     assert (failed["state"], failed["error"]["code"]) == ("failed", "not-signable")
@@ -201,7 +217,7 @@ async def test_a_version_says_what_its_results_certify(ward, tmp_path, level, ce
         " WHERE code = $1", MARITAL_STATUS, level,
     )  # fmt: skip
     try:
-        _, result = await ward.begun()
+        _, result, _ = await ward.begun()
         main = await ward.document(result["id"])
         await ward.laid(main, page(tmp_path / "main.pdf"))
         ends = await ward.decided(main, ward.head, ward.chair, ward.clerk)
