@@ -153,7 +153,7 @@ def _size(held: Entries, rotation: int) -> tuple[float, float]:
 
 def _draw(revision: "_Revision", field: Entries, order: PrepareOrder) -> None:
     shown = order.appearance
-    if shown.kind == "none" or not (shown.image_png or shown.lines):
+    if shown.kind == "none" or not (shown.image_png or shown.lines or shown.above):
         return
     rotation = revision.rotation(reference(field[b"/P"])) if b"/P" in field else 0
     size = _size(field, rotation)

@@ -187,7 +187,7 @@ def _fill(writer: RevisionWriter, order: PrepareOrder) -> None:
 
 def _draw(writer: RevisionWriter, field: Any, order: PrepareOrder) -> None:
     shown = order.appearance
-    if shown.kind == "none" or not (shown.image_png or shown.lines):
+    if shown.kind == "none" or not (shown.image_png or shown.lines or shown.above):
         return
     x0, y0, x1, y1 = (float(edge) for edge in field["/Rect"])
     rotation = page_rotation(field["/P"]) if "/P" in field else 0
