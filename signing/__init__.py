@@ -20,10 +20,12 @@ from signing.contract import (
     HandedOrder,
     HeldCertificate,
     Laid,
+    Layout,
     LintLimits,
     LintProfile,
     LintReport,
     Mechanism,
+    Placing,
     Prepared,
     PrepareOrder,
     Signed,
@@ -36,7 +38,9 @@ from signing.pdf import fields as _fields
 from signing.pdf import finish as _finish
 from signing.pdf import handed as _handed
 from signing.pdf import lint as _lint
+from signing.pdf import places as _places
 from signing.pdf import prepare as _prepare
+from signing.pdf import scans as _scans
 from signing.pdf import verify as _verify
 from signing.trust import fitness as _fitness
 from signing.trust.anchors import load_trust as load_trust
@@ -84,9 +88,34 @@ def repair(source: str, target: str, limits: LintLimits | None = None, *, at: da
 
 
 @_guarded
-def default_plan(source: str, chain: Sequence[str]) -> FieldPlan:
-    """Return the places of number, date and signatures for an uploaded draft; `chain` names the fields in order."""
-    return _fields.plan_draft(source, chain)
+def default_plan(
+    source: str, chain: Sequence[str], layout: Layout = "document", found: FieldPlan | None = None
+) -> FieldPlan:
+    """Return the places of number, date and signatures for an uploaded draft; `chain` names the fields in order.
+
+    What `found` (by `find_places`) lacks is put where Decree 30/2020 has it for this layout.
+    """
+    return _places.plan_draft(source, chain, layout, found)
+
+
+@_guarded
+def find_places(source: str, wanted: Sequence[Placing]) -> FieldPlan:
+    """Return the places that somebody chose by anchor text, form field or coordinates, and no others.
+
+    Raises:
+        NotSignable: not found, found more than once, or not on the page; the text says what to do.
+    """
+    return _places.find(source, wanted)
+
+
+@_guarded
+def check_scan(source: str) -> None:
+    """Refuse a file whose pages are scans not in colour or below 200 dpi, as digitised papers and copies must be.
+
+    Raises:
+        NotSignable: with the pages, and what to set on the scanner (Decree 30/2020, Appendix I).
+    """
+    _scans.check(source)
 
 
 @_guarded

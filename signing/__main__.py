@@ -2,10 +2,15 @@
 
 lint FILE [--profile to_sign] [--repair OUT]
 verify FILE --anchors ROOTS.pem [--demo-anchors DEMO.pem]
-prepare FILE --field Signatory1 --cert C.pem --chain CHAIN.pem --out PREPARED.json
+lay FILE --out LAID.pdf --plan PLAN.json --fields Signatory1 Seal [--places PLACES.json] [--layout copy]
+prepare FILE --field Signatory1 --cert C.pem --chain CHAIN.pem --out PREPARED.json [--plan PLAN.json] [what it shows]
 finish PREPARED.json --base FILE --value VALUE.bin --chain CHAIN.pem --anchors ROOTS.pem --out SIGNED.pdf
-sign FILE --keys DIR --owner ID --out SIGNED.pdf
+sign FILE --keys DIR --owner ID --out SIGNED.pdf [--plan PLAN.json --field Seal] [what it shows]
 bench [--quick]
+
+What a signature shows: --kind signatory|seal|corner --image PNG --above LINE --line LINE --fill Number=12/UBND
+PLACES.json is a list of places (`signing.contract.Placing`):
+[{"field": "Signatory1", "anchor": "CHỦ TỊCH", "side": "below"}, {"field": "Number", "anchor": "Số:"}]
 """
 
 import argparse
@@ -14,18 +19,23 @@ import hashlib
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
 import signing
 from signing.contract import (
+    DEMO_MARK,
     Appearance,
+    AppearanceKind,
+    CertificationLevel,
     Der,
     FieldPlan,
     FinishOrder,
+    Layout,
     LintReport,
     Mechanism,
+    Placing,
     Prepared,
     PrepareOrder,
     Sha256,
@@ -76,13 +86,32 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("--demo-anchors", type=Path)
     prepare = command("prepare", _prepare, "field", "cert", "chain", "out")
     prepare.add_argument("--mechanism", choices=("rsa_pkcs1v15", "rsa_pss", "ecdsa"))
+    _shows(prepare)
+    lay = command("lay", _lay, "out", "plan")
+    lay.add_argument("--fields", nargs="+", default=["Signatory1", "Seal"])
+    lay.add_argument("--places", type=Path)
+    lay.add_argument("--layout", choices=get_args(Layout), default="document")
+    lay.add_argument("--certification", choices=get_args(CertificationLevel), default="none")
+    lay.add_argument("--mark")
     command("finish", _finish, "base", "value", "chain", "anchors", "out")
-    command("sign", _sign, "keys", "owner", "out")
+    sign = command("sign", _sign, "keys", "owner", "out")
+    sign.add_argument("--field", default="Signatory1")
+    _shows(sign)
     bench = commands.add_parser("bench")
     bench.set_defaults(run=_bench)
     bench.add_argument("--json", action="store_true")
     bench.add_argument("--quick", action="store_true")
     return parser
+
+
+def _shows(command: argparse.ArgumentParser) -> None:
+    """Add the options that say what a signature shows and fills, and the plan by which its file was laid."""
+    command.add_argument("--plan", type=Path)
+    command.add_argument("--kind", choices=get_args(AppearanceKind), default="none")
+    command.add_argument("--image", type=Path)
+    command.add_argument("--above", action="append", default=[])
+    command.add_argument("--line", action="append", default=[])
+    command.add_argument("--fill", action="append", default=[])
 
 
 def _now() -> datetime:
@@ -115,24 +144,46 @@ def _mechanism(certificate: Der, wanted: Mechanism | None) -> Mechanism:
     return wanted or ("ecdsa" if mechanism_fits(certificate, "ecdsa") else "rsa_pkcs1v15")
 
 
-def _order(base: Path, field: str, certificate: Der, chain: tuple[Der, ...], mechanism: Mechanism) -> PrepareOrder:
+def _lay(options: Any) -> tuple[FieldPlan, bool]:
+    """Lay all fields of a draft, and keep the plan that its signatures need."""
+    found = None
+    if options.places:
+        wanted = msgspec.json.decode(options.places.read_bytes(), type=tuple[Placing, ...])
+        found = signing.find_places(str(options.file), wanted)
+    plan = signing.default_plan(str(options.file), options.fields, options.layout, found)
+    plan = msgspec.structs.replace(plan, certification=options.certification)
+    signing.lay_fields(str(options.file), options.out, plan, mark=options.mark)
+    Path(options.plan).write_bytes(msgspec.json.encode(plan))
+    return plan, True
+
+
+def _order(
+    options: Any, base: Path, certificate: Der, chain: tuple[Der, ...], mechanism: Mechanism, plan: FieldPlan
+) -> PrepareOrder:
+    image = options.image.read_bytes() if options.image else None
+    shown = Appearance(kind=options.kind, lines=tuple(options.line), above=tuple(options.above), image_png=image)
     return PrepareOrder(
         base=str(base),
         base_sha256=Sha256(hashlib.sha256(base.read_bytes()).digest()),
-        field=field,
+        field=options.field,
         certificate=certificate,
         chain=chain,
-        appearance=Appearance(kind="none"),
+        appearance=shown,
         at=_now(),
         mechanism=mechanism,
-        plan=FieldPlan(),
+        plan=plan,
+        fills=dict(each.partition("=")[::2] for each in options.fill),
     )
+
+
+def _plan_of(options: Any) -> FieldPlan:
+    return msgspec.json.decode(options.plan.read_bytes(), type=FieldPlan) if options.plan else FieldPlan()
 
 
 def _prepare(options: Any) -> tuple[dict[str, str], bool]:
     certificate, chain = _certificates(options.cert)[0], _certificates(options.chain)
     mechanism = _mechanism(certificate, options.mechanism)
-    prepared = signing.prepare(_order(options.file, options.field, certificate, chain, mechanism))
+    prepared = signing.prepare(_order(options, options.file, certificate, chain, mechanism, _plan_of(options)))
     Path(options.out).write_bytes(msgspec.json.encode(prepared))
     return {"tbs_sha256": prepared.tbs_sha256.hex(), "mechanism": mechanism}, True
 
@@ -153,12 +204,14 @@ def _finish(options: Any) -> tuple[Signed, bool]:
 
 
 def _sign(options: Any) -> tuple[Signed, bool]:
-    """Sign a draft with a key file: lays one field, prepares, signs and finishes. For trying out."""
+    """Sign with a key file, for trying out: a draft gets its one field first, a file with a plan has them already."""
     from signing.holders import HolderConfig, load_trust, open_holder  # noqa: PLC0415  keys only where asked for
 
-    draft = Path(f"{options.out}.laid")
-    plan = signing.default_plan(str(options.file), ("Signatory1",))
-    signing.lay_fields(str(options.file), str(draft), plan, mark="CHỈ ĐỂ THỬ")
+    draft, plan = options.file, _plan_of(options)
+    if not options.plan:
+        draft = Path(f"{options.out}.laid")
+        plan = signing.default_plan(str(options.file), (options.field,))
+        signing.lay_fields(str(options.file), str(draft), plan, mark=DEMO_MARK)
     holder = open_holder(HolderConfig(kind="software", production=False, keys=options.keys))
 
     async def go() -> Signed:
@@ -167,7 +220,7 @@ def _sign(options: Any) -> tuple[Signed, bool]:
             raise SigningError("Người này không có chứng thư", "This owner has no certificate")
         mechanism = _mechanism(held[0].certificate, None)
         prepared = await asyncio.to_thread(
-            signing.prepare, _order(draft, "Signatory1", held[0].certificate, held[0].chain, mechanism)
+            signing.prepare, _order(options, draft, held[0].certificate, held[0].chain, mechanism, plan)
         )
         item = SignItem(item_id="1", tbs_sha256=prepared.tbs_sha256, name=options.file.name)
         await holder.start(
@@ -187,7 +240,8 @@ def _sign(options: Any) -> tuple[Signed, bool]:
     try:
         signed = asyncio.run(go())
     finally:
-        draft.unlink(missing_ok=True)
+        if draft != options.file:
+            draft.unlink(missing_ok=True)
     return signed, signed.verdict.ok
 
 
@@ -213,6 +267,9 @@ def _lines(answer: Any) -> list[str]:
         mend = ["→ có thể sửa bằng --repair / can be mended by --repair"] if answer.repairable else []
         said = [f"- {one.vi} / {one.en}. {one.remedy_vi} / {one.remedy_en}" for one in answer.problems]
         return [head, *said, *mend]
+    if isinstance(answer, FieldPlan):
+        fields = [each for each in (answer.number, answer.issued_date, *answer.signatures) if each]
+        return [f"{each.name}: {each.page + 1 or 'trang cuối / last page'} {each.box}" for each in fields]
     if isinstance(answer, dict):
         return [f"{name}: {value}" for name, value in answer.items()]
     from signing import bench  # noqa: PLC0415  see _bench

@@ -6,7 +6,7 @@ Every type is a frozen msgspec Struct, so it crosses a process boundary by pickl
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Literal, NewType, Protocol
+from typing import Final, Literal, NewType, Protocol
 
 import msgspec
 
@@ -17,10 +17,20 @@ Der = NewType("Der", bytes)
 
 Mechanism = Literal["rsa_pkcs1v15", "rsa_pss", "ecdsa"]
 FieldKind = Literal["signature", "text"]
-AppearanceKind = Literal["initials", "signatory", "seal", "none"]
+AppearanceKind = Literal["initials", "signatory", "seal", "corner", "none"]
+CertificationLevel = Literal["none", "forms", "final"]
 SignatureKind = Literal["initials", "signatory", "seal", "timestamp", "other"]
 LintProfile = Literal["handed_in", "to_sign"]
 OutcomeState = Literal["waiting", "signed", "refused", "expired", "failed", "unknown"]
+Layout = Literal["document", "annex", "copy"]
+"""How a file shows who signs it: with title, name and seal at its end, or by the seal's corner of page 1 alone."""
+CORNERS: Final[dict[Layout, tuple[float, float, float, float]]] = {
+    "annex": (325.0, 788.0, 553.0, 828.0),
+    "copy": (270.0, 725.0, 556.0, 827.05),
+}
+"""The organisation's signature in the upper right corner of an A4 page, in points: of an annex its text in the top
+margin, of a copy the seal in real size (36 mm) with the text at its left (Decree 30/2020, Appendix I)."""
+Side = Literal["over", "below", "above", "right"]
 CertificateClass = Literal["demo", "public", "public_duty"]
 
 DEMO_MARK = "CHỈ ĐỂ THỬ"
@@ -31,35 +41,64 @@ CANARY = "motcua-canary"
 
 
 class Field(msgspec.Struct, frozen=True, kw_only=True):
-    """A place on a page. `page` counts from 0, -1 is the last; `box` is x0, y0, x1, y1 in points from bottom left."""
+    """A place on a page. `page` counts from 0, -1 is the last; `box` is x0, y0, x1, y1 in points from bottom left.
+
+    `titled` says that the page prints the signatory's title and name around the place.
+    """
 
     name: str
     kind: FieldKind
     page: int
     box: tuple[float, float, float, float]
     label: str = ""
+    titled: bool = False
+
+
+class Placing(msgspec.Struct, frozen=True, kw_only=True):
+    """Where somebody wants a field of a draft, in one of three ways: by `anchor`, by `form_field` or by `box`.
+
+    `anchor` is a text on the page, spaces aside, and `side` where the field goes from it (without it: over the text,
+    and a number or date behind it); `occurrence` counts from 1, from the end below 0. `form_field` names a field of
+    the file, whose place is taken. `box` is as in `Field`. `page` counts from 0, -1 is the last; with an anchor it
+    says where to look. `size` is in points.
+    """
+
+    field: str
+    anchor: str | None = None
+    side: Side | None = None
+    occurrence: int | None = None
+    size: tuple[float, float] | None = None
+    form_field: str | None = None
+    page: int | None = None
+    box: tuple[float, float, float, float] | None = None
 
 
 class FieldPlan(msgspec.Struct, frozen=True, kw_only=True):
     """All fields of a document, laid before its first signature (Decree 30/2020, Appendix I gives the places).
 
     `signatures` stand in the order of signing: Initials1.., Signatory1.., at last Seal where there is one.
+    `certification` is what the first signature certifies (ISO 32000-2, 12.8.2.2 DocMDP): nothing; that only forms may
+    be filled and signatures added; or that besides, after the last signature, nothing may change any more.
     """
 
+    certification: CertificationLevel = "none"
     number: Field | None = None
     issued_date: Field | None = None
     signatures: tuple[Field, ...] = ()
 
 
 class Appearance(msgspec.Struct, frozen=True, kw_only=True):
-    """What a signature shows: a transparent PNG and text lines, all given by the caller.
+    """What a signature shows: a transparent PNG and text lines, all given by the caller (Decree 30/2020, Appendix I).
 
-    A signatory shows the blue hand signature between the printed title and name; a seal shows the red image in
-    real size, its `lines` (the time of signing) beside it; `none` is a signature without a picture.
+    A signatory shows the blue hand signature between title (`above`) and name (`lines`), where the page does not
+    print these itself; a seal shows the red image in real size, its `lines` (the time of signing) below it. `corner`
+    is the organisation's signature in the upper right corner of page 1: `lines` of 10 points, with the seal's image
+    on copies and digitised papers and without one on separate annexes. `none` is a signature without a picture.
     """
 
     kind: AppearanceKind
     lines: tuple[str, ...] = ()
+    above: tuple[str, ...] = ()
     image_png: bytes | None = None
 
 

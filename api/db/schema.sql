@@ -558,12 +558,16 @@ CREATE TABLE public.document (
     main_document_id uuid,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     version integer DEFAULT 1 NOT NULL,
+    copy_form text,
     CONSTRAINT document_act_check CHECK ((act = ANY (ARRAY['main_document'::text, 'separate_annex'::text, 'copy'::text, 'digitised_paper'::text, 'counter_form'::text]))),
     CONSTRAINT document_check CHECK (((kind = 'annex'::text) <= (main_document_id IS NOT NULL))),
+    CONSTRAINT document_copy_form_check CHECK (((copy_form IS NULL) OR ((act = 'copy'::text) AND (copy_form = ANY (ARRAY['true_copy'::text, 'copy_of_copy'::text, 'extract'::text, 'certified_copy'::text]))))),
     CONSTRAINT document_kind_check CHECK ((kind = ANY (ARRAY['main'::text, 'annex'::text, 'copy'::text, 'digitised'::text, 'counter_form'::text])))
 );
 
 COMMENT ON TABLE public.document IS 'A document of a result (main, separate annex, copy); its head names the current revision, moved only by conditional updates.';
+
+COMMENT ON COLUMN public.document.copy_form IS 'Of a copy: sao y, sao lục, trích sao (Decree 30/2020, Art. 25) or chứng thực bản sao (Decree 23/2015).';
 
 CREATE TABLE public.dossier (
     id uuid DEFAULT uuidv7() NOT NULL,
@@ -748,11 +752,11 @@ CREATE TABLE public.draft_order (
     ordered_by_account_id uuid,
     ordered_at timestamp with time zone NOT NULL,
     done_at timestamp with time zone,
-    CONSTRAINT draft_order_check CHECK (((template IS NULL) = (data_sealed IS NULL))),
     CONSTRAINT draft_order_check1 CHECK (((template IS NULL) <> (upload_id IS NULL))),
     CONSTRAINT draft_order_check2 CHECK (((state = 'done'::text) = (revision_id IS NOT NULL))),
     CONSTRAINT draft_order_check3 CHECK (((state = 'queued'::text) = (done_at IS NULL))),
-    CONSTRAINT draft_order_state_check CHECK ((state = ANY (ARRAY['queued'::text, 'done'::text, 'failed'::text])))
+    CONSTRAINT draft_order_state_check CHECK ((state = ANY (ARRAY['queued'::text, 'done'::text, 'failed'::text]))),
+    CONSTRAINT draft_order_template_check CHECK (((template IS NULL) OR (data_sealed IS NOT NULL)))
 );
 
 COMMENT ON TABLE public.draft_order IS 'A draft wanted: rendered from a template (its data is personal, hence sealed) or made of an accepted upload. Only the worker writes drafts.';

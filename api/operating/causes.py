@@ -43,7 +43,7 @@ NEXT_STEPS: Final[dict[str, tuple[str, str]]] = {
     ),
     "no-number": ("Cấp số rồi đóng dấu lại.", "Give a number, then seal again."),
     "not-signed": ("Chờ người có thẩm quyền ký.", "Wait for the signatory."),
-    "main-not-signed": ("Ký văn bản chính trước.", "Sign the main document first."),
+    "main-not-sealed": ("Cấp số, ký số văn bản chính trước.", "Number and seal the main document first."),
     "no-decision": ("Chờ quyết định chứng thực.", "Wait for the certifying decision."),
     "number-day": ("Cấp số mới của hôm nay rồi ký lại.", "Give a number of today, then seal again."),
     "number-elsewhere": ("Cấp số mới cho văn bản này.", "Give this document a number of its own."),

@@ -36,6 +36,7 @@ PARAMETERS: Final[dict[str, tuple[str, Any]]] = {
     "kind": ("Loại cơ quan / kind of agency.", "commune"),
     "limit": ("Số dòng nhiều nhất / at most so many lines.", 50),
     "number_id": ("Số đã cấp / the number.", _ID),
+    "ordinal": ("Số thứ tự văn bản trong kết quả / the document's number in its result.", 1),
     "print_id": ("Bản in / the print.", _ID),
     "procedure_code": ("Mã thủ tục / the procedure.", "1.004873"),
     "profile": ("Tệp nộp vào hay tệp để ký / handed in, or to be signed.", "handed_in"),

@@ -9,7 +9,7 @@ import msgspec
 import signing
 from api.failpoints import reach
 from api.jobs.runner import JobContext
-from api.kernel import Sha256, vn_day
+from api.kernel import VIETNAM, Sha256, vn_day
 from api.signatures.engine import rows, stamp, store
 from api.signatures.engine.context import Engine, demand_another_try, detail, give_back, move_on, set_aside
 from api.signatures.engine.store import Detail
@@ -95,7 +95,7 @@ def order_for(work: rows.ToPrepare, base: str, at: datetime) -> PrepareOrder:
         field=work.field,
         certificate=Der(work.certificate),
         chain=tuple(Der(der) for der in work.chain),
-        appearance=stamp.appearance(work, at),
+        appearance=stamp.appearance(work, at, VIETNAM),
         at=at,
         mechanism=work.mechanism,
         plan=msgspec.convert(work.plan, FieldPlan, strict=False),

@@ -130,8 +130,7 @@ SELECT request.id, request.state, request.role, request.pdf_signature, request.a
                   AND person.recorded_sha256 = document.head_sha256) AS head_is_signed,
        EXISTS (SELECT 1 FROM signature_request person WHERE person.chain_id = request.chain_id AND person.role = 'signatory'
                   AND person.state = 'recorded' AND person.recorded_sha256 = document.head_sha256) AS head_is_certified,
-       (SELECT main_result.state FROM document main JOIN result main_result ON main_result.id = main.result_id
-         WHERE main.id = document.main_document_id) AS main_state
+       EXISTS (SELECT 1 FROM chain main WHERE main.document_id = document.main_document_id AND main.state = 'done') AS main_sealed
   FROM signature_request request
   JOIN chain ON chain.id = request.chain_id
   JOIN document ON document.id = request.document_id
@@ -206,17 +205,21 @@ SELECT request.id, request.state, request.attempt, request.turn, request.role, r
        number.text AS number_text, number.day AS number_day, number.document_id AS number_document_id, batch.authorised_until, batch.lane,
        (SELECT max(earlier.recorded_at) FROM signature_request earlier
          WHERE earlier.chain_id = request.chain_id AND earlier.role <> 'seal') AS signed_at,
-       agency.name AS agency_name, draft.origin = 'rendered' AS printed_places, official.display_name AS person_name
+       agency.name AS agency_name, draft.origin = 'rendered' AS printed_places, official.display_name AS person_name,
+       coalesce(document.copy_form, CASE WHEN result.form = 'd' THEN 'certified_copy' WHEN document.act = 'copy' THEN 'true_copy' END)
+         AS copy_form, main_number.text AS main_number_text, main_number.day AS main_number_day
   FROM signature_request request
   JOIN chain ON chain.id = request.chain_id
   JOIN revision draft ON draft.id = chain.draft_revision_id
   LEFT JOIN official ON official.person_id = request.person_id
   JOIN document ON document.id = request.document_id
+  JOIN result ON result.id = document.result_id
   JOIN dossier ON dossier.id = request.dossier_id
   JOIN certificate ON certificate.id = request.certificate_id
   JOIN signature_batch batch ON batch.id = request.batch_id
   JOIN agency ON agency.id = request.agency_id
   LEFT JOIN number ON number.id = request.number_id
+  LEFT JOIN number main_number ON main_number.document_id = document.main_document_id AND main_number.state = 'used'
  WHERE request.id = $1;
 
 -- name: move_to_prepared

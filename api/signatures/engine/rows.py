@@ -115,7 +115,7 @@ class LockedRequest(_Row, frozen=True, kw_only=True):
     document_busy: bool
     head_is_signed: bool
     head_is_certified: bool
-    main_state: str | None
+    main_sealed: bool
 
 
 class Certificate(_Row, frozen=True, kw_only=True):
@@ -170,6 +170,9 @@ class ToPrepare(_Row, frozen=True, kw_only=True):
     agency_name: str
     printed_places: bool
     person_name: str | None
+    copy_form: str | None
+    main_number_text: str | None
+    main_number_day: date | None
 
 
 class Ready(_Row, frozen=True, kw_only=True):
