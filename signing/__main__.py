@@ -4,7 +4,8 @@ lint FILE [--profile to_sign] [--repair OUT]
 verify FILE --anchors ROOTS.pem [--demo-anchors DEMO.pem]
 prepare FILE --field Signatory1 --cert C.pem --chain CHAIN.pem --out PREPARED.json
 finish PREPARED.json --base FILE --value VALUE.bin --chain CHAIN.pem --anchors ROOTS.pem --out SIGNED.pdf
-sign FILE --keys DIR --owner ID --out SIGNED.pdf
+sign FILE --keys DIR --owner ID --out SIGNED.pdf [--level b-lta --tsa URL --cache DIR]
+raise FILE --level b-lta --tsa URL [--tsa URL] --anchors ROOTS.pem --out RAISED.pdf [--cache DIR] [--renew]
 bench [--quick]
 """
 
@@ -12,6 +13,7 @@ import argparse
 import asyncio
 import hashlib
 import sys
+import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -32,10 +34,14 @@ from signing.contract import (
     Signed,
     SignItem,
     SignOrder,
+    Trust,
     Verdict,
 )
 from signing.errors import SigningError
+from signing.levels import LEVELS, Raised
 from signing.pdf.cms import mechanism_fits
+
+_EVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -77,7 +83,14 @@ def _parser() -> argparse.ArgumentParser:
     prepare = command("prepare", _prepare, "field", "cert", "chain", "out")
     prepare.add_argument("--mechanism", choices=("rsa_pkcs1v15", "rsa_pss", "ecdsa"))
     command("finish", _finish, "base", "value", "chain", "anchors", "out")
-    command("sign", _sign, "keys", "owner", "out")
+    sign = command("sign", _sign, "keys", "owner", "out")
+    sign.add_argument("--level", choices=LEVELS, default="b-b")
+    higher = command("raise", _raise, "anchors", "out")
+    higher.add_argument("--level", choices=LEVELS[1:], default="b-lta")
+    higher.add_argument("--renew", action="store_true")
+    for made in (sign, higher):
+        made.add_argument("--tsa", action="append", default=[], metavar="URL")
+        made.add_argument("--cache", metavar="DIR", help="where OCSP and CRL are kept")
     bench = commands.add_parser("bench")
     bench.set_defaults(run=_bench)
     bench.add_argument("--json", action="store_true")
@@ -152,7 +165,7 @@ def _finish(options: Any) -> tuple[Signed, bool]:
     return signed, signed.verdict.ok
 
 
-def _sign(options: Any) -> tuple[Signed, bool]:
+def _sign(options: Any) -> tuple[Signed | Raised, bool]:
     """Sign a draft with a key file: lays one field, prepares, signs and finishes. For trying out."""
     from signing.holders import HolderConfig, load_trust, open_holder  # noqa: PLC0415  keys only where asked for
 
@@ -188,7 +201,52 @@ def _sign(options: Any) -> tuple[Signed, bool]:
         signed = asyncio.run(go())
     finally:
         draft.unlink(missing_ok=True)
-    return signed, signed.verdict.ok
+    if options.level == "b-b":
+        return signed, signed.verdict.ok
+    raised, good = _raised(options, options.out, load_trust(None, Path(options.keys) / "root.pem"))
+    return raised or signed, good
+
+
+def _raise(options: Any) -> tuple[Raised | Verdict, bool]:
+    """Raise a signed file to a level; exit 0 where it has it afterwards."""
+    from signing.trust.anchors import load_trust  # noqa: PLC0415  see _verify
+
+    trust = load_trust(Path(options.anchors))
+    raised, good = _raised(options, str(options.file), trust)
+    return raised or signing.verify(str(options.file), trust, at=_now()), good
+
+
+def _raised(options: Any, source: str, trust: Trust) -> tuple[Raised | None, bool]:
+    """Raise one file; None where it has the level already."""
+    from signing.holders import AuthoritySettings, open_revocation, open_timestamps  # noqa: PLC0415  see _sign
+    from signing.raising import Order, raise_level  # noqa: PLC0415  see _sign
+
+    sha256 = Sha256(hashlib.sha256(Path(source).read_bytes()).digest())
+
+    async def go() -> Raised | None:
+        tsas = [AuthoritySettings(name=url, url=url, timeout_s=30) for url in options.tsa]
+        timestamps = open_timestamps(tsas, trust, production=False)
+        with tempfile.TemporaryDirectory() as room:
+            revocation = open_revocation(Path(options.cache or room))
+            standing = await asyncio.to_thread(signing.stand, source, trust, at=_now())
+            order = Order(
+                source=source,
+                sha256=sha256,
+                target=options.out,
+                wanted=options.level,
+                trust=trust,
+                standing=standing,
+                signed_at=_EVER,
+                renew=getattr(options, "renew", False),
+            )
+            try:
+                return await raise_level(order, timestamps, revocation, asyncio.to_thread, _now)
+            finally:
+                await timestamps.close()
+                await revocation.close()
+
+    raised = asyncio.run(go())
+    return raised, raised is None or raised.verdict.ok
 
 
 def _bench(options: Any) -> tuple[Any, bool]:
@@ -202,6 +260,11 @@ def _note(said: str) -> None:
 
 
 def _lines(answer: Any) -> list[str]:
+    if isinstance(answer, Raised):
+        until = answer.standing.renew_by
+        renew = f", {until:%Y-%m-%d}" if until else ""
+        head = f"{answer.standing.level.upper()}{renew}, SHA-256 {answer.sha256.hex()}, {answer.size} byte"
+        return [head, *_lines(answer.verdict)]
     if isinstance(answer, Signed):
         return [f"SHA-256 {answer.sha256.hex()}, {answer.size} byte", *_lines(answer.verdict)]
     if isinstance(answer, Verdict):
