@@ -112,6 +112,14 @@ class TimestampSource(Protocol):
         """Return a checked token over this digest; raise TimestampUnavailable, which says when to ask again."""
         ...
 
+    def room(self) -> int:
+        """Return how many tokens may be asked for now."""
+        ...
+
+    def well(self) -> dict[str, bool]:
+        """Return each authority's name and whether its last calls did not all fail."""
+        ...
+
     async def close(self) -> None:
         """End the connections."""
         ...
@@ -125,7 +133,7 @@ class RevocationSource(Protocol):
         ...
 
     async def evidence(self, paths: Sequence[Path], *, newer_than: datetime) -> Evidence:
-        """Return what a verifier needs for these paths, OCSP not older than given; raise EvidenceUnavailable."""
+        """Return what a verifier needs for these paths, OCSP fetched since then; raise EvidenceUnavailable."""
         ...
 
     async def close(self) -> None:

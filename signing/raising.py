@@ -14,6 +14,7 @@ import msgspec
 
 import signing
 from signing.contract import Sha256, Trust
+from signing.errors import EvidenceUnavailable
 from signing.levels import (
     LEVELS,
     EvidenceOrder,
@@ -57,6 +58,18 @@ async def raise_level(
     """
     if reached(order.standing.level, order.wanted) and not order.renew:
         return None
+    raised = await _raise(order, timestamps, revocation, run, clock)
+    if not reached(raised.standing.level, order.wanted):
+        raise EvidenceUnavailable(
+            "Dữ liệu xác minh chưa đủ cho mức chữ ký yêu cầu",
+            f"The evidence is not enough for {order.wanted}: the file stands at {raised.standing.level}",
+        )
+    return raised
+
+
+async def _raise(
+    order: Order, timestamps: TimestampSource, revocation: RevocationSource, run: Run, clock: Callable[[], datetime]
+) -> Raised:
     if order.wanted in {"b-t", "b-lt"} and order.standing.level == "b-b":
         if order.wanted == "b-t":
             return await _stamp(order, order.target, None, timestamps, run, clock)

@@ -28,6 +28,16 @@ SELECT newest.id, newest.holder, newest.serial, newest.agency_id, newest.person_
  ORDER BY newest.not_after, newest.id
  LIMIT $2;
 
+-- name: level_debt
+-- What sealed documents owe: how many, how long the oldest, how many past their day, and how many were raised in the last 20 minutes.
+SELECT count(*) FILTER (WHERE paid_at IS NULL) AS owed,
+       coalesce(extract(epoch FROM now() - min(signed_at) FILTER (WHERE paid_at IS NULL AND level = 'B-B')), 0)::float8 AS oldest_s,
+       count(*) FILTER (WHERE paid_at IS NULL AND due_at < now()) AS overdue,
+       count(*) FILTER (WHERE paid_at IS NOT NULL) AS paid,
+       coalesce(extract(epoch FROM now() - min(paid_at) FILTER (WHERE paid_at IS NOT NULL)), 0)::float8 AS paid_in_s
+  FROM level_debt
+ WHERE paid_at IS NULL OR paid_at > now() - interval '20 minutes';
+
 -- name: ticket
 -- A ticket: who asked by id, when, and what became of its second factor.
 SELECT batch.id, batch.trace_id, batch.account_id, batch.person_id, batch.post_id, batch.agency_id, batch.lane, batch.item_count, batch.complete,

@@ -27,7 +27,7 @@ async def _stand(data: bytes, trust: Trust, at: datetime, verdict: Verdict) -> S
     reader = open_for_reading(data)
     embedded: list[EmbeddedPdfSignature] = list(reader.embedded_signatures)
     held = evidence_in(reader)
-    paths = [await _path(each, trust, held) for each in embedded]
+    paths = [await _path(each, trust, at, held) for each in embedded]
     known = tuple(dict.fromkeys(path for path in paths if path))
     last = max((each.signed_revision for each in reader.embedded_regular_signatures), default=-1)
     said = {one.field: one for one in verdict.signatures}
@@ -54,9 +54,9 @@ def _proves(one: SignatureVerdict | None) -> bool:
     return one is not None and one.kind == "timestamp" and one.valid and one.permitted_changes
 
 
-async def _path(signature: EmbeddedPdfSignature, trust: Trust, held: Evidence) -> Path:
+async def _path(signature: EmbeddedPdfSignature, trust: Trust, at: datetime, held: Evidence) -> Path:
     """Return the certificates from the signer to the anchor; nothing where none is reached."""
-    context = judged_by(trust, datetime.now(UTC), held)
+    context = judged_by(trust, at, held)
     carried: Any = signature.other_embedded_certs
     context.certificate_registry.register_multiple(carried)
     try:

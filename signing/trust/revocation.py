@@ -133,7 +133,7 @@ class Revocation:
         """
         asked = await asyncio.to_thread(answers.where, path[0])
         kept = await self._kept(path, asked)
-        if kept is not None and (kept.state == "revoked" or _as_new(kept) >= newer_than):
+        if kept is not None and (kept.state == "revoked" or kept.fetched_at >= newer_than):
             return kept, None
         code = "nowhere"
         sources: tuple[tuple[Kind, tuple[str, ...]], ...] = (("ocsp", asked.ocsp), ("crl", asked.crls))
@@ -230,11 +230,6 @@ class Revocation:
             flight.cancel()
         if self._session is not None:
             await self._session.close()
-
-
-def _as_new(answer: Answer) -> datetime:
-    """Return of when an answer tells: an OCSP response of its own time, a CRL of when it was fetched."""
-    return answer.from_ if answer.kind == "ocsp" else answer.fetched_at
 
 
 def _ocsp_key(certificate: Der, issuer: Der) -> str:

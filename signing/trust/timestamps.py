@@ -92,6 +92,13 @@ class _Authority:
             wait = max(wait, self.seconds or 1.0)
         return wait
 
+    def room(self, now: float) -> int:
+        """Return how many requests may be sent now."""
+        if self.free_in(now) > 0:
+            return 0
+        at_once = self.settings.parallel - self._under_way
+        return min(at_once, self.settings.quota - len(self._sent)) if self.settings.quota else at_once
+
     def expected(self) -> float:
         """Return the seconds that an answer takes, as far as is known; one never asked comes before the slow."""
         return self.seconds if self.seconds is not None else 0.5
@@ -182,6 +189,11 @@ class TsaPool:
         """Return after how many seconds some authority may be asked; without end where there is none."""
         now = time.monotonic()
         return min((each.free_in(now) for each in self._all), default=float("inf"))
+
+    def room(self) -> int:
+        """Return how many tokens may be asked for now, by quotas and parallel limits of those that are well."""
+        now = time.monotonic()
+        return sum(each.room(now) for each in self._all)
 
     async def stamp(self, digest: Sha256) -> Token:
         """Return the first good token of whoever is quickest.

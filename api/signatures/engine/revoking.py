@@ -1,0 +1,101 @@
+"""Knowing of a revoked certificate before anybody is asked to sign with it, and while its authority is silent.
+
+Every certificate in use is asked about ahead of time, by one signer at a time; before a preparation the answer is at
+most a minute old where the authority answers within two seconds. Silence and garbage refuse nobody and are told by
+name: only a signed answer that says "revoked" ends a certificate, and it does so for good.
+"""
+
+import asyncio
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+import structlog
+from prometheus_client import Counter
+
+from api.audit import append
+from api.db.pools import Pools
+from api.kernel import Clock
+from api.signatures.engine import level_store
+from api.signatures.engine.context import Engine
+from signing.levels import CertificateStatus, Path
+
+_log: Final = structlog.get_logger("signer.revocation")
+_STATUS: Final = Counter("motcua_certificate_status", "Certificates asked about, by what was answered.", ["answer"])
+
+EVERY: Final = timedelta(minutes=5)
+FRESH: Final = timedelta(minutes=1)
+PATIENCE_S: Final = 2.0
+AT_ONCE: Final = 100
+TOGETHER: Final = 8
+
+
+class AnswerShelf:
+    """Keeps fetched answers in the database, for all signers and across restarts."""
+
+    def __init__(self, pools: Pools, clock: Clock) -> None:
+        self._pools = pools
+        self._clock = clock
+
+    async def get(self, key: str) -> bytes | None:
+        """Return what was kept."""
+        async with self._pools.reading() as connection:
+            return await level_store.kept_answer(connection, key)
+
+    async def put(self, key: str, value: bytes, until: datetime) -> None:
+        """Keep an answer."""
+        async with self._pools.transaction() as tx:
+            await level_store.keep_answer(tx, key, value, until, self._clock())
+
+
+async def look(engine: Engine) -> None:
+    """Ask about the certificates that were asked about longest ago; a sweep, safe to repeat."""
+    if engine.revocation is None:
+        return
+    at = engine.clock()
+    async with engine.pools.transaction() as tx:
+        due = await level_store.certificates_to_ask(tx, at, at - EVERY, AT_ONCE)
+    together = asyncio.Semaphore(TOGETHER)
+
+    async def one(asked: level_store.ToAsk) -> None:
+        async with together:
+            await _ask(engine, asked.certificate_id, asked.path(), at - FRESH)
+
+    await asyncio.gather(*(one(each) for each in due))
+
+
+async def revoked_now(engine: Engine, certificate_id: UUID, path: Path) -> bool:
+    """Say whether a certificate is revoked, by an answer of the last minute where one is to be had in two seconds."""
+    if engine.revocation is None:
+        return False
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            status = await _ask(engine, certificate_id, path, engine.clock() - FRESH)
+    except TimeoutError:
+        return False
+    return status.state == "revoked"
+
+
+async def _ask(engine: Engine, certificate_id: UUID, path: Path, newer_than: datetime) -> CertificateStatus:
+    if engine.revocation is None:
+        return CertificateStatus(state="unknown")
+    status = await engine.revocation.status(path, newer_than=newer_than)
+    _STATUS.labels(status.problem.code if status.problem else status.state).inc()
+    at = engine.clock()
+    async with engine.pools.transaction() as tx:
+        await level_store.write_status(tx, certificate_id, status, at)
+        if status.state == "revoked" and await level_store.certificate_revoked(
+            tx, certificate_id, status.revoked_at or at
+        ):
+            _log.warning("certificate_revoked", certificate=str(certificate_id))
+            await append(
+                tx,
+                None,
+                process="signer",
+                action="certificate.revoked",
+                subject_kind="certificate",
+                subject_id=certificate_id,
+                detail={"since": (status.revoked_at or at).isoformat()},
+                at=at,
+            )
+    return status
