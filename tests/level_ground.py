@@ -2,7 +2,6 @@
 
 import shutil
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -64,8 +63,9 @@ class LevelGround:
     async def wants(self, level: str, **more) -> None:
         """The province's rule from now on."""
         await self.db.admin.execute(
-            "INSERT INTO legal_rule (key, value, legal_basis, checked, valid_from) VALUES ('signature.level', $1, 'thử',"
-            " false, '2020-01-01') ON CONFLICT (key, valid_from) DO UPDATE SET value = excluded.value",
+            "INSERT INTO legal_rule (key, value, legal_basis, checked, valid_from)"
+            " VALUES ('signature.level', $1, 'thử', false, '2020-01-01')"
+            " ON CONFLICT (key, valid_from) DO UPDATE SET value = excluded.value",
             {"level": level, **more},
         )
         self.ground.engine.dossiers.registry.invalidate()
@@ -90,7 +90,3 @@ class LevelGround:
         """What a citizen is given now."""
         sha256 = await self.db.admin.fetchval("SELECT sha256 FROM level_debt ORDER BY signed_at DESC LIMIT 1")
         return await self.ground.blobs.local_path(sha256)
-
-
-def now() -> datetime:
-    return datetime.now(UTC)

@@ -1,7 +1,8 @@
-"""Conformance debt on real rows, with real authorities: owed at the seal, paid beside the signatures, never in their way."""
+"""Conformance debt on real rows, with real authorities: owed at the seal, paid beside the signatures."""
 
 import asyncio
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest_asyncio
 
@@ -107,17 +108,11 @@ async def test_what_is_due_first_is_paid_first_and_a_quota_is_never_exceeded(war
     for text in ("mot", "hai", "ba"):
         await ward.sealed(text)
     await ward.db.admin.execute(
-        "UPDATE level_debt SET due_at = signed_at + interval '1 hour' WHERE signed_at = (SELECT max(signed_at) FROM level_debt)"
+        "UPDATE level_debt SET due_at = signed_at + interval '1 hour'"
+        " WHERE signed_at = (SELECT max(signed_at) FROM level_debt)"
     )
     limited = stamping_ground.pool(ward.made, quota=1, quota_s=600)
-    ward.ground.engine = ward.ground.engine.__class__(
-        **{
-            name: getattr(ward.ground.engine, name)
-            for name in ward.ground.engine.__dataclass_fields__
-            if name != "timestamps"
-        },
-        timestamps=limited,
-    )
+    ward.ground.engine = replace(ward.ground.engine, timestamps=limited)
     assert await ward.pay() == 1
     levels = [debt["level"] for debt in await ward.debts()]
     assert levels == ["B-B", "B-B", "B-T"]
@@ -218,10 +213,9 @@ async def test_silence_and_garbage_of_a_revocation_authority_stop_no_signature(w
     from api.signatures.engine import revoking  # noqa: PLC0415
 
     await revoking.look(ward.ground.engine)
-    for fault in ("silent", "garbage"):
+    for after, fault in ((30, "silent"), (60, "garbage")):
         ward.made.faults.update({"ocsp/interm": fault, "crl/interm": fault})
-        ward.ground.clock.shift += timedelta(minutes=30)
-        ward.made.at = None
+        ward.ground.clock.fixed = datetime.now(UTC) + timedelta(minutes=after)
         requests = await ward.ground.submitted(fault)
         for who, request in zip(("kynhay", "chutich", "vanthu"), requests, strict=True):
             assert await ward.ground.sign(who, request) == ["recorded"]
