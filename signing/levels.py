@@ -15,7 +15,7 @@ Level = Literal["b-b", "b-t", "b-lt", "b-lta"]
 LEVELS: Final[tuple[Level, ...]] = ("b-b", "b-t", "b-lt", "b-lta")
 """The baseline levels of PAdES (ETSI EN 319 142-1), each holding what the one before holds."""
 RevocationState = Literal["good", "revoked", "unknown"]
-Path = tuple[Der, ...]
+CertPath = tuple[Der, ...]
 """A certificate, those who issued it in turn, and the anchor at its end."""
 
 
@@ -35,7 +35,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     level: Level
-    paths: tuple[Path, ...]
+    paths: tuple[CertPath, ...]
     proven_at: datetime | None = None
     renew_by: datetime | None = None
 
@@ -128,11 +128,11 @@ class TimestampSource(Protocol):
 class RevocationSource(Protocol):
     """Whoever knows what was revoked: fetched ahead, kept, and asked of the network once however many want it."""
 
-    async def status(self, path: Path, *, newer_than: datetime | None = None) -> CertificateStatus:
+    async def status(self, path: CertPath, *, newer_than: datetime | None = None) -> CertificateStatus:
         """Return what is known of a path's first certificate; an authority that is silent never raises here."""
         ...
 
-    async def evidence(self, paths: Sequence[Path], *, newer_than: datetime) -> Evidence:
+    async def evidence(self, paths: Sequence[CertPath], *, newer_than: datetime) -> Evidence:
         """Return what a verifier needs for these paths, OCSP fetched since then; raise EvidenceUnavailable."""
         ...
 

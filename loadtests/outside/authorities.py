@@ -1,10 +1,10 @@
 """Certification, revocation and time as outside authorities give them: certomancer behind a small real server.
 
-`python -m loadtests.outside.authorities --keys DIR` lays keys and certificates of a small PKI into an empty
-directory (certificates name this server for OCSP and CRL), with the index that `SoftwareHolder` reads, and serves:
-`/tsa/NAME` (RFC 3161), `/ocsp/NAME` (RFC 6960), `/crls/NAME`. `POST /control` with `{"tsa/tsa": "silent"}` makes a
-service misbehave: `silent`, `429`, `garbage`, `wrong-imprint`, `wrong-nonce`, `refused`, or a number of seconds.
-Certomancer builds a token in some 40 ms; for speed there is `loadtests.outside.clock`.
+`start` lays keys and certificates of a small PKI into an empty directory (certificates name this server for OCSP and
+CRL), with the index that `SoftwareHolder` reads, and serves `/a/tsa/NAME` (RFC 3161), `/a/ocsp/NAME` (RFC 6960) and
+`/a/crls/NAME/latest.crl`. `faults["tsa/tsa"]`, also by `POST /control`, makes a service misbehave: `silent`, `429`,
+`garbage`, `wrong-imprint`, `wrong-nonce`, `refused`, or a number of seconds. Certomancer builds a token in some 40 ms;
+for speed there is `loadtests.outside.clock`.
 """
 
 import asyncio
@@ -23,6 +23,7 @@ from certomancer.registry import (
 )
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509 import load_der_x509_certificate, load_pem_x509_certificate
 
 KEYS: Final = ("root", "interm", "interm-ocsp", "tsa", "tsa2", "not-tsa", "leader", "leader2", "seal")
 SIGNERS: Final = ("leader", "leader2", "seal")
@@ -153,10 +154,7 @@ class Authorities:
 
     def der(self, name: str) -> bytes:
         """Return a certificate as it was first laid."""
-        lines = (self.keys / f"{name}.pem").read_text().splitlines()
-        import base64  # noqa: PLC0415
-
-        return base64.b64decode("".join(lines[1:-1]))
+        return load_pem_x509_certificate((self.keys / f"{name}.pem").read_bytes()).public_bytes(Encoding.DER)
 
     def _now(self) -> datetime:
         return self.at or datetime.now(UTC)
@@ -215,8 +213,6 @@ class Authorities:
 
 
 def _pem(der: bytes) -> bytes:
-    from cryptography.x509 import load_der_x509_certificate  # noqa: PLC0415
-
     return load_der_x509_certificate(der).public_bytes(Encoding.PEM)
 
 

@@ -23,9 +23,8 @@ from signing.errors import NotSignable, OutputInvalid
 from signing.levels import Evidence, EvidenceOrder, FinishStampOrder, PreparedStamp, Raised, StampOrder, Standing
 from signing.pdf import standing
 from signing.pdf.files import read, read_base, write_durably
-from signing.pdf.finish import verify_own
 from signing.pdf.reading import RevisionWriter, open_for_revision
-from signing.pdf.verify import verify_bytes
+from signing.pdf.verify import verify_paths
 
 TOKEN_ROOM: Final = 2 * 12288
 """Hexadecimal digits kept for a token: RSA-4096 with a chain of three takes 7 kB."""
@@ -34,7 +33,7 @@ TOKEN_ROOM: Final = 2 * 12288
 def stand(source: str, trust: Trust, at: datetime) -> Standing:
     """Return the standing of a file; one that is not good stands at B-B."""
     data = read(source)
-    return standing.stand(data, trust, at, verify_bytes(data, trust, at=at))
+    return standing.stand(data, trust, at, *verify_paths(data, trust, at, Evidence()))
 
 
 def prepare(order: StampOrder) -> PreparedStamp:
@@ -104,9 +103,9 @@ def _add(writer: RevisionWriter, evidence: Evidence) -> None:
 
 
 def _write(whole: bytes, trust: Trust, at: datetime, target: str, *, stamped: bool) -> Raised:
-    verdict = verify_own(whole, trust, at)
+    verdict, paths = verify_paths(whole, trust, at, Evidence())
     _demand(verdict, stamped=stamped)
-    reached = standing.stand(whole, trust, at, verdict)
+    reached = standing.stand(whole, trust, at, verdict, paths)
     sha256 = Sha256(hashlib.sha256(whole).digest())
     _, size = write_durably(target, whole, known=sha256)
     return Raised(sha256=sha256, size=size, verdict=verdict, standing=reached)

@@ -6,17 +6,18 @@ or ended since, takes nothing away; one revoked before proves nothing; without a
 revoked certificate is believed no more. Timestamps are judged from the newest, each as of the next newer one.
 """
 
+import threading
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from asn1crypto import crl, ocsp, x509
 from pyhanko.sign.validation.dss import DocumentSecurityStore
 from pyhanko.sign.validation.errors import NoDSSFoundError
 from pyhanko_certvalidator import ValidationContext
 
-from signing.contract import SignatureVerdict, Trust
-from signing.levels import Evidence
+from signing.contract import Der, SignatureVerdict, Trust
+from signing.levels import CertPath, Evidence
 
 _NONE = Evidence()
 
@@ -28,6 +29,8 @@ class Moments:
         self.at = at
         self.proven = False
         self._evidence = evidence
+        self.paths: dict[str, CertPath] = {}
+        """Of each signature's field, once it was judged: its certificates up to the anchor, where one was reached."""
 
     def contexts(self, trust: Trust) -> Iterator[ValidationContext]:
         """Yield what the next older signature is judged by: by the evidence, and without where that proves nothing.
@@ -39,6 +42,11 @@ class Moments:
         if self._evidence.ocsps or self._evidence.crls:
             yield judged_by(trust, self.at, Evidence(certificates=self._evidence.certificates))
 
+    def reached(self, field: str, path: Any) -> None:
+        """Take the path by which a signature's anchor was reached."""
+        certificates = reversed(list(path.iter_certs(include_root=True)))
+        self.paths[field] = tuple(Der(each.dump()) for each in certificates)
+
     def note(self, said: SignatureVerdict) -> None:
         """Take a verdict; a good timestamp moves the moment back."""
         good = said.intact and said.valid and said.permitted_changes and (said.trusted or said.demo)
@@ -49,12 +57,11 @@ class Moments:
 
 def judged_by(trust: Trust, at: datetime, evidence: Evidence, mode: str = "soft-fail") -> ValidationContext:
     """Return the context of one path: our anchors, this moment, and no revocation data but this."""
-    anchors = [x509.Certificate.load(der) for der in (*trust.anchors, *trust.demo_anchors)]
     return ValidationContext(
-        trust_roots=anchors,
+        trust_roots=[_parsed(x509.Certificate, der) for der in (*trust.anchors, *trust.demo_anchors)],
         moment=at,
         allow_fetching=False,
-        other_certs=[x509.Certificate.load(der) for der in evidence.certificates],
+        other_certs=[_parsed(x509.Certificate, der) for der in evidence.certificates],
         ocsps=_whole(ocsp.OCSPResponse, evidence.ocsps),
         crls=_whole(crl.CertificateList, evidence.crls),
         revocation_mode=mode,
@@ -84,12 +91,36 @@ def joined(one: Evidence, other: Evidence) -> Evidence:
     )
 
 
+class _Kept(threading.local):
+    """What this thread has read: the names in certificates are costly to compare the first time, and never again.
+
+    Each thread has its own, since asn1crypto reads its objects while they are asked.
+    """
+
+    def __init__(self) -> None:
+        self.read: dict[tuple[type, bytes], Any] = {}
+
+
+_kept: Final = _Kept()
+_MOST_KEPT: Final = 256
+
+
+def _parsed(kind: Any, der: bytes) -> Any:
+    found = _kept.read.get((kind, der))
+    if found is None:
+        found = kind.load(der, strict=True)
+        _ = found.native
+        if len(_kept.read) >= _MOST_KEPT:
+            _kept.read.clear()
+        _kept.read[kind, der] = found
+    return found
+
+
 def _whole(kind: Any, pieces: Iterable[bytes]) -> list[Any]:
     found: list[Any] = []
     for der in pieces:
         try:
-            piece = kind.load(der, strict=True)
-            _ = piece.native
+            piece = _parsed(kind, der)
         except (ValueError, TypeError, KeyError):
             continue
         found.append(piece)

@@ -20,7 +20,7 @@ from pyhanko.sign.validation.settings import KeyUsageConstraints
 from pyhanko.sign.validation.status import SignatureCoverageLevel
 
 from signing.contract import Der, Problem, Sha256, SignatureVerdict, Trust, Verdict
-from signing.levels import Evidence
+from signing.levels import CertPath, Evidence
 from signing.pdf import structure, wording
 from signing.pdf.files import read
 from signing.pdf.moments import Moments, evidence_in, joined
@@ -41,10 +41,15 @@ def verify(source: str, trust: Trust, at: datetime, known: Evidence | None = Non
 
 def verify_bytes(data: bytes, trust: Trust, *, at: datetime, known: Evidence | None = None) -> Verdict:
     """Judge a file's bytes as of a moment."""
+    return verify_paths(data, trust, at, known or Evidence())[0]
+
+
+def verify_paths(data: bytes, trust: Trust, at: datetime, known: Evidence) -> tuple[Verdict, dict[str, CertPath]]:
+    """Judge a file's bytes, and tell by which certificates each signature's anchor was reached."""
     try:
-        return asyncio.run(_judge(data, trust, at, known or Evidence()))
+        return asyncio.run(_judge(data, trust, at, known))
     except Exception as error:  # noqa: BLE001  hostile files raise anything: AssertionError, KeyError, RecursionError
-        return _unreadable(error)
+        return _unreadable(error), {}
 
 
 def anchored(certificate: Der, certificates: bytes, trust: Trust, at: datetime) -> bool | None:
@@ -80,13 +85,13 @@ def _unreadable(error: Exception) -> Verdict:
     return Verdict(untouched=False, signatures=(), problems=(problem,), demo=False, ok=False)
 
 
-async def _judge(data: bytes, trust: Trust, at: datetime, known: Evidence) -> Verdict:
+async def _judge(data: bytes, trust: Trust, at: datetime, known: Evidence) -> tuple[Verdict, dict[str, CertPath]]:
     reader = open_for_reading(data)
     if reader.encrypted:
-        return _refused("encrypted", "Tệp bị mã hóa", "The file is encrypted")
+        return _refused("encrypted", "Tệp bị mã hóa", "The file is encrypted"), {}
     embedded = list(reader.embedded_signatures)
     if not embedded:
-        return _refused("no-signature", "Tệp không có chữ ký số nào", "The file has no digital signature")
+        return _refused("no-signature", "Tệp không có chữ ký số nào", "The file has no digital signature"), {}
     problems = structure.problems_of(data, reader, embedded)
     last = max((each.signed_revision for each in reader.embedded_regular_signatures), default=-1)
     moments = Moments(at, joined(evidence_in(reader), known))
@@ -97,7 +102,7 @@ async def _judge(data: bytes, trust: Trust, at: datetime, known: Evidence) -> Ve
         judged.insert(0, said)
     whole = not problems and all(each.intact and each.permitted_changes for each in judged)
     good = all(each.valid and (each.trusted or each.demo) for each in judged)
-    return Verdict(
+    verdict = Verdict(
         untouched=whole,
         signatures=tuple(judged),
         problems=tuple(problems),
@@ -105,6 +110,7 @@ async def _judge(data: bytes, trust: Trust, at: datetime, known: Evidence) -> Ve
         ok=whole and good and any(each.kind != "timestamp" for each in judged),
         fills=_fills(reader),
     )
+    return verdict, moments.paths
 
 
 def _refused(code: str, vi: str, en: str) -> Verdict:
@@ -159,6 +165,7 @@ class _Judgement:
         permitted = self._permitted(signature, status, problems)
         demo, anchored = self._anchor(status)
         if anchored:
+            self.moments.reached(str(signature.field_name), status.validation_path)
             _remember(signature, self.trust, status.validation_path, demo=demo)
         if not anchored:
             problems.append(wording.untrusted(status, proven=self.moments.proven))

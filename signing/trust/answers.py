@@ -22,7 +22,7 @@ from pyhanko_certvalidator.policy_decl import CertRevTrustPolicy, RevocationChec
 from pyhanko_certvalidator.validate import async_validate_path
 
 from signing.contract import Der
-from signing.levels import Path, RevocationState
+from signing.levels import CertPath, RevocationState
 
 Kind = Literal["ocsp", "crl"]
 _WITHOUT_END: Final = timedelta(hours=1)
@@ -80,7 +80,7 @@ def ask_ocsp(certificate: Der, issuer: Der) -> bytes:
     return OCSPRequestBuilder().add_certificate(of, by, hashes.SHA1()).build().public_bytes(Encoding.DER)  # noqa: S303
 
 
-def judge(kind: Kind, der: bytes, path: Path, at: datetime) -> Answer:
+def judge(kind: Kind, der: bytes, path: CertPath, at: datetime) -> Answer:
     """Return what an answer says of a path's first certificate.
 
     Raises:
@@ -94,7 +94,7 @@ def judge(kind: Kind, der: bytes, path: Path, at: datetime) -> Answer:
         raise BadAnswer("garbage") from error
 
 
-async def _judge(kind: Kind, der: bytes, path: Path, at: datetime) -> Answer:
+async def _judge(kind: Kind, der: bytes, path: CertPath, at: datetime) -> Answer:
     parsed, begins, ends = _ocsp(der) if kind == "ocsp" else _crl(der)
     until = ends or begins + _WITHOUT_END
     if begins > at + timedelta(minutes=5):

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from pathlib import Path as FilePath
+from pathlib import Path
 from typing import Final
 
 import aiohttp
@@ -17,7 +17,7 @@ import msgspec
 
 from signing.contract import Der, Problem
 from signing.errors import EvidenceUnavailable
-from signing.levels import CertificateStatus, Evidence, Path, Shelf
+from signing.levels import CertificateStatus, CertPath, Evidence, Shelf
 from signing.trust import answers
 from signing.trust.answers import Answer, BadAnswer, Kind, Where
 
@@ -41,7 +41,7 @@ class _Listed(msgspec.Struct, frozen=True):
 class Directory:
     """A shelf of files, for the service by itself; each is written whole or not at all."""
 
-    def __init__(self, place: FilePath) -> None:
+    def __init__(self, place: Path) -> None:
         self._place = place
 
     async def get(self, key: str) -> bytes | None:
@@ -85,7 +85,7 @@ class Revocation:
         self._failed: dict[str, tuple[datetime, str]] = {}
         self._session: aiohttp.ClientSession | None = None
 
-    async def status(self, path: Path, *, newer_than: datetime | None = None) -> CertificateStatus:
+    async def status(self, path: CertPath, *, newer_than: datetime | None = None) -> CertificateStatus:
         """Return what is known of a path's first certificate; fetches only what is not of the present or not so new."""
         if len(path) < 2:
             return CertificateStatus(state="unknown", problem=_problem("no-issuer"))
@@ -100,7 +100,7 @@ class Revocation:
             problem=_problem(why) if why else None,
         )
 
-    async def evidence(self, paths: Sequence[Path], *, newer_than: datetime) -> Evidence:
+    async def evidence(self, paths: Sequence[CertPath], *, newer_than: datetime) -> Evidence:
         """Return certificates, OCSP and CRLs for every path; what is the same for several is fetched and held once.
 
         Raises:
@@ -125,7 +125,7 @@ class Revocation:
         certificates = dict.fromkeys(der for path in paths for der in path[:-1])
         return Evidence(certificates=tuple(certificates), ocsps=tuple(held["ocsp"]), crls=tuple(held["crl"]))
 
-    async def _answer(self, path: Path, newer_than: datetime) -> tuple[Answer, str | None]:
+    async def _answer(self, path: CertPath, newer_than: datetime) -> tuple[Answer, str | None]:
         """Return the best answer about a certificate, kept or fetched, and why nothing newer is to be had.
 
         Raises:
@@ -147,7 +147,7 @@ class Revocation:
             return kept, code
         raise BadAnswer(code)
 
-    async def _kept(self, path: Path, asked: Where) -> Answer | None:
+    async def _kept(self, path: CertPath, asked: Where) -> Answer | None:
         """Return what is on the shelf about a certificate, if it is of the present or says that it was revoked."""
         found: Answer | None = None
         raw = await self._shelf.get(_ocsp_key(path[0], path[1]))
@@ -165,7 +165,7 @@ class Revocation:
                 found = listed
         return found if found is not None and (found.state == "revoked" or found.until > self._clock()) else None
 
-    async def _fetched(self, kind: Kind, url: str, path: Path) -> Answer:
+    async def _fetched(self, kind: Kind, url: str, path: CertPath) -> Answer:
         """Return a fresh answer; whoever asks for the same meanwhile waits for this one."""
         key = _ocsp_key(path[0], path[1]) if kind == "ocsp" else _crl_key(url)
         failed = self._failed.get(key)
@@ -183,11 +183,11 @@ class Revocation:
             self._failed[key] = (self._clock() + _REST, error.code)
             raise
 
-    async def _judge(self, kind: Kind, listed: _Listed, path: Path) -> Answer:
+    async def _judge(self, kind: Kind, listed: _Listed, path: CertPath) -> Answer:
         held = await asyncio.to_thread(answers.judge, kind, listed.der, path, self._clock())
         return msgspec.structs.replace(held, fetched_at=listed.fetched_at)
 
-    async def _fetch(self, kind: Kind, url: str, path: Path, key: str) -> _Listed:
+    async def _fetch(self, kind: Kind, url: str, path: CertPath, key: str) -> _Listed:
         """Load an answer and put it on the shelf, once it is found to prove something about this certificate."""
         ended = "failed"
         try:
@@ -206,7 +206,7 @@ class Revocation:
         await self._shelf.put(key, kept, answer.until)
         return listed
 
-    async def _load(self, kind: Kind, url: str, path: Path) -> bytes:
+    async def _load(self, kind: Kind, url: str, path: CertPath) -> bytes:
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=self._timeout)
         if kind == "ocsp":

@@ -28,6 +28,7 @@ _SLOWER: Final = 2.0
 _LEAST_HEDGE_S: Final = 0.2
 _FIRST_HEDGE_S: Final = 2.0
 _WEIGHT: Final = 0.3
+_WITHOUT_END: Final = 1_000_000
 _FAILURES: Final = 3
 _FIRST_REST_S: Final = 5.0
 _LONGEST_REST_S: Final = 120.0
@@ -77,6 +78,7 @@ class _Authority:
         self.seconds: float | None = None
         self._sent: deque[float] = deque()
         self._under_way = 0
+        self._places = asyncio.Semaphore(settings.parallel)
         self._failures = 0
         self._rests_until = 0.0
         self._session: aiohttp.ClientSession | None = None
@@ -88,16 +90,17 @@ class _Authority:
         wait = max(0.0, self._rests_until - now)
         if self.settings.quota and len(self._sent) >= self.settings.quota:
             wait = max(wait, self._sent[0] + self.settings.quota_s - now)
-        if self._under_way >= self.settings.parallel or (self._failures >= _FAILURES and self._under_way):
-            wait = max(wait, self.seconds or 1.0)
+        if not self.well and self._under_way:
+            wait = max(wait, 1.0)
         return wait
 
     def room(self, now: float) -> int:
-        """Return how many requests may be sent now."""
+        """Return how many requests may be asked of it now; of an ill one, a single one to see whether it is well."""
         if self.free_in(now) > 0:
             return 0
-        at_once = self.settings.parallel - self._under_way
-        return min(at_once, self.settings.quota - len(self._sent)) if self.settings.quota else at_once
+        if not self.well:
+            return 1
+        return self.settings.quota - len(self._sent) if self.settings.quota else _WITHOUT_END
 
     def expected(self) -> float:
         """Return the seconds that an answer takes, as far as is known; one never asked comes before the slow."""
@@ -109,15 +112,18 @@ class _Authority:
 
     async def ask(self, body: bytes) -> bytes:
         """Send one request; whoever is cancelled for another's answer has still shown how slow it is."""
-        now = time.monotonic()
-        self._sent.append(now)
-        self._under_way += 1
-        try:
-            return await self._send(body)
-        finally:
-            self._under_way -= 1
-            took = time.monotonic() - now
-            self.seconds = took if self.seconds is None else (1 - _WEIGHT) * self.seconds + _WEIGHT * took
+        async with self._places:
+            now = time.monotonic()
+            if self.free_in(now) > 0:
+                raise _Refused("busy")
+            self._sent.append(now)
+            self._under_way += 1
+            try:
+                return await self._send(body)
+            finally:
+                self._under_way -= 1
+                took = time.monotonic() - now
+                self.seconds = took if self.seconds is None else (1 - _WEIGHT) * self.seconds + _WEIGHT * took
 
     async def _send(self, body: bytes) -> bytes:
         if self._session is None:
@@ -191,7 +197,7 @@ class TsaPool:
         return min((each.free_in(now) for each in self._all), default=float("inf"))
 
     def room(self) -> int:
-        """Return how many tokens may be asked for now, by quotas and parallel limits of those that are well."""
+        """Return how many tokens may be asked for now: what the quotas leave, and one of each that is ill."""
         now = time.monotonic()
         return sum(each.room(now) for each in self._all)
 
@@ -247,7 +253,8 @@ class TsaPool:
             raise _Refused("silent") from error
         except _Refused as error:
             ended = error.code
-            authority.failed(error.rest_s)
+            if error.code != "busy":
+                authority.failed(error.rest_s)
             raise
         except tokens.BadToken as error:
             ended = error.code

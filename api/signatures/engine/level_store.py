@@ -11,7 +11,7 @@ from api.db import queries
 from api.db.pools import Tx, as_struct, as_structs
 from api.signatures.levels import Level, Wish
 from signing.contract import Der
-from signing.levels import CertificateStatus, Path
+from signing.levels import CertificateStatus, CertPath
 
 _q: Final = queries.load("api.signatures.engine", "levels.sql")
 
@@ -42,7 +42,7 @@ class Debt(msgspec.Struct, frozen=True, kw_only=True):
     batch_id: UUID | None
     paths: list[dict[str, Any]]
 
-    def signers(self) -> tuple[Path, ...]:
+    def signers(self) -> tuple[CertPath, ...]:
         """Return the paths of those who signed."""
         held = msgspec.convert(self.paths, list[Signer], strict=False)
         return tuple(tuple(Der(der) for der in (one.certificate, *one.chain)) for one in held)
@@ -55,7 +55,7 @@ class ToAsk(msgspec.Struct, frozen=True, kw_only=True):
     certificate: bytes
     chain: list[bytes]
 
-    def path(self) -> Path:
+    def path(self) -> CertPath:
         """Return the certificate and those above it."""
         return tuple(Der(der) for der in (self.certificate, *self.chain))
 

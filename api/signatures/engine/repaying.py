@@ -18,7 +18,7 @@ from api.audit import append
 from api.db.pools import Tx
 from api.errors import Broken
 from api.failpoints import reach
-from api.jobs.queue import Job, enqueue_many
+from api.jobs.queue import Job, depths, enqueue_many
 from api.jobs.runner import JobContext, Park
 from api.kernel import Sha256
 from api.signatures import levels
@@ -79,10 +79,13 @@ async def top_up(engine: Engine) -> int:
         return 0
     for name, well in engine.timestamps.well().items():
         _WELL.labels(name).set(well)
-    room = min(AT_ONCE, engine.timestamps.room())
-    if room <= 0:
+    allowed = min(AT_ONCE, engine.timestamps.room())
+    if allowed <= 0:
         return 0
     async with engine.pools.transaction() as tx:
+        room = allowed - sum(each.queued + each.running for each in await depths(tx) if each.kind == REPAY)
+        if room <= 0:
+            return 0
         due = await level_store.levels_to_pay(tx, engine.clock(), room)
         return await enqueue_many(tx, [repay_job(each) for each in due])
 

@@ -18,7 +18,7 @@ from api.db.pools import Pools
 from api.kernel import Clock
 from api.signatures.engine import level_store
 from api.signatures.engine.context import Engine
-from signing.levels import CertificateStatus, Path
+from signing.levels import CertificateStatus, CertPath
 
 _log: Final = structlog.get_logger("signer.revocation")
 _STATUS: Final = Counter("motcua_certificate_status", "Certificates asked about, by what was answered.", ["answer"])
@@ -64,7 +64,7 @@ async def look(engine: Engine) -> None:
     await asyncio.gather(*(one(each) for each in due))
 
 
-async def revoked_now(engine: Engine, certificate_id: UUID, path: Path) -> bool:
+async def revoked_now(engine: Engine, certificate_id: UUID, path: CertPath) -> bool:
     """Say whether a certificate is revoked, by an answer of the last minute where one is to be had in two seconds."""
     if engine.revocation is None:
         return False
@@ -76,7 +76,7 @@ async def revoked_now(engine: Engine, certificate_id: UUID, path: Path) -> bool:
     return status.state == "revoked"
 
 
-async def _ask(engine: Engine, certificate_id: UUID, path: Path, newer_than: datetime) -> CertificateStatus:
+async def _ask(engine: Engine, certificate_id: UUID, path: CertPath, newer_than: datetime) -> CertificateStatus:
     if engine.revocation is None:
         return CertificateStatus(state="unknown")
     status = await engine.revocation.status(path, newer_than=newer_than)
