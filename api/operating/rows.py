@@ -94,6 +94,10 @@ class Item(_Row, frozen=True, kw_only=True):
     source: str | None
     recorded_at: datetime | None
     deadline_at: datetime | None
+    level_owed: str | None
+    level: str | None
+    raised_at: datetime | None
+    level_problem: str | None
 
 
 class Transaction(_Row, frozen=True, kw_only=True):
