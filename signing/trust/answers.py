@@ -6,6 +6,7 @@ present. Anything else is garbage, with a word that says so, and never taken for
 
 import asyncio
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final, Literal
 
 import msgspec
@@ -63,6 +64,7 @@ class BadAnswer(Exception):
         self.code = code
 
 
+@lru_cache(maxsize=4096)
 def where(certificate: Der) -> Where:
     """Return where a certificate's revocation is told."""
     parsed: Any = asn1.Certificate.load(certificate)

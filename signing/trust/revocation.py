@@ -23,6 +23,7 @@ from signing.trust.answers import Answer, BadAnswer, Kind, Where
 
 _MOST_BYTES: Final = 32 * 1024 * 1024
 _NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MOST_RECENT: Final = 1024
 _PATIENCE_S: Final = 10.0
 _REST: Final = timedelta(seconds=10)
 """How long an authority that has just failed is not asked again about the same certificate."""
@@ -82,6 +83,7 @@ class Revocation:
         self._clock = clock or partial(datetime.now, UTC)
         self._timeout = aiohttp.ClientTimeout(total=patience_s)
         self._flights: dict[str, asyncio.Task[_Listed]] = {}
+        self._recent: dict[CertPath, Answer] = {}
         self._failed: dict[str, tuple[datetime, str]] = {}
         self._session: aiohttp.ClientSession | None = None
 
@@ -132,20 +134,32 @@ class Revocation:
             BadAnswer: nothing that is kept or fetched is of the present.
         """
         asked = await asyncio.to_thread(answers.where, path[0])
-        kept = await self._kept(path, asked)
+        if not asked.ocsp and not asked.crls:
+            raise BadAnswer("nowhere")
+        kept = self._recent.get(path[:2]) or await self._kept(path, asked)
+        if kept is not None and kept.state != "revoked" and kept.until <= self._clock():
+            kept = None
         if kept is not None and (kept.state == "revoked" or kept.fetched_at >= newer_than):
-            return kept, None
+            return self._remembered(path, kept), None
         code = "nowhere"
+        self._recent.pop(path[:2], None)
         sources: tuple[tuple[Kind, tuple[str, ...]], ...] = (("ocsp", asked.ocsp), ("crl", asked.crls))
         for kind, urls in sources:
             for url in urls:
                 try:
-                    return await self._fetched(kind, url, path), None
+                    return self._remembered(path, await self._fetched(kind, url, path)), None
                 except BadAnswer as error:
                     code = f"{kind}-{error.code}"
         if kept is not None:
             return kept, code
         raise BadAnswer(code)
+
+    def _remembered(self, path: CertPath, answer: Answer) -> Answer:
+        """Keep an answer in this process too, so that a batch reads the shelf once."""
+        if len(self._recent) >= _MOST_RECENT:
+            self._recent.clear()
+        self._recent[path[:2]] = answer
+        return answer
 
     async def _kept(self, path: CertPath, asked: Where) -> Answer | None:
         """Return what is on the shelf about a certificate, if it is of the present or says that it was revoked."""

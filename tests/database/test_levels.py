@@ -219,6 +219,7 @@ async def test_silence_and_garbage_of_a_revocation_authority_stop_no_signature(w
         requests = await ward.ground.submitted(fault)
         for who, request in zip(("kynhay", "chutich", "vanthu"), requests, strict=True):
             assert await ward.ground.sign(who, request) == ["recorded"]
+    await revoking.look(ward.ground.engine)
     said = await ward.db.admin.fetch("SELECT state, problem FROM certificate_status WHERE problem LIKE 'crl-%'")
     assert {(row["state"], row["problem"]) for row in said} == {("good", "crl-garbage")}
 

@@ -52,14 +52,15 @@ async def look(engine: Engine) -> None:
     """Ask about the certificates that were asked about longest ago; a sweep, safe to repeat."""
     if engine.revocation is None:
         return
-    at = engine.clock()
+    source, at = engine.revocation, engine.clock()
     async with engine.pools.transaction() as tx:
         due = await level_store.certificates_to_ask(tx, at, at - EVERY, AT_ONCE)
     together = asyncio.Semaphore(TOGETHER)
 
     async def one(asked: level_store.ToAsk) -> None:
         async with together:
-            await _ask(engine, asked.certificate_id, asked.path(), at - FRESH)
+            status = await source.status(asked.path(), newer_than=at - FRESH)
+            await _write(engine, asked.certificate_id, status)
 
     await asyncio.gather(*(one(each) for each in due))
 
@@ -70,32 +71,32 @@ async def revoked_now(engine: Engine, certificate_id: UUID, path: CertPath) -> b
         return False
     try:
         async with asyncio.timeout(PATIENCE_S):
-            status = await _ask(engine, certificate_id, path, engine.clock() - FRESH)
+            status = await engine.revocation.status(path, newer_than=engine.clock() - FRESH)
     except TimeoutError:
         return False
-    return status.state == "revoked"
+    if status.state != "revoked":
+        return False
+    await _write(engine, certificate_id, status)
+    return True
 
 
-async def _ask(engine: Engine, certificate_id: UUID, path: CertPath, newer_than: datetime) -> CertificateStatus:
-    if engine.revocation is None:
-        return CertificateStatus(state="unknown")
-    status = await engine.revocation.status(path, newer_than=newer_than)
+async def _write(engine: Engine, certificate_id: UUID, status: CertificateStatus) -> None:
+    """Write what was answered; a certificate that was revoked signs nothing from now on."""
     _STATUS.labels(status.problem.code if status.problem else status.state).inc()
     at = engine.clock()
     async with engine.pools.transaction() as tx:
         await level_store.write_status(tx, certificate_id, status, at)
-        if status.state == "revoked" and await level_store.certificate_revoked(
-            tx, certificate_id, status.revoked_at or at
-        ):
-            _log.warning("certificate_revoked", certificate=str(certificate_id))
-            await append(
-                tx,
-                None,
-                process="signer",
-                action="certificate.revoked",
-                subject_kind="certificate",
-                subject_id=certificate_id,
-                detail={"since": (status.revoked_at or at).isoformat()},
-                at=at,
-            )
-    return status
+        since = status.revoked_at or at
+        if status.state != "revoked" or not await level_store.certificate_revoked(tx, certificate_id, since):
+            return
+        _log.warning("certificate_revoked", certificate=str(certificate_id))
+        await append(
+            tx,
+            None,
+            process="signer",
+            action="certificate.revoked",
+            subject_kind="certificate",
+            subject_id=certificate_id,
+            detail={"since": since.isoformat()},
+            at=at,
+        )
