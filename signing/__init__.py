@@ -33,10 +33,20 @@ from signing.contract import (
     Verdict,
 )
 from signing.errors import SigningError, UnreadableFile
+from signing.levels import (
+    Evidence,
+    EvidenceOrder,
+    FinishStampOrder,
+    PreparedStamp,
+    Raised,
+    StampOrder,
+    Standing,
+)
 from signing.pdf import cms as _cms
 from signing.pdf import fields as _fields
 from signing.pdf import finish as _finish
 from signing.pdf import handed as _handed
+from signing.pdf import levels as _levels
 from signing.pdf import lint as _lint
 from signing.pdf import places as _places
 from signing.pdf import prepare as _prepare
@@ -160,9 +170,36 @@ def accept(order: HandedOrder) -> HandedBack:
 
 
 @_guarded
-def verify(source: str, trust: Trust, *, at: datetime) -> Verdict:
-    """Judge a signed file as of a moment; a bad file gives a bad verdict, never an exception."""
-    return _verify.verify(source, trust, at)
+def verify(source: str, trust: Trust, *, at: datetime, known: Evidence | None = None) -> Verdict:
+    """Judge a signed file as of a moment; a bad file gives a bad verdict, never an exception.
+
+    Revocation is judged by what the file brings and by `known`; nothing is fetched.
+    """
+    return _verify.verify(source, trust, at, known)
+
+
+@_guarded
+def stand(source: str, trust: Trust, *, at: datetime) -> Standing:
+    """Say which level a signed file has reached, and whose evidence it needs to rise."""
+    return _levels.stand(source, trust, at)
+
+
+@_guarded
+def prepare_stamp(order: StampOrder) -> PreparedStamp:
+    """Return the increment of a document timestamp and the digest to ask it for; writes nothing."""
+    return _levels.prepare(order)
+
+
+@_guarded
+def finish_stamp(order: FinishStampOrder, target: str) -> Raised:
+    """Embed a timestamp token, verify the output with the trust given, and write it durably; refuse otherwise."""
+    return _levels.finish(order, target)
+
+
+@_guarded
+def add_evidence(order: EvidenceOrder, target: str) -> Raised:
+    """Append evidence without a timestamp over it, verify the output, and write it durably; refuse otherwise."""
+    return _levels.add_evidence(order, target)
 
 
 @_guarded

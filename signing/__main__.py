@@ -5,7 +5,8 @@ verify FILE --anchors ROOTS.pem [--demo-anchors DEMO.pem]
 lay FILE --out LAID.pdf --plan PLAN.json --fields Signatory1 Seal [--places PLACES.json] [--layout copy]
 prepare FILE --field Signatory1 --cert C.pem --chain CHAIN.pem --out PREPARED.json [--plan PLAN.json] [what it shows]
 finish PREPARED.json --base FILE --value VALUE.bin --chain CHAIN.pem --anchors ROOTS.pem --out SIGNED.pdf
-sign FILE --keys DIR --owner ID --out SIGNED.pdf [--plan PLAN.json --field Seal] [what it shows]
+sign FILE --keys DIR --owner ID --out SIGNED.pdf [--plan PLAN.json --field Seal] [--level b-lta] [what it shows]
+raise FILE --level b-lta --tsa URL [--tsa URL] --anchors ROOTS.pem --out RAISED.pdf [--cache DIR] [--renew]
 bench [--quick]
 
 What a signature shows: --kind signatory|seal|corner --image PNG --above LINE --line LINE --fill Number=12/UBND
@@ -17,6 +18,7 @@ import argparse
 import asyncio
 import hashlib
 import sys
+import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
@@ -42,10 +44,15 @@ from signing.contract import (
     Signed,
     SignItem,
     SignOrder,
+    Trust,
     Verdict,
 )
 from signing.errors import SigningError
+from signing.levels import LEVELS, Raised
 from signing.pdf.cms import mechanism_fits
+from signing.telling import lines
+
+_EVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -59,7 +66,7 @@ def main(argv: list[str] | None = None) -> int:
     if options.json:
         sys.stdout.write(msgspec.json.format(msgspec.json.encode(answer)).decode() + "\n")
     else:
-        sys.stdout.write("\n".join(_lines(answer)) + "\n")
+        sys.stdout.write("\n".join(lines(answer)) + "\n")
     return 0 if good else 1
 
 
@@ -97,6 +104,13 @@ def _parser() -> argparse.ArgumentParser:
     sign = command("sign", _sign, "keys", "owner", "out")
     sign.add_argument("--field", default="Signatory1")
     _shows(sign)
+    sign.add_argument("--level", choices=LEVELS, default="b-b")
+    higher = command("raise", _raise, "anchors", "out")
+    higher.add_argument("--level", choices=LEVELS[1:], default="b-lta")
+    higher.add_argument("--renew", action="store_true")
+    for made in (sign, higher):
+        made.add_argument("--tsa", action="append", default=[], metavar="URL")
+        made.add_argument("--cache", metavar="DIR", help="where OCSP and CRL are kept")
     bench = commands.add_parser("bench")
     bench.set_defaults(run=_bench)
     bench.add_argument("--json", action="store_true")
@@ -203,7 +217,7 @@ def _finish(options: Any) -> tuple[Signed, bool]:
     return signed, signed.verdict.ok
 
 
-def _sign(options: Any) -> tuple[Signed, bool]:
+def _sign(options: Any) -> tuple[Signed | Raised, bool]:
     """Sign with a key file, for trying out: a draft gets its one field first, a file with a plan has them already."""
     from signing.holders import HolderConfig, load_trust, open_holder  # noqa: PLC0415  keys only where asked for
 
@@ -242,7 +256,52 @@ def _sign(options: Any) -> tuple[Signed, bool]:
     finally:
         if draft != options.file:
             draft.unlink(missing_ok=True)
-    return signed, signed.verdict.ok
+    if options.level == "b-b":
+        return signed, signed.verdict.ok
+    raised, good = _raised(options, options.out, load_trust(None, Path(options.keys) / "root.pem"))
+    return raised or signed, good
+
+
+def _raise(options: Any) -> tuple[Raised | Verdict, bool]:
+    """Raise a signed file to a level; exit 0 where it has it afterwards."""
+    from signing.trust.anchors import load_trust  # noqa: PLC0415  see _verify
+
+    trust = load_trust(Path(options.anchors))
+    raised, good = _raised(options, str(options.file), trust)
+    return raised or signing.verify(str(options.file), trust, at=_now()), good
+
+
+def _raised(options: Any, source: str, trust: Trust) -> tuple[Raised | None, bool]:
+    """Raise one file; None where it has the level already."""
+    from signing.holders import AuthoritySettings, open_revocation, open_timestamps  # noqa: PLC0415  see _sign
+    from signing.raising import Order, raise_level  # noqa: PLC0415  see _sign
+
+    sha256 = Sha256(hashlib.sha256(Path(source).read_bytes()).digest())
+
+    async def go() -> Raised | None:
+        tsas = [AuthoritySettings(name=url, url=url, timeout_s=30) for url in options.tsa]
+        timestamps = open_timestamps(tsas, trust, production=False)
+        with tempfile.TemporaryDirectory() as room:
+            revocation = open_revocation(Path(options.cache or room))
+            standing = await asyncio.to_thread(signing.stand, source, trust, at=_now())
+            order = Order(
+                source=source,
+                sha256=sha256,
+                target=options.out,
+                wanted=options.level,
+                trust=trust,
+                standing=standing,
+                signed_at=_EVER,
+                renew=getattr(options, "renew", False),
+            )
+            try:
+                return await raise_level(order, timestamps, revocation, asyncio.to_thread, _now)
+            finally:
+                await timestamps.close()
+                await revocation.close()
+
+    raised = asyncio.run(go())
+    return raised, raised is None or raised.verdict.ok
 
 
 def _bench(options: Any) -> tuple[Any, bool]:
@@ -253,28 +312,6 @@ def _bench(options: Any) -> tuple[Any, bool]:
 
 def _note(said: str) -> None:
     sys.stderr.write(f"… {said}\n")
-
-
-def _lines(answer: Any) -> list[str]:
-    if isinstance(answer, Signed):
-        return [f"SHA-256 {answer.sha256.hex()}, {answer.size} byte", *_lines(answer.verdict)]
-    if isinstance(answer, Verdict):
-        head = "HỢP LỆ / valid" if answer.ok else "KHÔNG HỢP LỆ / not valid"
-        said = [f"- {one.summary_vi} / {one.summary_en}" for one in answer.signatures]
-        return [head, *said, *(f"! {one.vi} / {one.en}" for one in answer.problems)]
-    if isinstance(answer, LintReport):
-        head = "CHẤP NHẬN / accepted" if answer.accepted else "KHÔNG CHẤP NHẬN / refused"
-        mend = ["→ có thể sửa bằng --repair / can be mended by --repair"] if answer.repairable else []
-        said = [f"- {one.vi} / {one.en}. {one.remedy_vi} / {one.remedy_en}" for one in answer.problems]
-        return [head, *said, *mend]
-    if isinstance(answer, FieldPlan):
-        fields = [each for each in (answer.number, answer.issued_date, *answer.signatures) if each]
-        return [f"{each.name}: {each.page + 1 or 'trang cuối / last page'} {each.box}" for each in fields]
-    if isinstance(answer, dict):
-        return [f"{name}: {value}" for name, value in answer.items()]
-    from signing import bench  # noqa: PLC0415  see _bench
-
-    return bench.text(answer)
 
 
 if __name__ == "__main__":

@@ -515,6 +515,17 @@ CREATE TABLE public.certificate (
 
 COMMENT ON TABLE public.certificate IS 'Certificates (chứng thư chữ ký số) of persons or of organisations; named_agency_id is the agency the subject still names, owner_sealed what the key holder knows the owner by (a national id).';
 
+CREATE TABLE public.certificate_status (
+    certificate_id uuid NOT NULL,
+    state text NOT NULL,
+    known_at timestamp with time zone,
+    checked_at timestamp with time zone NOT NULL,
+    problem text,
+    CONSTRAINT certificate_status_state_check CHECK ((state = ANY (ARRAY['good'::text, 'revoked'::text, 'unknown'::text])))
+);
+
+COMMENT ON TABLE public.certificate_status IS 'What the authorities say of each certificate in use, when they were last asked, and why nothing newer is known.';
+
 CREATE TABLE public.competence (
     id uuid DEFAULT uuidv7() NOT NULL,
     procedure_code text NOT NULL,
@@ -1007,6 +1018,28 @@ CREATE TABLE public.legal_rule (
 
 COMMENT ON TABLE public.legal_rule IS 'Every rule of law the system applies, as a dated row with its basis; `checked` is false where the text was not read.';
 
+CREATE TABLE public.level_debt (
+    revision_id uuid NOT NULL,
+    document_id uuid NOT NULL,
+    request_id uuid NOT NULL,
+    wanted text NOT NULL,
+    level text DEFAULT 'B-B'::text NOT NULL,
+    sha256 bytea NOT NULL,
+    signed_at timestamp with time zone NOT NULL,
+    due_at timestamp with time zone NOT NULL,
+    try_at timestamp with time zone NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    problem text,
+    paid_at timestamp with time zone,
+    authority text,
+    renew_at timestamp with time zone,
+    CONSTRAINT level_debt_check CHECK (((paid_at IS NULL) OR (level <> 'B-B'::text))),
+    CONSTRAINT level_debt_level_check CHECK ((level = ANY (ARRAY['B-B'::text, 'B-T'::text, 'B-LT'::text, 'B-LTA'::text]))),
+    CONSTRAINT level_debt_wanted_check CHECK ((wanted = ANY (ARRAY['B-T'::text, 'B-LT'::text, 'B-LTA'::text])))
+);
+
+COMMENT ON TABLE public.level_debt IS 'The level (mức chữ ký PAdES) that a sealed revision owes, or has reached; sha256 is its newest rendition, renew_at when an archived one owes another timestamp.';
+
 CREATE TABLE public.login_attempt (
     id bigint NOT NULL,
     login_fingerprint bytea NOT NULL,
@@ -1472,6 +1505,15 @@ CREATE TABLE public.revision_withdrawal (
 
 COMMENT ON TABLE public.revision_withdrawal IS 'A revision that is superseded: kept as evidence, never released.';
 
+CREATE TABLE public.revocation_answer (
+    key text NOT NULL,
+    value bytea NOT NULL,
+    until timestamp with time zone NOT NULL,
+    stored_at timestamp with time zone NOT NULL
+);
+
+COMMENT ON TABLE public.revocation_answer IS 'OCSP responses and CRLs as fetched, for all signers and across restarts; public data, signed by their authorities.';
+
 CREATE TABLE public.schema_migrations (
     version character varying NOT NULL
 );
@@ -1788,6 +1830,9 @@ ALTER TABLE ONLY public.certificate
 ALTER TABLE ONLY public.certificate
     ADD CONSTRAINT certificate_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.certificate_status
+    ADD CONSTRAINT certificate_status_pkey PRIMARY KEY (certificate_id);
+
 ALTER TABLE ONLY public.chain
     ADD CONSTRAINT chain_pkey PRIMARY KEY (id);
 
@@ -1905,6 +1950,9 @@ ALTER TABLE ONLY public.legal_rule
 ALTER TABLE ONLY public.legal_rule
     ADD CONSTRAINT legal_rule_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.level_debt
+    ADD CONSTRAINT level_debt_pkey PRIMARY KEY (revision_id);
+
 ALTER TABLE ONLY public.login_attempt
     ADD CONSTRAINT login_attempt_pkey PRIMARY KEY (id);
 
@@ -2021,6 +2069,9 @@ ALTER TABLE ONLY public.revision
 
 ALTER TABLE ONLY public.revision_withdrawal
     ADD CONSTRAINT revision_withdrawal_pkey PRIMARY KEY (revision_id);
+
+ALTER TABLE ONLY public.revocation_answer
+    ADD CONSTRAINT revocation_answer_pkey PRIMARY KEY (key);
 
 ALTER TABLE ONLY public.schema_migrations
     ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (version);
@@ -2148,6 +2199,14 @@ CREATE INDEX idempotency_age ON public.idempotency USING btree (created_at);
 CREATE INDEX job_claim_parked ON public.job_claim USING btree (parked_at) WHERE (parked_at IS NOT NULL);
 
 CREATE INDEX key_use_transaction ON public.key_use USING btree (transaction_id);
+
+CREATE INDEX level_debt_open ON public.level_debt USING btree (due_at, revision_id) WHERE (paid_at IS NULL);
+
+CREATE INDEX level_debt_paid ON public.level_debt USING btree (paid_at) WHERE (paid_at IS NOT NULL);
+
+CREATE INDEX level_debt_renewal ON public.level_debt USING btree (renew_at) WHERE ((paid_at IS NOT NULL) AND (renew_at IS NOT NULL));
+
+CREATE INDEX level_debt_request ON public.level_debt USING btree (request_id);
 
 CREATE INDEX login_attempt_lookup ON public.login_attempt USING btree (login_fingerprint, source, at);
 
@@ -2383,6 +2442,9 @@ ALTER TABLE ONLY public.certificate
 ALTER TABLE ONLY public.certificate
     ADD CONSTRAINT certificate_person_id_fkey FOREIGN KEY (person_id) REFERENCES public.person(id);
 
+ALTER TABLE ONLY public.certificate_status
+    ADD CONSTRAINT certificate_status_certificate_id_fkey FOREIGN KEY (certificate_id) REFERENCES public.certificate(id);
+
 ALTER TABLE ONLY public.chain
     ADD CONSTRAINT chain_document_id_fkey FOREIGN KEY (document_id) REFERENCES public.document(id);
 
@@ -2577,6 +2639,18 @@ ALTER TABLE ONLY public.key_use
 
 ALTER TABLE ONLY public.key_use
     ADD CONSTRAINT key_use_transaction_id_fkey FOREIGN KEY (transaction_id) REFERENCES public.holder_transaction(id);
+
+ALTER TABLE ONLY public.level_debt
+    ADD CONSTRAINT level_debt_document_id_fkey FOREIGN KEY (document_id) REFERENCES public.document(id);
+
+ALTER TABLE ONLY public.level_debt
+    ADD CONSTRAINT level_debt_request_id_fkey FOREIGN KEY (request_id) REFERENCES public.signature_request(id);
+
+ALTER TABLE ONLY public.level_debt
+    ADD CONSTRAINT level_debt_revision_id_fkey FOREIGN KEY (revision_id) REFERENCES public.revision(id);
+
+ALTER TABLE ONLY public.level_debt
+    ADD CONSTRAINT level_debt_sha256_fkey FOREIGN KEY (sha256) REFERENCES public.blob(sha256);
 
 ALTER TABLE ONLY public.mandate
     ADD CONSTRAINT mandate_agency_id_fkey FOREIGN KEY (agency_id) REFERENCES public.agency(id);
@@ -3015,6 +3089,10 @@ GRANT SELECT ON TABLE public.certificate TO app;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.certificate TO signer;
 GRANT SELECT ON TABLE public.certificate TO worker;
 
+GRANT SELECT,INSERT,UPDATE ON TABLE public.certificate_status TO signer;
+GRANT SELECT ON TABLE public.certificate_status TO app;
+GRANT SELECT ON TABLE public.certificate_status TO worker;
+
 GRANT SELECT,INSERT ON TABLE public.competence TO app;
 GRANT SELECT ON TABLE public.competence TO signer;
 GRANT SELECT ON TABLE public.competence TO worker;
@@ -3232,6 +3310,10 @@ GRANT SELECT ON TABLE public.legal_rule TO signer;
 GRANT SELECT ON TABLE public.legal_rule TO worker;
 
 GRANT UPDATE(valid_to) ON TABLE public.legal_rule TO app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.level_debt TO signer;
+GRANT SELECT ON TABLE public.level_debt TO app;
+GRANT SELECT ON TABLE public.level_debt TO worker;
 
 GRANT SELECT,INSERT ON TABLE public.login_attempt TO app;
 GRANT SELECT,DELETE ON TABLE public.login_attempt TO worker;
@@ -3472,6 +3554,8 @@ GRANT SELECT,INSERT ON TABLE public.revision TO worker;
 GRANT SELECT,INSERT ON TABLE public.revision_withdrawal TO app;
 GRANT SELECT,INSERT ON TABLE public.revision_withdrawal TO signer;
 GRANT SELECT ON TABLE public.revision_withdrawal TO worker;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.revocation_answer TO signer;
 
 GRANT SELECT,INSERT ON TABLE public.second_factor TO signer;
 

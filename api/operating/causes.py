@@ -41,6 +41,10 @@ NEXT_STEPS: Final[dict[str, tuple[str, str]]] = {
         "Gia hạn hoặc gắn chứng thư, hoặc chuyển người khác.",
         "Renew or bind a certificate, or reassign.",
     ),
+    "certificate-revoked": (
+        "Gắn chứng thư mới, hoặc chuyển người khác.",
+        "Bind a new certificate, or reassign.",
+    ),
     "no-number": ("Cấp số rồi đóng dấu lại.", "Give a number, then seal again."),
     "not-signed": ("Chờ người có thẩm quyền ký.", "Wait for the signatory."),
     "main-not-sealed": ("Cấp số, ký số văn bản chính trước.", "Number and seal the main document first."),

@@ -10,7 +10,6 @@ import logging
 from datetime import datetime
 from typing import Any, Final
 
-from asn1crypto import x509
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.diff_analysis import ModificationLevel
 from pyhanko.sign.diff_analysis.policy_api import DiffResult, SuspiciousModification
@@ -19,11 +18,12 @@ from pyhanko.sign.validation import async_validate_pdf_signature, async_validate
 from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
 from pyhanko.sign.validation.settings import KeyUsageConstraints
 from pyhanko.sign.validation.status import SignatureCoverageLevel
-from pyhanko_certvalidator import ValidationContext
 
 from signing.contract import Der, Problem, Sha256, SignatureVerdict, Trust, Verdict
+from signing.levels import CertPath, Evidence
 from signing.pdf import structure, wording
 from signing.pdf.files import read
+from signing.pdf.moments import Moments, evidence_in, joined
 from signing.pdf.policy import SERVICE_POLICY, explain
 from signing.pdf.reading import look, open_for_reading
 
@@ -34,17 +34,22 @@ for _noisy in ("pyhanko", "pyhanko_certvalidator"):
     logging.getLogger(_noisy).setLevel(logging.CRITICAL)
 
 
-def verify(source: str, trust: Trust, at: datetime) -> Verdict:
-    """Judge a file as of a moment; only a file that is not there raises."""
-    return verify_bytes(read(source), trust, at=at)
+def verify(source: str, trust: Trust, at: datetime, known: Evidence | None = None) -> Verdict:
+    """Judge a file as of a moment; `known` is evidence besides the file's own. Only a file that is not there raises."""
+    return verify_bytes(read(source), trust, at=at, known=known)
 
 
-def verify_bytes(data: bytes, trust: Trust, *, at: datetime) -> Verdict:
+def verify_bytes(data: bytes, trust: Trust, *, at: datetime, known: Evidence | None = None) -> Verdict:
     """Judge a file's bytes as of a moment."""
+    return verify_paths(data, trust, at, known or Evidence())[0]
+
+
+def verify_paths(data: bytes, trust: Trust, at: datetime, known: Evidence) -> tuple[Verdict, dict[str, CertPath]]:
+    """Judge a file's bytes, and tell by which certificates each signature's anchor was reached."""
     try:
-        return asyncio.run(_judge(data, trust, at))
+        return asyncio.run(_judge(data, trust, at, known))
     except Exception as error:  # noqa: BLE001  hostile files raise anything: AssertionError, KeyError, RecursionError
-        return _unreadable(error)
+        return _unreadable(error), {}
 
 
 def anchored(certificate: Der, certificates: bytes, trust: Trust, at: datetime) -> bool | None:
@@ -80,19 +85,24 @@ def _unreadable(error: Exception) -> Verdict:
     return Verdict(untouched=False, signatures=(), problems=(problem,), demo=False, ok=False)
 
 
-async def _judge(data: bytes, trust: Trust, at: datetime) -> Verdict:
+async def _judge(data: bytes, trust: Trust, at: datetime, known: Evidence) -> tuple[Verdict, dict[str, CertPath]]:
     reader = open_for_reading(data)
     if reader.encrypted:
-        return _refused("encrypted", "Tệp bị mã hóa", "The file is encrypted")
+        return _refused("encrypted", "Tệp bị mã hóa", "The file is encrypted"), {}
     embedded = list(reader.embedded_signatures)
     if not embedded:
-        return _refused("no-signature", "Tệp không có chữ ký số nào", "The file has no digital signature")
+        return _refused("no-signature", "Tệp không có chữ ký số nào", "The file has no digital signature"), {}
     problems = structure.problems_of(data, reader, embedded)
     last = max((each.signed_revision for each in reader.embedded_regular_signatures), default=-1)
-    judged = [await _Judgement(data, reader, trust, at, last).of(each) for each in embedded]
+    moments = Moments(at, joined(evidence_in(reader), known))
+    judged: list[SignatureVerdict] = []
+    for each in reversed(embedded):
+        said = await _Judgement(data, reader, trust, moments, last).of(each)
+        moments.note(said)
+        judged.insert(0, said)
     whole = not problems and all(each.intact and each.permitted_changes for each in judged)
     good = all(each.valid and (each.trusted or each.demo) for each in judged)
-    return Verdict(
+    verdict = Verdict(
         untouched=whole,
         signatures=tuple(judged),
         problems=tuple(problems),
@@ -100,6 +110,7 @@ async def _judge(data: bytes, trust: Trust, at: datetime) -> Verdict:
         ok=whole and good and any(each.kind != "timestamp" for each in judged),
         fills=_fills(reader),
     )
+    return verdict, moments.paths
 
 
 def _refused(code: str, vi: str, en: str) -> Verdict:
@@ -119,16 +130,12 @@ def _fills(reader: PdfFileReader) -> dict[str, str]:
 class _Judgement:
     """One signature of one file; a fresh validation context each, since those remember failures."""
 
-    def __init__(self, data: bytes, reader: PdfFileReader, trust: Trust, at: datetime, last: int) -> None:
+    def __init__(self, data: bytes, reader: PdfFileReader, trust: Trust, moments: Moments, last: int) -> None:
         self.data = data
         self.reader = reader
         self.trust = trust
-        self.at = at
+        self.moments = moments
         self.last = last
-
-    def _context(self) -> ValidationContext:
-        anchors = [x509.Certificate.load(der) for der in (*self.trust.anchors, *self.trust.demo_anchors)]
-        return ValidationContext(trust_roots=anchors, moment=self.at, allow_fetching=False)
 
     async def of(self, signature: EmbeddedPdfSignature) -> SignatureVerdict:
         """Judge one signature; whatever it makes a library raise becomes a problem of it."""
@@ -146,17 +153,7 @@ class _Judgement:
         stamp = signature.sig_object_type == "/DocTimeStamp"
         gap = structure.exact_gap(self.data, signature)
         revision = self._hash(signature, exact=gap)
-        if stamp:
-            status: Any = await async_validate_pdf_timestamp(
-                signature, validation_context=self._context(), diff_policy=SERVICE_POLICY
-            )
-        else:
-            status = await async_validate_pdf_signature(
-                signature,
-                signer_validation_context=self._context(),
-                diff_policy=SERVICE_POLICY,
-                key_usage_settings=_USAGE,
-            )
+        status = await self._status(signature, stamp=stamp)
         problems: list[Problem] = []
         exact = gap and structure.strict_cms(signature)
         if not exact:
@@ -168,9 +165,10 @@ class _Judgement:
         permitted = self._permitted(signature, status, problems)
         demo, anchored = self._anchor(status)
         if anchored:
+            self.moments.reached(str(signature.field_name), status.validation_path)
             _remember(signature, self.trust, status.validation_path, demo=demo)
         if not anchored:
-            problems.append(wording.untrusted(status))
+            problems.append(wording.untrusted(status, proven=self.moments.proven))
         elif demo:
             problems.append(wording.DEMO)
         covers = "whole_file" if status.coverage == SignatureCoverageLevel.ENTIRE_FILE else "part"
@@ -187,6 +185,24 @@ class _Judgement:
             problems=tuple(problems),
         )
         return wording.describe(signature, facts)
+
+    async def _status(self, signature: EmbeddedPdfSignature, *, stamp: bool) -> Any:
+        status: Any = None
+        for context in self.moments.contexts(self.trust):
+            if stamp:
+                status = await async_validate_pdf_timestamp(
+                    signature, validation_context=context, diff_policy=SERVICE_POLICY
+                )
+            else:
+                status = await async_validate_pdf_signature(
+                    signature,
+                    signer_validation_context=context,
+                    diff_policy=SERVICE_POLICY,
+                    key_usage_settings=_USAGE,
+                )
+            if status.trusted or status.revoked or not status.valid:
+                break
+        return status
 
     def _hash(self, signature: EmbeddedPdfSignature, *, exact: bool) -> Sha256:
         """Return the SHA-256 of the signature's revision.

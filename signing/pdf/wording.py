@@ -56,10 +56,20 @@ def changed(reason: str) -> Problem:
     )
 
 
-def untrusted(status: Any) -> Problem:
-    """Say why no trust anchor was reached."""
+def untrusted(status: Any, *, proven: bool) -> Problem:
+    """Say why no trust anchor was reached; `proven` says that a timestamp proves when the signature was there."""
+    if getattr(status, "revoked", False) and proven:
+        return Problem(
+            code="revoked",
+            vi="Chứng thư đã bị thu hồi trước thời điểm ký được chứng minh",
+            en="The certificate was revoked before the time that is proven for the signature",
+        )
     if getattr(status, "revoked", False):
-        return Problem(code="revoked", vi="Chứng thư đã bị thu hồi", en="The certificate was revoked")
+        return Problem(
+            code="revoked-time-unknown",
+            vi="Chứng thư đã bị thu hồi, và không có dấu thời gian chứng minh đã ký trước đó",
+            en="The certificate was revoked, and no timestamp proves that the signature was there before",
+        )
     cause = getattr(status, "trust_problem_indic", None)
     return Problem(
         code="untrusted",
@@ -154,9 +164,17 @@ def describe(signature: EmbeddedPdfSignature, facts: Facts) -> SignatureVerdict:
         bearer=bearer(Der(signature.signer_cert.dump())),
         pss=info["signature_algorithm"].signature_algo == "rsassa_pss",
         digest=signature.md_algorithm,
-        signed_at=_aware(signature.self_reported_timestamp),
+        signed_at=_aware(_time_in(signature)),
     )
     return say(told, facts)
+
+
+def _time_in(signature: EmbeddedPdfSignature) -> datetime | None:
+    """Return the signer's own word, or the authority's where it is a timestamp."""
+    if signature.sig_object_type != "/DocTimeStamp":
+        return signature.self_reported_timestamp
+    signed: Any = signature.signed_data
+    return signed["encap_content_info"]["content"].parsed["gen_time"].native
 
 
 def say(told: Told, facts: Facts) -> SignatureVerdict:

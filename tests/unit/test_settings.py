@@ -7,7 +7,9 @@ import msgspec
 import pytest
 
 from api.settings import BadSettings, all_faults, own_environment, read
-from signing.holders import HolderConfig, open_holder
+from signing.contract import Trust
+from signing.errors import HolderMisconfigured
+from signing.holders import AuthoritySettings, HolderConfig, open_holder, open_timestamps
 
 KEY = "ab" * 32
 
@@ -145,3 +147,21 @@ def test_the_example_of_key_holders_opens_in_production(tmp_path):
         config = msgspec.convert({**one, "production": True}, HolderConfig)
         assert set(one[one["kind"]]) <= set(msgspec.to_builtins(config)[one["kind"]]), "a setting that nobody reads"
         assert open_holder(config).capabilities.name == one[one["kind"]].get("name", one["kind"])
+
+
+def test_the_example_of_timestamping_authorities_opens_in_production_but_a_tests_does_not():
+    path = Path(__file__).parents[2] / "deploy" / "timestamps.example.json"
+    made = [msgspec.convert(one, AuthoritySettings) for one in json.loads(path.read_text())]
+    named = [msgspec.structs.replace(one, chain="") for one in made]
+    assert open_timestamps(named, Trust(), production=True).well() == {"tsa-1": True, "tsa-2": True}
+    assert "…" not in repr(named[0])
+    with pytest.raises(HolderMisconfigured):
+        open_timestamps([msgspec.structs.replace(named[0], development=True)], Trust(), production=True)
+
+
+def test_timestamping_authorities_are_told_to_the_signer_alone(environment, tmp_path):
+    (tmp_path / "tsa.json").write_text('[{"name": "a", "url": "https://a.example"}]')
+    environment |= {"MOTCUA_TIMESTAMPS_FILE": str(tmp_path / "tsa.json")}
+    assert read("signer", environment).authorities == ({"name": "a", "url": "https://a.example"},)
+    assert read("worker", environment).authorities == ()
+    assert "MOTCUA_TIMESTAMPS_FILE" not in own_environment("api", environment)

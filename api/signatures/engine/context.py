@@ -21,6 +21,7 @@ from api.signatures.engine.passkeys import RelyingParty
 from api.signatures.engine.store import Detail
 from signing.contract import KeyHolder, Trust
 from signing.errors import Crashed, HolderMisconfigured, TimedOut
+from signing.levels import RevocationSource, TimestampSource
 
 JUDGE: Final = "signatures.judge"
 PREPARE: Final = "signatures.prepare"
@@ -30,6 +31,7 @@ FINISH: Final = "signatures.finish"
 HANDED: Final = "signatures.handed"
 RELEASE: Final = "signatures.release"
 STOP: Final = "signatures.stop"
+REPAY: Final = "signatures.repay"
 
 TIMES: Final = 3
 """How often a file may end or exhaust its process before it is put aside."""
@@ -50,6 +52,9 @@ class Engine:
     clock: Clock
     relying_party: RelyingParty | None = None
     """For whom passkeys are verified; without one, none is accepted."""
+    timestamps: TimestampSource | None = None
+    """Who gives timestamps; without any, levels are owed and not paid."""
+    revocation: RevocationSource | None = None
     kicks: dict[str, asyncio.Event] = field(default_factory=dict)
 
     def holder(self, name: str) -> KeyHolder:
