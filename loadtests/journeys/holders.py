@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import os
+import signal
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from api.embedded.pki import Index
+from api.embedded.postgres import die_with_parent
 from loadtests.chaos.product import ROOT
 from loadtests.outside.hsm import SoftToken
 
@@ -85,7 +88,9 @@ def lay_certificates(pki: Path, directory: Path) -> Path:
 async def server(kind: str, keys: Path) -> AsyncIterator[str]:
     """Run the outside server of this kind on a free port; yields its address."""
     words = [sys.executable, "-m", f"loadtests.outside.{kind}", "--port", "0", "--keys", str(keys)]
-    process = await asyncio.create_subprocess_exec(*words, cwd=ROOT, stdout=asyncio.subprocess.PIPE)
+    process = await asyncio.create_subprocess_exec(
+        *words, cwd=ROOT, stdout=asyncio.subprocess.PIPE, preexec_fn=die_with_parent(signal.SIGTERM, os.getpid())
+    )
     try:
         if process.stdout is None:
             raise RuntimeError(f"{kind} says nothing")
