@@ -1,0 +1,158 @@
+"""Those with an account: officers, those who sign by telephone, clerks, heads, readers."""
+
+import time
+from collections import Counter
+from typing import Any, ClassVar, Final
+
+import gevent
+from locust import task
+from pyotp.totp import TOTP
+
+from loadtests.load.citizens import decoded
+from loadtests.load.notes import Finished
+from loadtests.load.people import PLAN, Crew, Person
+
+WATCH_S: Final = 300.0
+_STEP_S: Final = 30
+
+
+class Officer(Person):
+    """Keeps the work list open, reads dossiers, receives at the counter, hands over."""
+
+    persona = "officer"
+    official = True
+
+    @task(6)
+    def look(self) -> None:
+        told = self.ask("GET", "/desk/officer?limit=50", "work list")
+        items = told["items"] if isinstance(told, dict) else []
+        if items:
+            code = self.chance.choice(items)["dossier_code"]
+            gevent.sleep(self.wait_time() / 4)
+            self.ask("GET", f"/dossiers/{code}", "dossier")
+            self.ask("GET", f"/dossiers/{code}/journal", "journal")
+
+    @task(2)
+    def receive(self) -> None:
+        """Take a dossier in and hand it to the ward: what a counter does all morning."""
+        if self.seat is None or not self.seat.login.startswith(("tiepnhan", "quay")):
+            return
+        parts = [{"part_code": "TK", "name": "Tờ khai", "originals": 1}]
+        filer = {"name": "Nguyễn Thị Hồng Nhung", "id_number": "024199001234"}
+        body = {
+            "procedure_code": PLAN.procedure, "filer": filer, "parts": parts, "territory_code": self.seat.territory,
+        }  # fmt: skip
+        filed = self.write("/dossiers", "receive", body)
+        if isinstance(filed, dict):
+            gevent.sleep(self.wait_time() / 4)
+            step = {"facts": {"agency_id": self.seat.ward_id}}
+            self.write(f"/dossiers/{filed['code']}/steps/hand_over", "hand over", step)
+
+
+class Signing(Person):
+    """Signs or seals what waits: a fresh one-time code for each ask, then the ticket's stream to its end."""
+
+    abstract = True
+    official = True
+    op: ClassVar[str]
+    at_most: ClassVar[int] = 50
+    _last_step: int = 0
+
+    @task
+    def sign(self) -> None:
+        if self.seat is None:
+            return
+        told = self.ask("GET", f"/signature-requests?limit={self.at_most}", "to-sign list")
+        items = told["items"] if isinstance(told, dict) else []
+        if not items or not self._fresh_code():
+            return
+        order = {
+            "items": [{"request_id": item["id"], "sha256": item["sha256"]} for item in items],
+            "code": TOTP(self.seat.totp_secret).now(),
+        }
+        accepted = self.write("/signature-batches", self.op, order, items=len(items))
+        if isinstance(accepted, dict):
+            self._watch(accepted["ticket"])
+
+    def _fresh_code(self) -> bool:
+        """A code is good once: say whether this step's is unused, and take it."""
+        step = int(time.time()) // _STEP_S
+        if step == self._last_step:
+            return False
+        self._last_step = step
+        return True
+
+    def _watch(self, ticket: str) -> None:
+        deadline = time.time() + WATCH_S
+        path = f"/signature-batches/{ticket}"
+        headers = {"Accept": "text/event-stream", "Authorization": f"Bearer {self.token}"}
+        while time.time() < deadline:
+            for now in self._stream(f"{path}/events", headers):
+                if now.get("finished_at"):
+                    self._finished(now)
+                    return
+            gevent.sleep(self.chance.uniform(0.5, 2.0))
+        told = self.ask("GET", path, "ticket")
+        if isinstance(told, dict) and told.get("finished_at"):
+            self._finished(told)
+
+    def _stream(self, path: str, headers: dict[str, str]) -> Any:
+        with self.asking("GET", path, "ticket", headers, stream=True) as answer:
+            if answer.status_code != 200:
+                return
+            kept = ""
+            for chunk in answer.iter_content(chunk_size=4096, decode_content=True):
+                kept += chunk.decode("utf-8", "replace") if isinstance(chunk, bytes) else chunk
+                *lines, kept = kept.split("\n")
+                for line in lines:
+                    told = decoded(line.strip())
+                    if isinstance(told, dict) and "version" in told:
+                        yield told
+
+    def _finished(self, told: dict[str, Any]) -> None:
+        recorded = {i["request_id"]: i["recorded_sha256"] or "" for i in told["items"] if i["stage"] == "recorded"}
+        outcomes = Counter(item["stage"] for item in told["items"])
+        entry = Finished(
+            ticket=told["ticket"], asked_at=told["asked_at"], finished_at=told["finished_at"], recorded=recorded,
+            outcomes=dict(outcomes), seen=time.time(),
+        )  # fmt: skip
+        Crew.book.note("tickets", entry)
+
+
+class PhoneSignatory(Signing):
+    """Signs in batches; the key holder asks the telephone."""
+
+    persona = "phone-signatory"
+    op = "sign these"
+
+
+class Clerk(Signing):
+    """Numbers and seals what was signed."""
+
+    persona = "clerk"
+    op = "seal these"
+
+
+class Head(Person):
+    """Looks where things stand, and what is late."""
+
+    persona = "head"
+    official = True
+
+    @task
+    def watch(self) -> None:
+        self.ask("GET", "/desk/head", "head counts")
+        gevent.sleep(self.wait_time() / 4)
+        self.ask("GET", "/desk/head/late", "late list")
+
+
+class Reader(Person):
+    """Opens files of the own ward, each for the first time."""
+
+    persona = "reader"
+    official = True
+
+    @task
+    def read(self) -> None:
+        if self.seat is not None and (papers := PLAN.documents.get(self.seat.ward_id)):
+            self.ask("GET", f"/documents/{self.chance.choice(papers)}/file", "read PDF", headers={"Accept": "*/*"})
