@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -22,7 +22,8 @@ from api.embedded.ports import choose
 from api.embedded.postgres import Progress, die_with_parent
 from api.settings import Address
 from loadtests.bench.ground import lend
-from loadtests.load import casting, gather, reconcile, seeding
+from loadtests.load import casting, gather, seeding
+from loadtests.load.checking import LookedBack, look_back
 from loadtests.load.dataset import QUICK, WHOLE, Dataset
 from loadtests.load.machine import Machine, measure
 from loadtests.load.model import NOT_SIMULATED, PERSONAS, Phones, told
@@ -30,18 +31,13 @@ from loadtests.load.plan import VARIABLE, Plan
 from loadtests.load.sampling import Sample, sampling
 from loadtests.load.shapes import RAMP_S, SHAPES, Shape, duration_s, peak_of
 from loadtests.load.site import ROOT, Place, site
-from loadtests.load.verdict import Drift, Evidence, Kept, Latency
-from loadtests.load.verifier import Checked, verify_all
+from loadtests.load.verdict import Evidence, Latency
 
 VAR: Final = ROOT / "var" / "load"
 LOCUSTFILE: Final = "loadtests/load/locustfile.py"
 _BENCH: Final = load("loadtests.bench", "seed.sql")
 _GRACE_S: Final = 90.0
 _OPEN: Final = "SELECT count(*) FROM signature_batch WHERE closed_at IS NULL"
-_AFTER_TAP: Final = """
-    SELECT transaction_id, max(recorded_at) AS at FROM signature_request
-     WHERE transaction_id IS NOT NULL AND recorded_at IS NOT NULL GROUP BY 1
-"""
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,36 +104,38 @@ async def load_once(order: Order, root: Path, say: Progress) -> Evidence:
     async with product(order, root, say) as place:
         owner = await asyncpg.connect(place.dsn)
         try:
-            return await _loaded(order, root, place, owner, machine, say)
+            loaded = await load(order, root, place, owner, say)
+            found = await look_back(place, owner, loaded.since, loaded.written, say)
+            durability = {row["name"]: row["setting"] for row in await owner.fetch(_BENCH.durability)}
         finally:
             await owner.close()
+    return evidence_of(order, machine, loaded, found, durability)
 
 
-async def _loaded(
-    order: Order, root: Path, place: Place, owner: asyncpg.Connection, machine: Machine, say: Progress
-) -> Evidence:
+class Loaded(msgspec.Struct, frozen=True, kw_only=True):
+    """A load that has ended: since when rows are its own, what was written down, and what was seen beside it."""
+
+    since: datetime
+    written: gather.Written
+    samples: list[Sample]
+    began: float
+    ended: float
+
+
+async def load(order: Order, root: Path, place: Place, owner: asyncpg.Connection, say: Progress) -> Loaded:
+    """Put the load on a product, and wait until what it asked for has come to an end."""
     out = fresh(root / "run" / "out")
     await place.behave(crowd={**msgspec.to_builtins(order.phones), "seed": order.seed})
     plan = await make_plan(order, place, owner, out)
-    since = datetime.now(UTC)
-    began = time.time()
+    since, began = datetime.now(UTC), time.time()
     async with sampling(place, out) as samples:
         await _generate(order, write_plan(root, plan), out, say)
     ended = time.time()
     left = await _drain(owner, 60.0 if order.quick else 300.0)
     say(f"Tải đã dừng; còn mở {left} lượt ký", f"The load has ended; {left} tickets are open")
     written = gather.read(out)
-    checked = await _verify(place, owner, since, written, say)
-    kept = await reconcile.kept(owner, since, written.ledger, written.intents)
-    disorder = await reconcile.reordered(owner, place.dsn, since)
-    times = await reconcile.drifts(owner, since, written.finished)
-    taps = await after_the_tap(place, owner)
-    durability = {row["name"]: row["setting"] for row in await owner.fetch(_BENCH.durability)}
     first = min((level[0] for level in written.levels), default=began)
-    return _evidence(
-        order, machine, written, samples, (first, ended), checked,
-        msgspec.structs.replace(kept, reordered=disorder), times, taps, durability,
-    )  # fmt: skip
+    return Loaded(since=since, written=written, samples=samples, began=first, ended=ended)
 
 
 def fresh(path: Path) -> Path:
@@ -226,43 +224,13 @@ async def _drain(owner: asyncpg.Connection, patience_s: float) -> int:
     return left
 
 
-async def _verify(
-    place: Place, owner: asyncpg.Connection, since: datetime, written: gather.Written, say: Progress
-) -> Checked:
-    said = {request: name for one in written.finished for request, name in one.recorded.items()}
-    began = time.monotonic()
-    path_of = stored(Path(place.blobs))
-    checked = await verify_all(owner, since, path_of, Path(place.anchors), said, datetime.now(UTC))
-    took = time.monotonic() - began
-    say(f"Đã mở {checked.opened} tệp đã ký, {took:.0f} giây", f"Opened {checked.opened} signed files in {took:.0f} s")
-    return checked
-
-
-def stored(blobs: Path) -> Callable[[bytes], Path]:
-    """Return where a directory store keeps a file of this SHA-256."""
-
-    def path_of(name: bytes) -> Path:
-        text = name.hex()
-        return blobs / text[:2] / text[2:4] / text
-
-    return path_of
-
-
-async def after_the_tap(place: Place, owner: asyncpg.Connection) -> list[tuple[float, float]]:
-    """Return when each confirmation's last signature was recorded, and how many seconds that was after the tap."""
-    tapped = {key: one["tapped_at"] for key, one in (await place.transactions()).items() if one["tapped_at"]}
-    rows = await owner.fetch(_AFTER_TAP)
-    found = [(row["at"].timestamp(), tapped[row["transaction_id"]]) for row in rows if row["transaction_id"] in tapped]
-    return [(at, at - tap) for at, tap in found]
-
-
-def _evidence(
-    order: Order, machine: Machine, written: gather.Written, samples: list[Sample], course: tuple[float, float],
-    checked: Checked, kept: Kept, times: tuple[Drift, ...], taps: list[tuple[float, float]], durability: dict[str, str],
-) -> Evidence:  # fmt: skip
-    began = course[0]
+def evidence_of(
+    order: Order, machine: Machine, loaded: Loaded, found: LookedBack, durability: dict[str, str]
+) -> Evidence:
+    """Put together what is known of a run; of a trial all of it is looked at, otherwise the peak alone."""
+    began, written, samples = loaded.began, loaded.written, loaded.samples
     peak = peak_of(order.course, order.minutes, order.ramp_s)
-    within = (began + peak[0], min(began + peak[1], course[1]))
+    within = (began + peak[0], min(began + peak[1], loaded.ended))
     inside = [sample for sample in samples if within[0] <= sample.at <= within[1]]
     looked = inside if len(inside) > 1 else samples
     stalls = gather.Stalls(samples)
@@ -279,13 +247,13 @@ def _evidence(
         breaks=order.course.breaks,
         expected=tuple(sorted({op for persona in those for op in persona.asks})),
         standing=gather.standing(written, samples, within),
-        latencies=(*rows, *_tap_row(taps, stalls)),
+        latencies=(*rows, *_tap_row(found.taps, stalls)),
         generators=gather.generators(written.healths),
         resources=gather.resources(looked),
-        checked=checked,
-        kept=kept,
-        drifts=(*times, gather.server_drift(written.asked, samples)),
-        longest_wait_s=max((took for _, took in taps), default=0.0),
+        checked=found.checked,
+        kept=found.kept,
+        drifts=(*found.drifts, gather.server_drift(written.asked, samples)),
+        longest_wait_s=max((took for _, took in found.taps), default=0.0),
         durability=durability,
         machine=machine,
         model=tuple(told()),
@@ -294,7 +262,7 @@ def _evidence(
     )
 
 
-def _tap_row(taps: list[tuple[float, float]], stalls: gather.Stalls) -> tuple[Latency, ...]:
+def _tap_row(taps: Sequence[tuple[float, float]], stalls: gather.Stalls) -> tuple[Latency, ...]:
     times = sorted(took * 1000 for _, took in taps)
     if not times:
         return ()

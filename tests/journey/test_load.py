@@ -1,0 +1,142 @@
+"""The load suite from the first row to the verdict: a small load on the whole product, then planted faults.
+
+How long anything took here means nothing: the machine is shared. That nothing is lost, doubled or altered, that every
+persona is met, and that each planted fault gets its line, is what is looked at. `MOTCUA_LOAD_USERS` and
+`MOTCUA_LOAD_MINUTES` make it as large as one likes: 200 users for a minute on a quiet machine.
+"""
+
+import os
+from collections import Counter
+from pathlib import Path
+
+import asyncpg
+import msgspec
+import pytest
+import pytest_asyncio
+
+from loadtests.load import report
+from loadtests.load.__main__ import conclude
+from loadtests.load.checking import look_back, stored
+from loadtests.load.machine import measure
+from loadtests.load.model import NOT_SIMULATED, PERSONAS
+from loadtests.load.run import Order, evidence_of, load, product
+from loadtests.load.verdict import judge
+
+ORDER = Order(
+    shape="average",
+    users=int(os.environ.get("MOTCUA_LOAD_USERS", "24")),
+    minutes=float(os.environ.get("MOTCUA_LOAD_MINUTES", "0.4")),
+    workers=2,
+    quick=True,
+)
+SIGNED = "SELECT id, sha256 FROM revision WHERE origin = 'signed' AND created_at >= $1 ORDER BY id"
+DURABLE = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on"}
+
+
+def quiet(_vi: str, _en: str) -> None:
+    """Progress is for people."""
+
+
+class Run:
+    """A load that has ended, on a product that still runs."""
+
+    def __init__(self, place, owner, loaded, found) -> None:
+        self.place, self.owner, self.loaded, self.found = place, owner, loaded, found
+
+    def evidence(self, found=None):
+        machine = measure(Path("/tmp"))
+        return evidence_of(ORDER, machine, self.loaded, found or self.found, DURABLE)
+
+    async def again(self):
+        """Look back once more, at what has been done to it meanwhile; return the report's lines."""
+        found = await look_back(self.place, self.owner, self.loaded.since, self.loaded.written, quiet)
+        evidence = self.evidence(found)
+        return report.text(evidence, judge(evidence)).splitlines()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def run(tmp_path_factory):
+    root = tmp_path_factory.mktemp("load")
+    for above in (root, *root.parents[:2]):
+        above.chmod(0o755)  # the database's user has to enter it
+    async with product(ORDER, root, quiet) as place:
+        owner = await asyncpg.connect(place.dsn)
+        loaded = await load(ORDER, root, place, owner, quiet)
+        yield Run(place, owner, loaded, await look_back(place, owner, loaded.since, loaded.written, quiet))
+        await owner.close()
+
+
+@pytest.mark.timeout(600)
+async def test_nothing_is_lost_doubled_or_altered_and_every_persona_is_met(run, capsys):
+    evidence = run.evidence()
+    with capsys.disabled():
+        print("\n" + report.text(evidence, judge(evidence), model=False))
+    checked, kept = evidence.checked, evidence.kept
+    assert (checked.lost, checked.doubled, checked.invalid) == ([], [], [])
+    assert (kept.missing, kept.unasked, kept.reordered, kept.open_tickets) == ((), (), (), 0)
+    assert checked.opened > 0
+    assert kept.acknowledged > 10
+    asked = Counter(one.op for one in run.loaded.written.asked)
+    wanted = {op for persona in PERSONAS for op in persona.asks}
+    assert wanted - set(asked) <= {"seal these"}, asked  # a clerk comes last, and on a slow machine too late
+    assert all(one.missing == 0 for one in evidence.generators)
+    assert len(evidence.generators) == ORDER.workers
+    assert evidence.standing.sessions == ORDER.users
+
+
+async def test_the_users_come_from_their_wards_and_one_in_five_is_slow(run):
+    slow = sum(one.slow for one in run.loaded.written.asked)
+    assert 0 < slow < len(run.loaded.written.asked) / 2
+    seen = await run.owner.fetch("SELECT DISTINCT host(source) AS source FROM session WHERE source IS NOT NULL")
+    assert all(row["source"].startswith("127.99.") for row in seen)
+
+
+async def test_the_report_is_written_three_times_and_says_what_was_not_simulated(run, tmp_path):
+    text, outcome = conclude(run.evidence(), tmp_path)
+    kinds = sorted(path.suffix for path in tmp_path.iterdir())
+    assert kinds == [".html", ".json", ".txt"]  # a trial is not kept in the history
+    page = Path(outcome.page).read_text(encoding="utf-8")
+    assert all(what.split(" / ")[0] in page for what in NOT_SIMULATED)
+    assert "sessions," in text
+    assert msgspec.json.decode(next(tmp_path.glob("*.json")).read_bytes())["verdict"] == outcome.verdict
+
+
+async def test_a_lost_a_doubled_and_an_altered_pdf_and_a_reordered_journal_are_found(run):
+    """Each is planted, found with a line of its own, and taken back."""
+    rows = await run.owner.fetch(SIGNED, run.loaded.since)
+    assert len(rows) >= 2
+    paths = [stored(Path(run.place.blobs))(row["sha256"]) for row in rows[:2]]
+    aside = paths[0].rename(paths[0].with_suffix(".aside"))
+    content = paths[1].read_bytes()
+    paths[1].chmod(0o644)
+    middle = len(content) // 2
+    paths[1].write_bytes(content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :])
+    await run.owner.execute("SET session_replication_role = replica")
+    doubled = await run.owner.fetchval(
+        "INSERT INTO revision SELECT (jsonb_populate_record(one, jsonb_build_object('id', uuidv7(), 'ordinal', 99))).*"
+        " FROM revision one WHERE id = $1 RETURNING id",
+        rows[1]["id"],
+    )
+    journal = await run.owner.fetchval(
+        "SELECT dossier_id FROM journal WHERE recorded_at >= $1 GROUP BY 1 HAVING max(seq) > 1 LIMIT 1",
+        run.loaded.since,
+    )
+    try:
+        for here, there in ((1, 1001), (2, 1), (1001, 2)):
+            await run.owner.execute(
+                "UPDATE journal SET seq = $3 WHERE dossier_id = $1 AND seq = $2", journal, here, there
+            )
+        told = await run.again()
+    finally:
+        aside.rename(paths[0])
+        paths[1].write_bytes(content)
+        await run.owner.execute("DELETE FROM revision WHERE id = $1", doubled)
+    signed = run.found.checked.opened
+    for line in (
+        f"FAIL lost: 1 of {signed + 1} signatures",
+        f"FAIL doubled: 1 of {signed + 1} signatures",
+        "FAIL invalid: ",
+        "FAIL journals out of order: 1 of ",
+    ):
+        assert [one for one in told if one.startswith(line)], (line, told)
+    assert told[-1] in ("FAIL", "VOID")

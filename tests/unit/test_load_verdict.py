@@ -1,0 +1,255 @@
+"""The load's verdict proved on planted faults: each makes its own line, and a run without any passes."""
+
+import msgspec
+import pytest
+
+from loadtests.load import capacity, gather, history, report, shapes
+from loadtests.load.machine import Machine
+from loadtests.load.model import OPERATIONS, PERSONAS, cast
+from loadtests.load.notes import Asked, Health
+from loadtests.load.sampling import Part, Sample, read_metrics
+from loadtests.load.verdict import (
+    Drift,
+    Evidence,
+    Generator,
+    Kept,
+    Latency,
+    Resources,
+    Standing,
+    compare,
+    judge,
+)
+from loadtests.load.verifier import Checked
+
+MACHINE = Machine(cores=2, memory_gb=24, system="x", cpu_s=0.5, fsync_ms=1, load_before=0)
+ROW = Latency(op="track", count=1000, errors=0, p50_ms=5, p95_ms=50, p99_ms=200)
+GOOD = Evidence(
+    shape="average", commit="abc1234", at="2026-01-01T00:00:00+00:00", users=6000, minutes=10, quick=False,
+    expected=("track",),
+    standing=Standing(sessions=6000, in_flight=12, requests_per_s=150, signatures_per_s=20),
+    latencies=(ROW,),
+    generators=(Generator(pid=1, busy=0.5, lag_p99_ms=10), Generator(pid=2, busy=0.4, lag_p99_ms=10)),
+    resources=Resources(
+        pools={"read": 0.2, "write": 0.3}, loop_lag_p99_ms=5, cores={"api": 0.5, "signer": 0.4}, rss_mb={"api": 200},
+        descriptors={"api": 7000}, dead_rows=10, database_sessions=30, stalled=0.1,
+    ),
+    checked=Checked(opened=1200),
+    kept=Kept(acknowledged=3000),
+    drifts=(Drift(what="tickets", count=10, http_ms=1000, database_ms=1010),),
+    longest_wait_s=3.2,
+    durability={"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on"},
+    machine=MACHINE,
+)  # fmt: skip
+
+
+def changed(**parts):
+    return msgspec.structs.replace(GOOD, **parts)
+
+
+def with_row(**parts):
+    return changed(latencies=(msgspec.structs.replace(ROW, **parts),))
+
+
+def using(**parts):
+    return changed(resources=msgspec.structs.replace(GOOD.resources, **parts))
+
+
+def keeping(**parts):
+    return changed(kept=msgspec.structs.replace(GOOD.kept, **parts))
+
+
+def generating(**parts):
+    return changed(generators=(Generator(**{"pid": 7, "busy": 0.1, "lag_p99_ms": 1, **parts}),))
+
+
+def test_a_run_without_a_fault_passes():
+    verdict = judge(GOOD)
+    assert (verdict.word, verdict.findings) == ("PASS", ())
+
+
+PLANTED = {
+    "a lost PDF": (changed(checked=Checked(opened=1200, lost=["ab"])), "FAIL", "FAIL lost: 1 of 1200"),
+    "a doubled PDF": (changed(checked=Checked(opened=1200, doubled=["ab"])), "FAIL", "FAIL doubled: 1 of 1200"),
+    "an altered PDF": (changed(checked=Checked(opened=1200, invalid=["ab"])), "FAIL", "FAIL invalid: 1 of 1200"),
+    "a reordered journal": (keeping(reordered=("d1",)), "FAIL", "FAIL journals out of order: 1 of 3000"),
+    "an acknowledged write lost": (keeping(missing=("k",)), "FAIL", "FAIL acknowledged and not there: 1"),
+    "an effect nobody asked for": (keeping(unasked=("k",)), "FAIL", "FAIL there and never asked for: 1"),
+    "a ticket without an end": (keeping(open_tickets=2), "FAIL", "FAIL tickets that came to no end: 2"),
+    "a saturated generator": (
+        generating(busy=0.86), "VOID", "VOID generator 7 used 86% of its core",
+    ),
+    "a late generator": (
+        generating(lag_p99_ms=101), "VOID", "VOID generator 7: its own loop was 101 ms",
+    ),
+    "a user who broke": (
+        generating(missing=1), "VOID", "VOID generator 7: 1 users ended",
+    ),
+    "no generator": (changed(generators=()), "VOID", "VOID no generator told how it was"),
+    "no samples": (with_row(count=0), "FAIL", "FAIL track: no samples"),
+    "a slow tail": (with_row(p99_ms=1500), "FAIL", "FAIL track: p99 1500 ms, at most 1000 ms (1.5 x)"),
+    "a slow row, machine-bound": (with_row(p95_ms=600, stall=0.3), "FAIL", "(2.0 x) (bound by the machine)"),
+    "errors": (with_row(errors=2), "FAIL", "FAIL errors: 2 of 1000"),
+    "a full pool": (using(pools={"read": 0.81}), "FAIL", "FAIL pool read: 81% in use"),
+    "a late loop": (using(loop_lag_p99_ms=50), "FAIL", "FAIL event loop of the API 50 ms late"),
+    "times that disagree": (
+        changed(drifts=(Drift(what="tickets", count=9, http_ms=1000, database_ms=1030),)), "FAIL", "30.0 ms apart",
+    ),
+    "durability off": (changed(durability={"fsync": "off"}), "VOID", "VOID durability is off: fsync"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", PLANTED)
+def test_each_planted_fault_has_its_line(fault):
+    evidence, word, line = PLANTED[fault]
+    verdict = judge(evidence)
+    assert verdict.word == word
+    told = report.text(evidence, verdict)
+    assert [one for one in told.splitlines() if line in one], told
+    assert told.splitlines()[-1] == word
+
+
+def test_a_load_that_is_to_break_is_not_blamed_for_errors_but_for_a_lost_signature():
+    broken = changed(breaks=True, latencies=(msgspec.structs.replace(ROW, errors=500),))
+    assert judge(broken).word == "PASS"
+    assert judge(msgspec.structs.replace(broken, checked=Checked(opened=1, lost=["x"]))).word == "FAIL"
+
+
+def test_times_agree_within_a_fiftieth_or_five_milliseconds():
+    assert Drift(what="x", count=1, http_ms=14, database_ms=10).agrees
+    assert Drift(what="x", count=1, http_ms=1020, database_ms=1000).agrees
+    assert not Drift(what="x", count=1, http_ms=16, database_ms=10).agrees
+
+
+def test_a_regression_of_more_than_a_tenth_fails_also_where_every_threshold_holds():
+    worse = changed(at="2026-01-02T00:00:00+00:00", latencies=(msgspec.structs.replace(ROW, p95_ms=56),))
+    found = compare(worse, GOOD)
+    assert [one.text for one in found] == ["regression: track: p95 56.0 against 50.0 of abc1234 (+12%)"]
+    assert report.text(worse, judge(worse), found).splitlines()[-1] == "FAIL"
+    assert compare(with_row(p95_ms=54), GOOD) == ()
+    fewer = changed(standing=msgspec.structs.replace(GOOD.standing, signatures_per_s=17))
+    assert "signatures_per_s 17.0 against 20.0" in compare(fewer, GOOD)[0].text
+
+
+def test_the_history_finds_the_last_run_of_a_kind_that_counts(tmp_path):
+    path = tmp_path / "history.jsonl"
+    for word, at, users in (("PASS", "2026-01-01", 6000), ("VOID", "2026-01-02", 6000), ("PASS", "2026-01-03", 1500)):
+        history.add(word, changed(at=at, users=users), path)
+    entries = history.read(path)
+    assert history.last_like(entries, changed(at="2026-01-09")).evidence.at == "2026-01-01"
+    assert history.last_like(entries, changed(at="2026-01-09", shape="day")) is None
+
+
+# --- from what was written down to figures ---
+
+
+def sample(at: float, stalled_s: float, busy_s: float = 0.0, signatures: int = 0) -> Sample:
+    metrics = {
+        'motcua_pool_busy_seconds_total{pool="read"}': busy_s,
+        'motcua_pool_size{pool="read"}': 8.0,
+        'motcua_event_loop_lag_seconds_bucket{le="0.005"}': at * 10,
+        'motcua_event_loop_lag_seconds_bucket{le="+Inf"}': at * 10,
+        'motcua_http_seconds_sum{route="/track/{code}"}': at * 0.01,
+        'motcua_http_seconds_count{route="/track/{code}"}': at,
+    }  # fmt: skip
+    part = Part(cpu_s=at / 2, rss_mb=100, descriptors=10)
+    return Sample(at=at, stalled_us=int(stalled_s * 1e6), parts={"api": part}, metrics=metrics, signatures=signatures)
+
+
+def test_a_rows_stall_is_that_of_its_slowest_part():
+    stalls = gather.Stalls([sample(100, 0), sample(101, 0), sample(102, 0.5)])
+    quick = [Asked(at=100.2, op="track", ms=10, status=200, size=1, slow=False)] * 19
+    late = Asked(at=101.2, op="track", ms=400, status=200, size=1, slow=False)
+    (row,) = gather.latencies([*quick, late], stalls)
+    assert (row.count, row.errors, row.p50_ms) == (20, 0, 10)
+    assert row.stall == pytest.approx(0.5)
+
+
+def test_errors_and_shed_answers_are_counted_apart_and_slow_clients_have_their_row():
+    stalls = gather.Stalls([])
+    answers = ((200, False), (503, False), (500, False), (200, True))
+    asked = [Asked(at=1, op="track", ms=5, status=status, size=0, slow=slow) for status, slow in answers]
+    fast, slow = gather.latencies(asked, stalls)
+    assert (fast.count, fast.errors, fast.shed, fast.slow) == (3, 2, 1, False)
+    assert (slow.count, slow.slow) == (1, True)
+
+
+def test_resources_are_what_was_used_between_two_looks():
+    used = gather.resources([sample(100, 0, busy_s=0), sample(110, 5, busy_s=16)])
+    assert used.pools == {"read": pytest.approx(0.2)}
+    assert used.cores == {"api": pytest.approx(0.5)}
+    assert (used.loop_lag_p99_ms, used.stalled) == (5.0, pytest.approx(0.5))
+
+
+def test_a_generator_is_judged_by_its_busiest_ten_seconds():
+    (one,) = gather.generators(
+        [Health(pid=3, busy=[0.1] * 20 + [0.9] * 10 + [0.1] * 20, lag_ms=[1.0] * 98 + [200.0] * 2)]
+    )
+    assert (one.busy, one.lag_p99_ms) == (pytest.approx(0.9), 200.0)
+
+
+def test_metrics_are_read_as_the_page_has_them():
+    page = '# TYPE x gauge\nmotcua_pool_size{pool="read"} 8.0\nmotcua_other 3\nmotcua_http_in_flight 2.0\n'
+    assert read_metrics(page) == {'motcua_pool_size{pool="read"}': 8.0, "motcua_http_in_flight": 2.0}
+
+
+# --- model and shapes ---
+
+
+def test_the_model_names_only_operations_with_a_threshold_and_adds_up():
+    assert {op for persona in PERSONAS for op in persona.asks} <= set(OPERATIONS)
+    assert sum(persona.share for persona in PERSONAS) == pytest.approx(100)
+    assert all(persona.why for persona in PERSONAS)
+    staffed = {"phone-signatory": 297, "clerk": 99, "head": 99}
+    assert cast(12_300, staffed, ())["phone-signatory"] == 297
+    assert min(cast(12, staffed, ()).values()) == 1
+    assert cast(396, staffed, ("phone-signatory", "clerk")) == {"phone-signatory": 297, "clerk": 99}
+
+
+@pytest.mark.parametrize("shape", shapes.SHAPES.values(), ids=lambda shape: shape.name)
+def test_every_shape_reaches_its_peak_holds_it_and_ends(shape):
+    seconds = shapes.duration_s(shape, 1)
+    levels = [shapes.level_at(shape, 100, 1, at) for at in range(int(seconds) + 1)]
+    assert max(level.users for level in levels if level) == round(100 * max(stage.level for stage in shape.stages))
+    assert shapes.level_at(shape, 100, 1, seconds + 1) is None
+    began, ended = shapes.peak_of(shape, 1)
+    assert 0 < began < ended <= seconds + 1e-6
+
+
+def test_the_merger_day_is_the_published_one():
+    shape = shapes.SHAPES["merger-day"]
+    assert [round(shape.peak * stage.level) for stage in shape.stages] == [1500, 6000, 12300, 6000]
+    assert (shapes.SHAPES["before"].peak, shapes.SHAPES["average"].peak) == (1500, 6000)
+
+
+# --- capacity ---
+
+
+def test_capacity_says_from_which_run_and_how_far_it_carries():
+    need = capacity.plan(3_600_000, [history.Entry(word="PASS", evidence=GOOD)])
+    assert (need.users_average, need.users_peak, need.confidence) == (6000, 12300, "low")
+    assert need.requests_per_s == pytest.approx(12300 * 150 / 6000)
+    assert need.cores == 3  # 0.9 cores for 6,000 users, seven tenths of each core planned for
+    assert "abc1234" in need.runs[0]
+    held = changed(standing=msgspec.structs.replace(GOOD.standing, sessions=12300))
+    entries = [history.Entry(word="PASS", evidence=held)] * 3
+    assert capacity.plan(3_600_000, entries).confidence == "high"
+    with pytest.raises(capacity.NoRunsError):
+        capacity.plan(1, [history.Entry(word="FAIL", evidence=GOOD)])
+
+
+def test_capacity_by_command(tmp_path, capsys):
+    path = tmp_path / "history.jsonl"
+    assert capacity.main(["--inhabitants", "1000000", "--history", str(path)]) == 1
+    history.add("PASS", GOOD, path)
+    assert capacity.main(["--inhabitants", "1000000", "--history", str(path)]) == 0
+    out = capsys.readouterr().out
+    assert "3,417" in out
+    assert "confidence: high" not in out
+
+
+def test_the_page_is_whole_in_itself_and_tells_a_director():
+    page = report.page(GOOD, judge(GOOD))
+    for words in ("Cùng làm việc một lúc", "Chờ ký lâu nhất", "mất 0, trùng 0, hỏng 0", "Sẽ hỏng trước tiên", "ĐẠT"):
+        assert words in page
+    assert "http" not in page.replace("http_ms", "")
+    assert "src=" not in page
