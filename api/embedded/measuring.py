@@ -1,13 +1,13 @@
 """The commands that measure: benchmarks, the load of a day, what it takes for so many inhabitants.
 
-Each is a process of its own: the product never imports its load tests.
+Each becomes a process of its own: the product never imports its load tests.
 """
 
 import argparse
-import subprocess
+import os
 import sys
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NoReturn
 
 BENCHES: Final = ("api", "audit", "backfill")
 SHAPES: Final = (
@@ -34,9 +34,10 @@ def _capacity(options: argparse.Namespace) -> int:
     return _start("load.capacity", [*told, "--json"] if options.json else told)
 
 
-def _start(module: str, told: list[str]) -> int:
-    command = [sys.executable, "-m", f"loadtests.{module}", *told]
-    return subprocess.run(command, check=False).returncode  # noqa: S603 - a module of ours
+def _start(module: str, told: list[str]) -> NoReturn:
+    """Become that process, so that Ctrl-C and its exit status are its own."""
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, "-m", f"loadtests.{module}", *told])  # noqa: S606 - a module of ours
 
 
 def _bench_options(command: argparse.ArgumentParser) -> None:

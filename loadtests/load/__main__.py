@@ -2,11 +2,13 @@
 
 import argparse
 import asyncio
+import signal
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+import asyncpg
 import msgspec
 import uvloop
 
@@ -49,8 +51,6 @@ def conclude(evidence: Evidence, reports: Path) -> tuple[str, Outcome]:
 
 async def serve(order: Order, root: Path) -> None:
     """Keep a product running on the data set, for Locust's own page, other machines, and `--host`."""
-    import asyncpg  # noqa: PLC0415
-
     async with product(order, root, _say) as place:
         owner = await asyncpg.connect(place.dsn)
         plan = write_plan(root, await make_plan(order, place, owner, fresh(root / "run" / "out")))
@@ -62,9 +62,16 @@ async def serve(order: Order, root: Path) -> None:
             _say(f"Đang chạy ở {place.url}; Ctrl-C để dừng", f"Running at {place.url}; Ctrl-C stops it")
             sys.stderr.write(f"  motcua load SHAPE --host {place.url}\n")
             sys.stderr.write(f"  MOTCUA_LOAD_PLAN={plan} locust -f loadtests/load/locustfile.py\n")
-            await asyncio.Event().wait()
+            await _told_to_stop()
         finally:
             kept.unlink()
+
+
+async def _told_to_stop() -> None:
+    told, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, told.set)
+    await told.wait()
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -81,10 +88,8 @@ def main(arguments: list[str] | None = None) -> int:
         web_port=8089 if told.web else 0,
     )
     if told.shape == SERVE:
-        try:
-            uvloop.run(serve(order, told.root))
-        except KeyboardInterrupt:
-            return 130
+        uvloop.run(serve(order, told.root))
+        return 0
     text, outcome = conclude(uvloop.run(load_once(order, told.root, _say)), told.reports)
     sys.stdout.write(msgspec.json.encode(outcome).decode() + "\n" if told.json else text)
     _say(f"Báo cáo: {outcome.page}", f"Report: {outcome.page}")

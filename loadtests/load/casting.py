@@ -10,8 +10,10 @@ from api.embedded.province.rows import agency_id
 from api.embedded.province.shapes import DemoPerson
 from api.embedded.walk import PROCEDURE
 from api.http.auth.tokens import TokenKeys
+from loadtests.load import model
 from loadtests.load.dataset import PASSWORD, SIGNATORIES, Dataset, accounts, secret_of, staff, wards
 from loadtests.load.plan import Plan, Seat
+from loadtests.load.shapes import SHAPES
 
 _BENCH: Final = load("loadtests.bench", "seed.sql")
 _ROLES: Final = {
@@ -34,18 +36,20 @@ Cast = tuple[dict[str, list[Seat]], dict[str, list[str]]]
 """Seats by persona, and the documents that are read in each ward."""
 
 
-async def cast(owner: asyncpg.Connection, dataset: Dataset, people: int) -> Cast:
-    """Open a session for everybody who may be needed by so many users."""
+async def cast(owner: asyncpg.Connection, dataset: Dataset, users: int, only: tuple[str, ...]) -> Cast:
+    """Open a session for everybody who is needed by so many users; those of whom few are needed share a ward."""
     name, _, value = secret_of("session_keys").partition(":")
     keys = TokenKeys({name: bytes.fromhex(value)})
     known = staff(dataset.wards)
     secrets = {account.login: account.totp_secret for account in accounts(known).accounts}
     places = {ward.slug: ward for ward in wards(dataset.wards)}
     seats: dict[str, list[Seat]] = {}
+    there = {persona: len(_of(known, posts)) for persona, posts in _ROLES.items()}
+    needed = model.cast(users, there, only)
     rows: list[tuple[bytes, str, str]] = []
     for persona, posts in _ROLES.items():
         seats[persona] = []
-        for person in _of(known, posts)[: max(people, 1)]:
+        for person in _of(known, posts)[: needed.get(persona, 1)]:
             token, ward = keys.new(), places[person.slug.rpartition(".")[2]]
             rows.append((keys.digest(token), keys.current, person.slug))
             seat = Seat(
@@ -74,7 +78,7 @@ async def plan_of(
     haste: float, workers: int, seed: int, out: str, largest_file: int,
 ) -> Plan:  # fmt: skip
     """Return the plan of a run."""
-    seats, documents = await cast(owner, dataset, users)
+    seats, documents = await cast(owner, dataset, users, SHAPES[shape].only)
     return Plan(
         url=url, shape=shape, users=users, minutes=minutes, ramp_s=ramp_s, haste=haste, workers=workers, seed=seed,
         out=out, password=PASSWORD, procedure=PROCEDURE, seats=seats,

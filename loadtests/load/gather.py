@@ -34,6 +34,15 @@ def read_lines(out: Path, name: str, kind: type[T]) -> Iterator[T]:
                     continue
 
 
+class Level(msgspec.Struct, array_like=True):
+    """Users and requests in flight of one generator process at a moment."""
+
+    at: float
+    pid: int
+    users: int
+    in_flight: int
+
+
 class Written(msgspec.Struct, kw_only=True):
     """Everything that the generators wrote."""
 
@@ -42,8 +51,8 @@ class Written(msgspec.Struct, kw_only=True):
     intents: list[str]
     finished: list[Finished]
     healths: list[Health]
-    levels: list[tuple[float, int, int]]
-    """When, users and requests in flight of one process."""
+    levels: list[Level]
+    """In the order of time."""
 
 
 def read(out: Path) -> Written:
@@ -54,7 +63,7 @@ def read(out: Path) -> Written:
         intents=[one.key for one in read_lines(out, "intents", Intent)],
         finished=list(read_lines(out, "tickets", Finished)),
         healths=[msgspec.json.decode(path.read_bytes(), type=Health) for path in sorted(out.glob("health-*.json"))],
-        levels=list(read_lines(out, "levels", tuple[float, int, int])),
+        levels=sorted(read_lines(out, "levels", Level), key=lambda level: level.at),
     )
 
 
@@ -119,20 +128,26 @@ def busiest(busy: Sequence[float]) -> float:
     return max((sum(busy[n : n + width]) / width for n in range(len(busy) - width + 1)), default=0.0) if width else 0.0
 
 
+def together(levels: Iterable[Level]) -> Iterator[Level]:
+    """Give the level of all processes together, each time one of them tells its own."""
+    latest: dict[int, Level] = {}
+    for level in levels:
+        latest[level.pid] = level
+        yield Level(
+            level.at, 0, sum(one.users for one in latest.values()), sum(one.in_flight for one in latest.values())
+        )
+
+
 def standing(written: Written, samples: Sequence[Sample], within: tuple[float, float]) -> Standing:
     """Return sessions, requests in flight, requests and signatures a second, of the same stretch of time."""
     began, ended = within
     seconds = max(ended - began, 1e-6)
-    by_second: dict[int, list[int]] = defaultdict(lambda: [0, 0])
-    for at, users, flying in written.levels:
-        if began <= at <= ended:
-            by_second[int(at)][0] += users
-            by_second[int(at)][1] += flying
+    those = [level for level in together(written.levels) if began <= level.at <= ended]
     inside = [sample for sample in samples if began <= sample.at <= ended] or list(samples)
     signed = inside[-1].signatures - inside[0].signatures if len(inside) > 1 else 0
     return Standing(
-        sessions=max((users for users, _ in by_second.values()), default=0),
-        in_flight=sum(flying for _, flying in by_second.values()) / max(len(by_second), 1),
+        sessions=max((level.users for level in those), default=0),
+        in_flight=sum(level.in_flight for level in those) / max(len(those), 1),
         requests_per_s=sum(began <= one.at <= ended for one in written.asked) / seconds,
         signatures_per_s=signed / seconds,
     )
@@ -163,6 +178,20 @@ def resources(samples: Sequence[Sample]) -> Resources:
         database_sessions=max(sample.sessions for sample in samples),
         stalled=min(1.0, (last.stalled_us - first.stalled_us) / 1e6 / seconds),
     )
+
+
+def growth(samples: Sequence[Sample]) -> dict[str, float]:
+    """Return by which part the memory of each part of the product grew from the second sixth to the last."""
+    sixth = len(samples) // 6
+    if not sixth:
+        return {}
+
+    def mean(those: Sequence[Sample], name: str) -> float:
+        found = [one.parts[name].rss_mb for one in those if name in one.parts]
+        return sum(found) / len(found) if found else 0.0
+
+    early, late = samples[sixth : 2 * sixth], samples[-sixth:]
+    return {name: mean(late, name) / before - 1 for name in late[-1].parts if (before := mean(early, name))}
 
 
 def _size(sample: Sample, pool: str) -> float:
@@ -206,15 +235,12 @@ def server_drift(asked: Iterable[Asked], samples: Sequence[Sample]) -> Drift:
 
 def series(written: Written, samples: Sequence[Sample], began: float) -> dict[str, tuple[tuple[float, float], ...]]:
     """Return what is plotted: users, requests a second, p95, signatures a second, processors, stall."""
-    users: dict[int, float] = defaultdict(float)
-    for at, count, _ in written.levels:
-        users[int(at - began)] += count
     seconds: dict[int, list[float]] = defaultdict(list)
     for one in written.asked:
         seconds[int(one.at - began)].append(one.ms)
     pairs = list(pairwise(samples))
     return {
-        "users": tuple(sorted((float(at), count) for at, count in users.items())),
+        "users": tuple((level.at - began, float(level.users)) for level in together(written.levels)),
         "requests/s": tuple((float(at), float(len(those))) for at, those in sorted(seconds.items())),
         "p95 ms": tuple((float(at), part(sorted(those), 0.95)) for at, those in sorted(seconds.items())),
         "signatures/s": tuple((b.at - began, (b.signatures - a.signatures) / max(b.at - a.at, 0.1)) for a, b in pairs),

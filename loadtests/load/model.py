@@ -162,7 +162,10 @@ FIXED: Final = ("phone-signatory", "clerk", "head")
 
 
 def cast(users: int, seats: Mapping[str, int], only: tuple[str, ...]) -> dict[str, int]:
-    """Return how many of each persona there are at the peak of so many users; at least one, and no more than seats."""
+    """Return how many of each persona there are at the peak of so many users: at least one, and no more than seats.
+
+    What is left over by rounding are officers.
+    """
     found: dict[str, int] = {}
     for persona in PERSONAS:
         if only and persona.name not in only:
@@ -171,6 +174,8 @@ def cast(users: int, seats: Mapping[str, int], only: tuple[str, ...]) -> dict[st
         if persona.name in FIXED:
             wanted = min(seats[persona.name], seats[persona.name] if only else wanted)
         found[persona.name] = wanted
+    if "officer" in found:
+        found["officer"] += max(0, users - sum(found.values()))
     return found
 
 

@@ -99,7 +99,7 @@ class Book:
             self.health.busy.append((spent - busy) / (now - began))
             began, busy = now, spent
             count = users()
-            self._levels.write(msgspec.json.encode([time.time(), count, self.in_flight]) + b"\n")
+            self._levels.write(msgspec.json.encode([time.time(), os.getpid(), count, self.in_flight]) + b"\n")
             self.save()
 
     def save(self) -> None:

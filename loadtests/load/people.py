@@ -1,11 +1,13 @@
 """What every user of the load can do: ask under an operation's name, write with a key, and be somewhere."""
 
+import os
 import random
 import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import Any, ClassVar, Final
 
 import gevent
 from locust import FastHttpUser
@@ -20,19 +22,30 @@ PLAN = plans.read()
 _THINK = {persona.name: persona.think_s for persona in PERSONAS}
 
 
+PART: Final = "MOTCUA_LOAD_PART"
+"""`0/2` on the first of two machines that generate: each takes its part of the seats."""
+
+
 class Crew:
-    """Who of each persona has sat down in this process; the processes take turns in the seats."""
+    """Who has sat down. The processes of one machine take the seats one after another, by files of one directory."""
 
     book: ClassVar[Book]
-    index: ClassVar[int] = 0
-    _taken: ClassVar[dict[str, int]] = {}
+    _next: ClassVar[dict[str, int]] = {}
 
     @classmethod
     def number(cls, persona: str) -> int:
         """Return a number that no other user of this persona has, in any process."""
-        taken = cls._taken.get(persona, 0)
-        cls._taken[persona] = taken + 1
-        return cls.index + taken * PLAN.workers
+        part, _, parts = os.environ.get(PART, "0/1").partition("/")
+        taken, seats = cls._next.get(persona, 0), Path(PLAN.out) / "seats"
+        seats.mkdir(parents=True, exist_ok=True)
+        while True:
+            try:
+                (seats / f"{persona}-{taken}").touch(exist_ok=False)
+            except FileExistsError:
+                taken += 1
+            else:
+                cls._next[persona] = taken + 1
+                return int(part) + taken * int(parts)
 
 
 class Person(FastHttpUser):

@@ -22,18 +22,18 @@ from api.embedded.ports import choose
 from api.embedded.postgres import Progress, die_with_parent
 from api.settings import Address
 from loadtests.bench.ground import lend
-from loadtests.load import casting, gather, seeding
+from loadtests.load import casting, courses, faults, gather, seeding
 from loadtests.load.checking import LookedBack, look_back
 from loadtests.load.dataset import QUICK, WHOLE, Dataset
 from loadtests.load.machine import Machine, measure
-from loadtests.load.model import NOT_SIMULATED, PERSONAS, Phones, told
+from loadtests.load.model import NOT_SIMULATED, OPERATIONS, PERSONAS, Phones, told
 from loadtests.load.plan import VARIABLE, Plan
 from loadtests.load.sampling import Sample, sampling
 from loadtests.load.shapes import RAMP_S, SHAPES, Shape, duration_s, peak_of
 from loadtests.load.site import ROOT, Place, site
 from loadtests.load.verdict import Evidence, Latency
 
-VAR: Final = ROOT / "var" / "load"
+VAR: Final = Path(os.environ.get("MOTCUA_VAR") or ROOT / "var").absolute() / "load"
 LOCUSTFILE: Final = "loadtests/load/locustfile.py"
 _BENCH: Final = load("loadtests.bench", "seed.sql")
 _GRACE_S: Final = 90.0
@@ -120,6 +120,7 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     samples: list[Sample]
     began: float
     ended: float
+    happened: tuple[faults.Happened, ...] = ()
 
 
 async def load(order: Order, root: Path, place: Place, owner: asyncpg.Connection, say: Progress) -> Loaded:
@@ -128,14 +129,20 @@ async def load(order: Order, root: Path, place: Place, owner: asyncpg.Connection
     await place.behave(crowd={**msgspec.to_builtins(order.phones), "seed": order.seed})
     plan = await make_plan(order, place, owner, out)
     since, began = datetime.now(UTC), time.time()
+    happening: asyncio.Task[list[faults.Happened]] | None = None
     async with sampling(place, out) as samples:
+        if order.course.faults:
+            happening = asyncio.create_task(faults.happen(place, order.minutes * 60, order.ramp_s))
         await _generate(order, write_plan(root, plan), out, say)
+    happened = await happening if happening is not None else []
     ended = time.time()
     left = await _drain(owner, 60.0 if order.quick else 300.0)
     say(f"Tải đã dừng; còn mở {left} lượt ký", f"The load has ended; {left} tickets are open")
     written = gather.read(out)
-    first = min((level[0] for level in written.levels), default=began)
-    return Loaded(since=since, written=written, samples=samples, began=first, ended=ended)
+    first = min((level.at for level in written.levels), default=began)
+    return Loaded(
+        since=since, written=written, samples=samples, began=first, ended=ended, happened=tuple(happened)
+    )  # fmt: skip
 
 
 def fresh(path: Path) -> Path:
@@ -259,7 +266,18 @@ def evidence_of(
         model=tuple(told()),
         not_simulated=dict(NOT_SIMULATED),
         series=gather.series(written, samples, began),
+        promises=_promises(order, loaded, within),
     )
+
+
+def _promises(order: Order, loaded: Loaded, peak: tuple[float, float]) -> tuple[tuple[str, str], ...]:
+    """Return what the shape's own promise amounts to, and what became of each fault."""
+    asked, looks = loaded.written.asked, loaded.samples
+    users = [(level.at - loaded.began, float(level.users)) for level in gather.together(loaded.written.levels)]
+    course = (loaded.began, loaded.ended)
+    found = courses.findings(order.shape, asked, users, course, peak, gather.growth(looks))
+    found += faults.judge(loaded.happened, asked, lambda op: OPERATIONS[op].p95_ms)
+    return tuple(found + ([("NOTE", f"faults not built: {', '.join(faults.NOT_YET)}")] if order.course.faults else []))
 
 
 def _tap_row(taps: Sequence[tuple[float, float]], stalls: gather.Stalls) -> tuple[Latency, ...]:

@@ -32,7 +32,8 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
     """Personas of this shape; all where there are none named."""
     breaks: bool = False
     """Goes beyond what is promised: errors are looked at, not forbidden."""
-    faults: tuple[str, ...] = ()
+    faults: bool = False
+    """Those of `faults.py` happen one after the other while the peak is held."""
 
 
 class Level(msgspec.Struct, frozen=True):
@@ -73,7 +74,7 @@ SHAPES: Final[Mapping[str, Shape]] = {
               stages=tuple(Stage(level=n / 10, ramp=0.1, hold=0.1) for n in range(1, 11)),
               breaks=True, why="up to twice the peak in ten steps, until the knee stops it"),
         Shape(name="faults", peak=1_500, minutes=15, stages=(Stage(level=1, hold=1),), breaks=True,
-              faults=("remote signer silent", "PostgreSQL restart", "signer killed"),
+              faults=True,
               why="each fault has a start, a stop, a cool-down and an effect that is said before"),
     )
 }  # fmt: skip

@@ -131,6 +131,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     model: tuple[str, ...] = ()
     not_simulated: dict[str, str] = {}
     tls: bool = False
+    promises: tuple[tuple[str, str], ...] = ()
+    """What the shape promises beside its thresholds, as (FAIL or NOTE, text)."""
     series: dict[str, tuple[tuple[float, float], ...]] = {}
     """What is plotted: seconds from the start and a value."""
 
@@ -174,6 +176,7 @@ def judge(evidence: Evidence, thresholds: Mapping[str, Threshold] = OPERATIONS) 
             *_resources(evidence.resources),
             *_drifts(evidence.drifts),
             *_durable(evidence.durability),
+            *(Finding("FAIL" if kind == "FAIL" else "NOTE", words) for kind, words in evidence.promises),
         )
     )
 

@@ -2,6 +2,7 @@
 
 import random
 import socket
+import time
 from typing import Any, Final
 
 import gevent
@@ -26,8 +27,9 @@ class Pace:
         self._rest(count / self.bytes_per_s)
 
     def _rest(self, seconds: float) -> None:
+        began = time.perf_counter()
         gevent.sleep(seconds)
-        self.slept_s += seconds
+        self.slept_s += time.perf_counter() - began
 
 
 class PacedSocket(gevent.socket.socket):

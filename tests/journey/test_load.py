@@ -5,7 +5,14 @@ persona is met, and that each planted fault gets its line, is what is looked at.
 `MOTCUA_LOAD_MINUTES` make it as large as one likes: 200 users for a minute on a quiet machine.
 """
 
+import asyncio
+import contextlib
 import os
+import shutil
+import signal
+import sys
+import sysconfig
+import tempfile
 from collections import Counter
 from pathlib import Path
 
@@ -19,7 +26,8 @@ from loadtests.load.__main__ import conclude
 from loadtests.load.checking import look_back, stored
 from loadtests.load.machine import measure
 from loadtests.load.model import NOT_SIMULATED, PERSONAS
-from loadtests.load.run import Order, evidence_of, load, product
+from loadtests.load.run import Order, evidence_of, load
+from loadtests.load.site import ROOT, Place
 from loadtests.load.verdict import judge
 
 ORDER = Order(
@@ -29,7 +37,11 @@ ORDER = Order(
     workers=2,
     quick=True,
 )
+START_S = 240.0
+MOTCUA = f"{sysconfig.get_path('scripts')}/motcua"
 SIGNED = "SELECT id, sha256 FROM revision WHERE origin = 'signed' AND created_at >= $1 ORDER BY id"
+OPENED = "SELECT host(source) AS source FROM session WHERE source IS NOT NULL AND created_at >= $1"
+TOUCHED = "SELECT dossier_id FROM journal WHERE recorded_at >= $1 GROUP BY 1 HAVING max(seq) > 1 LIMIT 1"
 DURABLE = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on"}
 
 
@@ -54,23 +66,49 @@ class Run:
         return report.text(evidence, judge(evidence)).splitlines()
 
 
+async def command(root: Path, *words: str) -> asyncio.subprocess.Process:
+    """Start a command of `motcua` whose data lie below `root`."""
+    return await asyncio.create_subprocess_exec(
+        MOTCUA, *words, cwd=ROOT, env={**os.environ, "MOTCUA_VAR": str(root)},
+        stdout=asyncio.subprocess.PIPE, stderr=(root / "said.log").open("ab"),
+    )  # fmt: skip
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def run(tmp_path_factory):
-    root = tmp_path_factory.mktemp("load")
-    for above in (root, *root.parents[:2]):
-        above.chmod(0o755)  # the database's user has to enter it
-    async with product(ORDER, root, quiet) as place:
-        owner = await asyncpg.connect(place.dsn)
-        loaded = await load(ORDER, root, place, owner, quiet)
-        yield Run(place, owner, loaded, await look_back(place, owner, loaded.since, loaded.written, quiet))
-        await owner.close()
+async def served():
+    """The product on a small data set, as `motcua load serve` keeps it running: where its data lie, and the place."""
+    root = Path(tempfile.mkdtemp(prefix="motcua-load-"))
+    root.chmod(0o755)  # the database's user has to enter it, and pytest closes its own directories again
+    process = await command(root, "load", "serve", "--quick")
+    kept = root / "load" / "run" / "place.json"
+    try:
+        async with asyncio.timeout(START_S):
+            while not kept.exists() or not kept.stat().st_size:
+                assert process.returncode is None, (root / "said.log").read_text()
+                await asyncio.sleep(0.2)
+        yield root, msgspec.json.decode(kept.read_bytes(), type=Place)
+        process.send_signal(signal.SIGINT)
+        assert await asyncio.wait_for(process.wait(), 60) == 0
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        shutil.rmtree(root, ignore_errors=True)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def run(served):
+    root, place = served
+    owner = await asyncpg.connect(place.dsn)
+    loaded = await load(ORDER, root / "load", place, owner, quiet)
+    yield Run(place, owner, loaded, await look_back(place, owner, loaded.since, loaded.written, quiet))
+    await owner.close()
 
 
 @pytest.mark.timeout(600)
 async def test_nothing_is_lost_doubled_or_altered_and_every_persona_is_met(run, capsys):
     evidence = run.evidence()
     with capsys.disabled():
-        print("\n" + report.text(evidence, judge(evidence), model=False))
+        sys.stdout.write("\n" + report.text(evidence, judge(evidence), model=False))
     checked, kept = evidence.checked, evidence.kept
     assert (checked.lost, checked.doubled, checked.invalid) == ([], [], [])
     assert (kept.missing, kept.unasked, kept.reordered, kept.open_tickets) == ((), (), (), 0)
@@ -87,8 +125,9 @@ async def test_nothing_is_lost_doubled_or_altered_and_every_persona_is_met(run, 
 async def test_the_users_come_from_their_wards_and_one_in_five_is_slow(run):
     slow = sum(one.slow for one in run.loaded.written.asked)
     assert 0 < slow < len(run.loaded.written.asked) / 2
-    seen = await run.owner.fetch("SELECT DISTINCT host(source) AS source FROM session WHERE source IS NOT NULL")
-    assert all(row["source"].startswith("127.99.") for row in seen)
+    opened = await run.owner.fetch(OPENED, run.loaded.since)
+    assert len(opened) == sum(one.op == "log in" for one in run.loaded.written.asked) > 0
+    assert all(row["source"].startswith("127.99.") for row in opened)
 
 
 async def test_the_report_is_written_three_times_and_says_what_was_not_simulated(run, tmp_path):
@@ -140,3 +179,23 @@ async def test_a_lost_a_doubled_and_an_altered_pdf_and_a_reordered_journal_are_f
     ):
         assert [one for one in told if one.startswith(line)], (line, told)
     assert told[-1] in ("FAIL", "VOID")
+
+
+@pytest.mark.timeout(300)
+async def test_by_command_on_the_product_that_is_served(served):
+    """Another run of the same product, as a person asks for it."""
+    root, place = served
+    words = ("load", "average", "--quick", "--users", "12", "--minutes", "0.1", "--json")
+    process = await command(root, *words, "--host", place.url)
+    out, _ = await process.communicate()
+    assert process.returncode in (0, 1, 3), (root / "said.log").read_text()
+    told = msgspec.json.decode(out)
+    page = Path(told["page"])
+    try:
+        assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
+        checked = told["evidence"]["checked"]
+        assert (checked["lost"], checked["doubled"], checked["invalid"]) == ([], [], [])
+        assert told["evidence"]["kept"]["missing"] == []
+    finally:
+        for suffix in (".html", ".json", ".txt"):
+            page.with_suffix(suffix).unlink()

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from loadtests.load import capacity, gather, history, report, shapes
+from loadtests.load import capacity, courses, faults, gather, history, report, shapes
 from loadtests.load.machine import Machine
 from loadtests.load.model import OPERATIONS, PERSONAS, cast
 from loadtests.load.notes import Asked, Health
@@ -253,3 +253,70 @@ def test_the_page_is_whole_in_itself_and_tells_a_director():
         assert words in page
     assert "http" not in page.replace("http_ms", "")
     assert "src=" not in page
+
+
+def test_levels_of_the_processes_are_added_up():
+    levels = [gather.Level(1.0, 11, 5, 1), gather.Level(1.2, 22, 6, 2), gather.Level(2.0, 11, 9, 0)]
+    assert [(one.users, one.in_flight) for one in gather.together(levels)] == [(5, 1), (11, 3), (15, 2)]
+
+
+# --- what a shape promises beside its thresholds ---
+
+
+def course(*stretches):
+    """Ten requests a second, each stretch so many seconds long with so many milliseconds."""
+    asked, at = [], 1000.0
+    for seconds, ms, status in stretches:
+        asked += [
+            Asked(at=at + n / 10, op="track", ms=ms, status=status, size=0, slow=False) for n in range(seconds * 10)
+        ]
+        at += seconds
+    return asked
+
+
+def test_recovery_after_a_spike_is_measured_and_gated():
+    quick = course((60, 50, 200), (60, 400, 200), (20, 200, 200), (60, 55, 200))
+    assert courses.recovery_s(quick, (1060.0, 1120.0)) == 20
+    late = course((60, 50, 200), (60, 400, 200), (90, 200, 200), (60, 55, 200))
+    ((kind, words),) = courses.findings("spike", late, [], (1000.0, 1270.0), (1060.0, 1120.0))
+    assert kind == "FAIL"
+    assert "after 90 s" in words
+    assert judge(changed(promises=((kind, words),))).word == "FAIL"
+    never = course((60, 50, 200), (60, 400, 200), (90, 200, 200))
+    assert courses.recovery_s(never, (1060.0, 1120.0)) is None
+
+
+def test_a_soak_is_level_or_fails():
+    assert courses.findings("soak", course((600, 50, 200)), [], (1000.0, 1600.0), (0, 0))[0][0] == "NOTE"
+    worse = course((300, 50, 200), (300, 60, 200))
+    assert courses.findings("soak", worse, [], (1000.0, 1600.0), (0, 0), {"api": 0.3}) == [
+        ("FAIL", "p95 of the end against minutes 10 to 20: +20%, at most +10 %"),
+        ("FAIL", "memory of api grew by 30% after minute 10"),
+    ]
+
+
+def test_the_knee_is_where_it_is_no_longer_borne():
+    users = [(float(second), float(second * 10)) for second in range(120)]
+    found = courses.knee(course((60, 50, 200), (30, 1500, 200)), users, 1000.0)
+    assert (found.at_s, found.users) == (60.0, 700)
+    errors = courses.knee(course((60, 50, 200), (30, 50, 503)), users, 1000.0)
+    assert errors.errors == 1.0
+    assert courses.knee(course((60, 50, 200)), users, 1000.0) is None
+
+
+def test_a_fault_that_is_felt_where_it_was_not_to_be_fails():
+    fault = faults.Happened(
+        name="signer killed",
+        expected="nobody feels it",
+        began=1060.0,
+        ended=1090.0,
+        cooled=1120.0,
+        unaffected=("track",),
+    )
+    good = faults.judge([fault], course((120, 50, 200)), lambda _: 300)
+    assert [kind for kind, _ in good] == ["NOTE"]
+    felt = faults.judge([fault], course((60, 50, 200), (30, 900, 200), (30, 50, 200)), lambda _: 300)
+    assert felt[1] == ("FAIL", "signer killed: track p95 900 ms while it lasted")
+    failed = faults.judge([fault], course((60, 50, 200), (30, 50, 503)), lambda _: 300)
+    assert failed[-1][0] == "FAIL"
+    assert "300 answers" in failed[-1][1]
