@@ -16,9 +16,22 @@ from loadtests.load.verdict import Drift, Kept
 from loadtests.load.verifier import Checked, verify_all
 
 _AFTER_TAP: Final = """
-    SELECT transaction_id, max(recorded_at) AS at FROM signature_request
+    SELECT transaction_id, max(recorded_at) AS at, count(*) AS items FROM signature_request
      WHERE transaction_id IS NOT NULL AND recorded_at IS NOT NULL GROUP BY 1
 """
+
+
+class Tap(msgspec.Struct, frozen=True, kw_only=True):
+    """One confirmation on a telephone, and what came of it; times in seconds since the epoch."""
+
+    at: float
+    recorded: float
+    """When the last of its signatures was."""
+    items: int
+
+    @property
+    def took_s(self) -> float:
+        return self.recorded - self.at
 
 
 class LookedBack(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,8 +40,7 @@ class LookedBack(msgspec.Struct, frozen=True, kw_only=True):
     checked: Checked
     kept: Kept
     drifts: tuple[Drift, ...]
-    taps: tuple[tuple[float, float], ...]
-    """When each confirmation's last signature was recorded, and how many seconds that was after the tap."""
+    taps: tuple[Tap, ...]
 
 
 async def look_back(
@@ -38,9 +50,10 @@ async def look_back(
     checked = await _verified(place, owner, since, written, say)
     kept = await reconcile.kept(owner, since, written.ledger, written.intents)
     disorder = await reconcile.reordered(owner, place.dsn, since)
+    twins = tuple(f"{one.again}: the second answer to what made {one.first}" for one in written.twins)
     return LookedBack(
         checked=checked,
-        kept=msgspec.structs.replace(kept, reordered=disorder),
+        kept=msgspec.structs.replace(kept, reordered=disorder, unasked=(*kept.unasked, *twins)),
         drifts=await reconcile.drifts(owner, since, written.finished),
         taps=await _after_the_tap(place, owner),
     )
@@ -68,8 +81,11 @@ def stored(blobs: Path) -> Callable[[bytes], Path]:
     return path_of
 
 
-async def _after_the_tap(place: Place, owner: asyncpg.Connection) -> tuple[tuple[float, float], ...]:
+async def _after_the_tap(place: Place, owner: asyncpg.Connection) -> tuple[Tap, ...]:
     tapped = {key: one["tapped_at"] for key, one in (await place.transactions()).items() if one["tapped_at"]}
     rows = await owner.fetch(_AFTER_TAP)
-    found = [(row["at"].timestamp(), tapped[row["transaction_id"]]) for row in rows if row["transaction_id"] in tapped]
-    return tuple((at, at - tap) for at, tap in found)
+    return tuple(
+        Tap(at=tapped[row["transaction_id"]], recorded=row["at"].timestamp(), items=row["items"])
+        for row in rows
+        if row["transaction_id"] in tapped
+    )

@@ -9,6 +9,7 @@ import gevent
 from locust import task
 
 from loadtests.load.model import FILES
+from loadtests.load.notes import Twin
 from loadtests.load.people import PLAN, Crew, Person
 
 _FILER: Final = {"name": "Nguyễn Thị Hồng Nhung", "id_number": "024199001234", "phone": "0912345678"}
@@ -63,7 +64,7 @@ class Submitter(Person):
 
 
 class Portal(Person):
-    """Hands in for others; one in ten comes twice under its key, at once, and must be the same dossier."""
+    """Hands in for others; one in ten comes twice under its key, and must be the same dossier."""
 
     persona = "portal"
 
@@ -75,7 +76,7 @@ class Portal(Person):
         if isinstance(first, dict) and self.chance.random() < 0.1:
             again = self.ask("POST", "/online", "submit online", headers={"Idempotency-Key": key}, json=body)
             if isinstance(again, dict) and again["code"] != first["code"]:
-                Crew.book.note("tickets", {"doubled": [first["code"], again["code"]]})
+                Crew.book.note("twins", Twin(first=first["code"], again=again["code"]))
 
 
 class Impatient(Person):
@@ -95,10 +96,7 @@ class Impatient(Person):
 
     def _drop(self, path: str) -> None:
         """Send a request and close the connection without waiting for the answer."""
-        client = self.client.client.get_client(self.host + path) if hasattr(self.client.client, "get_client") else None
-        pool = client._connection_pool if client is not None else None  # noqa: SLF001 - a socket of this user's line
-        if pool is None:
-            return
+        pool = self.client_pool.get_client(self.host + path)._connection_pool  # noqa: SLF001 - a socket of this line
         one = pool.get_socket()
         one.sendall(f"GET {path} HTTP/1.1\r\nHost: motcua\r\n\r\n".encode())
         pool.release_socket(one)

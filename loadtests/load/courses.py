@@ -12,6 +12,7 @@ RECOVERED: Final = 1.2
 """Within so many seconds after a spike p95 is back to so many times what it was before."""
 LEVEL: Final = 0.10
 """The last ten minutes of a soak may be worse than minutes 10 to 20 by so much, in p95 and in memory."""
+FAIR: Final = 2.0
 KNEE_P95_MS: Final = 1000.0
 KNEE_ERRORS: Final = 0.01
 _WINDOW_S: Final = 10.0
@@ -69,6 +70,35 @@ def knee(asked: Sequence[Asked], users: Sequence[tuple[float, float]], began: fl
             return Knee(users=int(on[-1]) if on else 0, at_s=at - began, p95_ms=took, errors=wrong)
         at += _WINDOW_S
     return None
+
+
+def shares(batches: Sequence[tuple[float, float, int]]) -> list[float]:
+    """Return of each batch (begun, ended, items) how often its own time an equal share would have taken less.
+
+    While it was under way all batches together ended so many items and so many batches were open on average: an equal
+    share is the one divided by the other. 1 is fair; 2 is a batch that waited twice as long as an equal share.
+    """
+    found: list[float] = []
+    for began, ended, items in batches:
+        long = max(ended - began, 1e-6)
+        done = open_ = 0.0
+        for other_began, other_ended, other_items in batches:
+            both = min(ended, other_ended) - max(began, other_began)
+            if both > 0:
+                done += other_items * both / max(other_ended - other_began, 1e-6)
+                open_ += both / long
+        found.append(done / open_ / items if open_ and items else 1.0)
+    return found
+
+
+def fairness(batches: Sequence[tuple[float, float, int]]) -> list[tuple[str, str]]:
+    """Return whether anybody's batch waited more than twice its fair share, as (FAIL or NOTE, text)."""
+    if not (found := sorted(shares(batches))):
+        return []
+    worst = found[min(int(len(found) * 0.95), len(found) - 1)]
+    return [
+        ("NOTE" if worst <= FAIR else "FAIL", f"batches against the fair share: p95 {worst:.1f} x, at most {FAIR:g} x")
+    ]
 
 
 def findings(

@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from loadtests.load.notes import Acknowledged, Asked, Finished, Health, Intent
+from loadtests.load.notes import Acknowledged, Asked, Finished, Health, Intent, Twin
 from loadtests.load.sampling import Sample
 from loadtests.load.verdict import Drift, Generator, Latency, Resources, Standing
 
@@ -49,6 +49,7 @@ class Written(msgspec.Struct, kw_only=True):
     asked: list[Asked]
     ledger: list[Acknowledged]
     intents: list[str]
+    twins: list[Twin]
     finished: list[Finished]
     healths: list[Health]
     levels: list[Level]
@@ -61,6 +62,7 @@ def read(out: Path) -> Written:
         asked=list(read_lines(out, "requests", Asked)),
         ledger=list(read_lines(out, "ledger", Acknowledged)),
         intents=[one.key for one in read_lines(out, "intents", Intent)],
+        twins=list(read_lines(out, "twins", Twin)),
         finished=list(read_lines(out, "tickets", Finished)),
         healths=[msgspec.json.decode(path.read_bytes(), type=Health) for path in sorted(out.glob("health-*.json"))],
         levels=sorted(read_lines(out, "levels", Level), key=lambda level: level.at),

@@ -9,7 +9,7 @@ import gevent
 import msgspec
 
 TICK_S: Final = 0.05
-FILES: Final = ("requests", "intents", "ledger", "tickets")
+FILES: Final = ("requests", "intents", "ledger", "tickets", "twins")
 
 
 class Asked(msgspec.Struct, array_like=True):
@@ -45,6 +45,13 @@ class Intent(msgspec.Struct, kw_only=True):
 
     op: str
     key: str
+
+
+class Twin(msgspec.Struct, kw_only=True):
+    """Two answers to one intent that named two dossiers."""
+
+    first: str
+    again: str
 
 
 class Finished(msgspec.Struct, kw_only=True):

@@ -23,7 +23,7 @@ from api.embedded.postgres import Progress, die_with_parent
 from api.settings import Address
 from loadtests.bench.ground import lend
 from loadtests.load import casting, courses, faults, gather, seeding
-from loadtests.load.checking import LookedBack, look_back
+from loadtests.load.checking import LookedBack, Tap, look_back
 from loadtests.load.dataset import QUICK, WHOLE, Dataset
 from loadtests.load.machine import Machine, measure
 from loadtests.load.model import NOT_SIMULATED, OPERATIONS, PERSONAS, Phones, told
@@ -260,31 +260,35 @@ def evidence_of(
         checked=found.checked,
         kept=found.kept,
         drifts=(*found.drifts, gather.server_drift(written.asked, samples)),
-        longest_wait_s=max((took for _, took in found.taps), default=0.0),
+        longest_wait_s=max((tap.took_s for tap in found.taps), default=0.0),
         durability=durability,
         machine=machine,
         model=tuple(told()),
         not_simulated=dict(NOT_SIMULATED),
         series=gather.series(written, samples, began),
-        promises=_promises(order, loaded, within),
+        promises=_promises(order, loaded, found.taps, within),
     )
 
 
-def _promises(order: Order, loaded: Loaded, peak: tuple[float, float]) -> tuple[tuple[str, str], ...]:
+def _promises(
+    order: Order, loaded: Loaded, taps: Sequence[Tap], peak: tuple[float, float]
+) -> tuple[tuple[str, str], ...]:
     """Return what the shape's own promise amounts to, and what became of each fault."""
     asked, looks = loaded.written.asked, loaded.samples
     users = [(level.at - loaded.began, float(level.users)) for level in gather.together(loaded.written.levels)]
     course = (loaded.began, loaded.ended)
     found = courses.findings(order.shape, asked, users, course, peak, gather.growth(looks))
+    if order.course.only:
+        found += courses.fairness([(tap.at, tap.recorded, tap.items) for tap in taps])
     found += faults.judge(loaded.happened, asked, lambda op: OPERATIONS[op].p95_ms)
     return tuple(found + ([("NOTE", f"faults not built: {', '.join(faults.NOT_YET)}")] if order.course.faults else []))
 
 
-def _tap_row(taps: Sequence[tuple[float, float]], stalls: gather.Stalls) -> tuple[Latency, ...]:
-    times = sorted(took * 1000 for _, took in taps)
+def _tap_row(taps: Sequence[Tap], stalls: gather.Stalls) -> tuple[Latency, ...]:
+    times = sorted(tap.took_s * 1000 for tap in taps)
     if not times:
         return ()
-    late = sorted(taps, key=lambda one: one[1])[int(len(taps) * 0.95) :]
+    late = sorted(taps, key=lambda tap: tap.took_s)[int(len(taps) * 0.95) :]
     return (
         Latency(
             op="signed after the tap",
@@ -293,7 +297,7 @@ def _tap_row(taps: Sequence[tuple[float, float]], stalls: gather.Stalls) -> tupl
             p50_ms=gather.part(times, 0.5),
             p95_ms=gather.part(times, 0.95),
             p99_ms=gather.part(times, 0.99),
-            stall=sum(stalls.at(at) for at, _ in late) / len(late),
+            stall=sum(stalls.at(tap.recorded) for tap in late) / len(late),
         ),
     )
 

@@ -320,3 +320,12 @@ def test_a_fault_that_is_felt_where_it_was_not_to_be_fails():
     failed = faults.judge([fault], course((60, 50, 200), (30, 50, 503)), lambda _: 300)
     assert failed[-1][0] == "FAIL"
     assert "300 answers" in failed[-1][1]
+
+
+def test_a_batch_that_waits_longer_than_its_fair_share_is_found():
+    fair = [(0.0, 10.0, 10)] * 4
+    assert courses.shares(fair) == [pytest.approx(1.0)] * 4
+    assert courses.fairness(fair)[0][0] == "NOTE"
+    starved = [*fair, (0.0, 10.0, 2)]
+    assert courses.shares(starved)[-1] == pytest.approx(42 / 5 / 2)
+    assert courses.fairness(starved)[0] == ("FAIL", "batches against the fair share: p95 4.2 x, at most 2 x")
