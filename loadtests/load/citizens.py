@@ -1,6 +1,5 @@
 """Those without an account: who tracks, who submits with files, the portal, the impatient."""
 
-import json
 import random
 import secrets
 from typing import Any, Final
@@ -100,8 +99,3 @@ class Impatient(Person):
         one = pool.get_socket()
         one.sendall(f"GET {path} HTTP/1.1\r\nHost: motcua\r\n\r\n".encode())
         pool.release_socket(one)
-
-
-def decoded(line: str) -> Any:
-    """Return the JSON of a `data:` line of a stream, or None."""
-    return json.loads(line[5:]) if line.startswith("data:") else None

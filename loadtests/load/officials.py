@@ -1,17 +1,22 @@
 """Those with an account: officers, those who sign by telephone, clerks, heads, readers."""
 
+import json
+import logging
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, ClassVar, Final
 
 import gevent
+from geventhttpclient.response import HTTPConnectionClosed, HTTPParseError
 from locust import task
 from pyotp.totp import TOTP
 
-from loadtests.load.citizens import decoded
 from loadtests.load.notes import Asked, Finished
 from loadtests.load.people import PLAN, Crew, Person
 
+_log = logging.getLogger(__name__)
 WATCH_S: Final = 300.0
 _STEP_S: Final = 30
 
@@ -111,14 +116,22 @@ class Signing(Person):
         with self.asking("GET", path, "ticket", headers, stream=True) as answer:
             if answer.status_code != 200:
                 return
-            kept = ""
-            for chunk in answer.iter_content(chunk_size=4096, decode_content=True):
-                kept += chunk.decode("utf-8", "replace") if isinstance(chunk, bytes) else chunk
-                *lines, kept = kept.split("\n")
-                for line in lines:
-                    told = decoded(line.strip())
-                    if isinstance(told, dict) and "version" in told:
-                        yield told
+            for line in self._lines(answer):
+                try:
+                    told = json.loads(line[5:]) if line.startswith(b"data:") else None
+                except ValueError:
+                    _log.warning("an event that is no JSON: %r", line[:300])
+                    Crew.book.note("requests", Asked(time.time(), "ticket", 0.0, 0, len(line), slow=False))
+                    continue
+                if isinstance(told, dict) and "version" in told:
+                    yield told
+
+    @staticmethod
+    def _lines(answer: Any) -> Iterator[bytes]:
+        """Give the lines of a stream as they come; the library's own iteration waits for whole chunks."""
+        with suppress(HTTPConnectionClosed, HTTPParseError, OSError):
+            while line := answer._response.readline(b"\n"):  # noqa: SLF001 - the response underneath
+                yield line
 
     def _finished(self, told: dict[str, Any]) -> None:
         recorded = {i["request_id"]: i["recorded_sha256"] or "" for i in told["items"] if i["stage"] == "recorded"}
