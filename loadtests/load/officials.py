@@ -13,8 +13,10 @@ from geventhttpclient.response import HTTPConnectionClosed, HTTPParseError
 from locust import task
 from pyotp.totp import TOTP
 
+from loadtests.load.model import BATCH, STORM_BATCH
 from loadtests.load.notes import Asked, Finished
 from loadtests.load.people import PLAN, Crew, Person
+from loadtests.load.shapes import SHAPES
 
 _log = logging.getLogger(__name__)
 WATCH_S: Final = 300.0
@@ -60,7 +62,7 @@ class Signing(Person):
     abstract = True
     official = True
     op: ClassVar[str]
-    at_most: ClassVar[int] = 50
+    at_most: ClassVar[int] = STORM_BATCH
     _last_step: int = 0
 
     @task
@@ -148,6 +150,7 @@ class PhoneSignatory(Signing):
 
     persona = "phone-signatory"
     op = "sign these"
+    at_most = STORM_BATCH if SHAPES[PLAN.shape].only else BATCH
 
 
 class Clerk(Signing):

@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+from api.embedded import measuring
 from loadtests.load import capacity, courses, faults, gather, history, report, shapes
 from loadtests.load.machine import Machine
 from loadtests.load.model import OPERATIONS, PERSONAS, cast
@@ -213,6 +214,25 @@ def test_every_shape_reaches_its_peak_holds_it_and_ends(shape):
     assert shapes.level_at(shape, 100, 1, seconds + 1) is None
     began, ended = shapes.peak_of(shape, 1)
     assert 0 < began < ended <= seconds + 1e-6
+
+
+def test_the_model_makes_the_published_day():
+    """12,300 users are about 300 requests a second: one in 37 s from each, by each persona's requests in an act."""
+    per_act = {
+        "submitter": 3,
+        "officer": 2.5,
+        "portal": 1.1,
+        "phone-signatory": 3,
+        "clerk": 3,
+        "head": 2,
+        "impatient": 1.1,
+    }
+    rate = sum(p.share / 100 * per_act.get(p.name, 1) / (sum(p.think_s) / 2 * 1.15) for p in PERSONAS)
+    assert 250 < 12_300 * rate < 400
+
+
+def test_the_command_line_knows_every_shape():
+    assert (*shapes.SHAPES, "serve") == measuring.SHAPES
 
 
 def test_the_merger_day_is_the_published_one():
