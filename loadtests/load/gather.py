@@ -146,7 +146,7 @@ def standing(written: Written, samples: Sequence[Sample], within: tuple[float, f
     seconds = max(ended - began, 1e-6)
     those = [level for level in together(written.levels) if began <= level.at <= ended]
     inside = [sample for sample in samples if began <= sample.at <= ended] or list(samples)
-    signed = inside[-1].signatures - inside[0].signatures if len(inside) > 1 else 0
+    signed = sum(max(0, b.signatures - a.signatures) for a, b in pairwise(inside))  # a signer that died begins at 0
     return Standing(
         sessions=max((level.users for level in those), default=0),
         in_flight=sum(level.in_flight for level in those) / max(len(those), 1),
@@ -245,7 +245,9 @@ def series(written: Written, samples: Sequence[Sample], began: float) -> dict[st
         "users": tuple((level.at - began, float(level.users)) for level in together(written.levels)),
         "requests/s": tuple((float(at), float(len(those))) for at, those in sorted(seconds.items())),
         "p95 ms": tuple((float(at), part(sorted(those), 0.95)) for at, those in sorted(seconds.items())),
-        "signatures/s": tuple((b.at - began, (b.signatures - a.signatures) / max(b.at - a.at, 0.1)) for a, b in pairs),
+        "signatures/s": tuple(
+            (b.at - began, max(0, b.signatures - a.signatures) / max(b.at - a.at, 0.1)) for a, b in pairs
+        ),
         "cores": tuple((b.at - began, _cores(a, b)) for a, b in pairs),
         "stalled": tuple((b.at - began, _stalled(a, b)) for a, b in pairs),
     }

@@ -21,14 +21,14 @@ EVERY_S: Final = 1.0
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 _LINE: Final = re.compile(r"^(motcua_[a-z_]+)(?:\{([^}]*)\})? ([0-9.e+-]+)$", re.MULTILINE)
+_RECORDED: Final = re.compile(r'^motcua_signature_items_total\{outcome="recorded"\} ([0-9.e+]+)$', re.MULTILINE)
 _WANTED: Final = (
     "motcua_pool_", "motcua_event_loop_lag_seconds_", "motcua_http_in_flight", "motcua_shed_total",
     "motcua_http_seconds_sum", "motcua_http_seconds_count",
 )  # fmt: skip
 _DATABASE: Final = """
     SELECT (SELECT sum(n_dead_tup) FROM pg_stat_user_tables)::bigint AS dead,
-           (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend') AS sessions,
-           (SELECT count(*) FROM revision WHERE origin IN ('signed', 'sealed')) AS signatures
+           (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend') AS sessions
 """
 
 
@@ -51,6 +51,7 @@ class Sample(msgspec.Struct, kw_only=True):
     dead: int = 0
     sessions: int = 0
     signatures: int = 0
+    """Recorded since the signer started, as it counts itself."""
 
 
 @asynccontextmanager
@@ -90,10 +91,12 @@ async def _once(site: Place, owner: asyncpg.Connection, web: aiohttp.ClientSessi
     with contextlib.suppress(aiohttp.ClientError, TimeoutError):
         async with web.get(site.metrics("api")) as answer:
             sample.metrics = read_metrics(await answer.text())
+        async with web.get(site.metrics("signer")) as answer:
+            sample.signatures = int(sum(map(float, _RECORDED.findall(await answer.text()))))
     with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
         row = await owner.fetchrow(_DATABASE)
         if row is not None:
-            sample.dead, sample.sessions, sample.signatures = row["dead"] or 0, row["sessions"], row["signatures"]
+            sample.dead, sample.sessions = row["dead"] or 0, row["sessions"]
     return sample
 
 

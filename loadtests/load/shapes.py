@@ -86,14 +86,13 @@ def duration_s(shape: Shape, minutes: float, ramp_s: float = RAMP_S) -> float:
 
 
 def peak_of(shape: Shape, minutes: float, ramp_s: float = RAMP_S) -> tuple[float, float]:
-    """Return from when to when the highest level is held, in seconds from the start: what is judged."""
+    """Return what is judged, in seconds from the start: the hold of the highest level, with a ramp that is longer."""
     at, best, found = 0.0, -1.0, (0.0, 0.0)
     for stage in shape.stages:
-        at += stage.ramp * ramp_s
-        held = stage.hold * minutes * 60
+        ramp, held = stage.ramp * ramp_s, stage.hold * minutes * 60
         if stage.level > best:
-            best, found = stage.level, (at, at + held)
-        at += held
+            best, found = stage.level, (at if ramp > held else at + ramp, at + ramp + held)
+        at += ramp + held
     return found
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from api.embedded import measuring
 from loadtests.load import capacity, courses, faults, gather, history, report, shapes
-from loadtests.load.machine import Machine
+from loadtests.load.machine import CPU_UNIT_S, Machine
 from loadtests.load.model import OPERATIONS, PERSONAS, cast
 from loadtests.load.notes import Asked, Health
 from loadtests.load.sampling import Part, Sample, read_metrics
@@ -22,7 +22,7 @@ from loadtests.load.verdict import (
 )
 from loadtests.load.verifier import Checked
 
-MACHINE = Machine(cores=2, memory_gb=24, system="x", cpu_s=0.5, fsync_ms=1, load_before=0)
+MACHINE = Machine(cores=2, memory_gb=24, system="x", cpu_s=CPU_UNIT_S, fsync_ms=1, load_before=0)
 ROW = Latency(op="track", count=1000, errors=0, p50_ms=5, p95_ms=50, p99_ms=200)
 GOOD = Evidence(
     shape="average", commit="abc1234", at="2026-01-01T00:00:00+00:00", users=6000, minutes=10, quick=False,
@@ -213,7 +213,14 @@ def test_every_shape_reaches_its_peak_holds_it_and_ends(shape):
     assert max(level.users for level in levels if level) == round(100 * max(stage.level for stage in shape.stages))
     assert shapes.level_at(shape, 100, 1, seconds + 1) is None
     began, ended = shapes.peak_of(shape, 1)
-    assert 0 < began < ended <= seconds + 1e-6
+    assert 0 <= began < ended <= seconds + 1e-6
+
+
+def test_what_is_judged_is_the_peak_and_of_the_morning_the_coming_itself():
+    assert shapes.peak_of(shapes.SHAPES["average"], 10) == (120, 720)
+    assert shapes.peak_of(shapes.SHAPES["morning"], 10) == (0, 660)
+    began, ended = shapes.peak_of(shapes.SHAPES["merger-day"], 10)
+    assert (began, ended) == (3 * 120 + 2 * 120, 3 * 120 + 2 * 120 + 600)
 
 
 def test_the_model_makes_the_published_day():
