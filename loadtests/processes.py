@@ -1,7 +1,7 @@
 """Which processes run, and who started whom, as /proc tells."""
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 
@@ -27,3 +27,10 @@ def words_of(pid: int) -> list[str]:
         return [word for word in Path(f"/proc/{pid}/cmdline").read_text().split("\0") if word]
     except OSError:
         return []
+
+
+def threads_of(pids: Iterable[int]) -> Iterator[int]:
+    """Give every thread of these processes, those that are alive."""
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            yield from [int(entry.name) for entry in Path(f"/proc/{pid}/task").iterdir()]

@@ -232,6 +232,7 @@ def server_drift(asked: Iterable[Asked], samples: Sequence[Sample]) -> Drift:
         count=len(mine) if count else 0,
         http_ms=sum(mine) / len(mine) if mine else 0.0,
         database_ms=counted,
+        stall=_stalled(first, last),
     )
 
 

@@ -14,11 +14,13 @@ def text(evidence: Evidence, verdict: Verdict, against: Sequence[Finding] = (), 
     """Return the whole report as lines."""
     checked, kept, machine = evidence.checked, evidence.kept, evidence.machine
     lines = [
+        summary(evidence, verdict_line(verdict, against)),
         f"{evidence.shape}: {evidence.users} users, peak held {evidence.minutes:g} minutes, {evidence.commit}, "
         f"{evidence.at}" + (" (a trial: too short to measure anything)" if evidence.quick else ""),
         standing(evidence),
         f"machine: {machine.cores} cores, {machine.memory_gb:.0f} GB, factor {machine.factor:.2f} "
         f"(cpu loop {machine.cpu_s:.2f} s, fsync {machine.fsync_ms:.1f} ms), load before {machine.load_before:.1f}",
+        *([f"pinned: {evidence.pinned}"] if evidence.pinned else []),
         "durability: " + ", ".join(f"{name}={value}" for name, value in evidence.durability.items()),
         f"signatures: {checked.opened} opened; lost {len(checked.lost)}, doubled {len(checked.doubled)}, "
         f"invalid {len(checked.invalid)}; longest wait to sign {evidence.longest_wait_s:.1f} s",
@@ -45,6 +47,16 @@ def text(evidence: Evidence, verdict: Verdict, against: Sequence[Finding] = (), 
 def verdict_line(verdict: Verdict, against: Sequence[Finding] = ()) -> str:
     """Return the one word."""
     return "FAIL" if verdict.word == "PASS" and against else verdict.word
+
+
+def summary(evidence: Evidence, word: str) -> str:
+    """Return what a director wants to know, in one Vietnamese line."""
+    checked = evidence.checked
+    return (
+        f"{_WORD_VI[word]}: {evidence.standing.sessions:,} người cùng làm việc; chờ ký lâu nhất "
+        f"{evidence.longest_wait_s:.1f} giây; {checked.opened:,} chữ ký đã kiểm, mất {len(checked.lost)}, "
+        f"trùng {len(checked.doubled)}, hỏng {len(checked.invalid)}; sẽ hỏng trước tiên: {breaks_first(evidence)[0]}"
+    )
 
 
 def standing(evidence: Evidence) -> str:

@@ -32,10 +32,12 @@ from loadtests.load.sampling import Sample, sampling
 from loadtests.load.shapes import RAMP_S, SHAPES, Shape, duration_s, peak_of
 from loadtests.load.site import ROOT, Place, site
 from loadtests.load.verdict import Evidence, Latency
+from loadtests.processes import threads_of
 
 VAR: Final = Path(os.environ.get("MOTCUA_VAR") or ROOT / "var").absolute() / "load"
 LOCUSTFILE: Final = "loadtests/load/locustfile.py"
 _BENCH: Final = load("loadtests.bench", "seed.sql")
+PRODUCT_CORE, GENERATOR_CORE = 0, 1
 _GRACE_S: Final = 90.0
 _OPEN: Final = "SELECT count(*) FROM signature_batch WHERE closed_at IS NULL"
 
@@ -128,6 +130,7 @@ async def load(order: Order, root: Path, place: Place, owner: asyncpg.Connection
     out = fresh(root / "run" / "out")
     await place.behave(crowd={**msgspec.to_builtins(order.phones), "seed": order.seed})
     plan = await make_plan(order, place, owner, out)
+    pin(order, place)
     since, began = datetime.now(UTC), time.time()
     happening: asyncio.Task[list[faults.Happened]] | None = None
     async with sampling(place, out) as samples:
@@ -169,9 +172,18 @@ def write_plan(root: Path, plan: Plan) -> Path:
     return path
 
 
+def pin(order: Order, place: Place) -> None:
+    """Hold the product with PostgreSQL to its processor, where the shape wants that; what they start inherits it."""
+    if order.course.pinned:
+        for thread in threads_of(pid for pids in place.processes().values() for pid in pids):
+            with contextlib.suppress(ProcessLookupError):
+                os.sched_setaffinity(thread, {PRODUCT_CORE})
+
+
 def locust(order: Order, port: int) -> tuple[list[str], list[str]]:
     """Return the command of the master and that of a worker."""
-    common = [sys.executable, "-m", "locust", "-f", LOCUSTFILE]
+    held = ["taskset", "-c", str(GENERATOR_CORE)] if order.course.pinned else []
+    common = [*held, sys.executable, "-m", "locust", "-f", LOCUSTFILE]
     master = [
         *common, "--master", "--master-bind-host", "127.0.0.1", "--master-bind-port", str(port),
         "--expect-workers", str(order.workers), "--only-summary", "--exit-code-on-error", "0",
@@ -252,6 +264,7 @@ def evidence_of(
         minutes=order.minutes,
         quick=order.quick,
         breaks=order.course.breaks,
+        pinned=f"product on core {PRODUCT_CORE}, generators on {GENERATOR_CORE}" if order.course.pinned else "",
         expected=tuple(sorted({op for persona in those for op in persona.asks})),
         standing=gather.standing(written, samples, within),
         latencies=(*rows, *_tap_row(found.taps, stalls)),

@@ -32,6 +32,8 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
     """Personas of this shape; all where there are none named."""
     breaks: bool = False
     """Goes beyond what is promised: errors are looked at, not forbidden."""
+    pinned: bool = False
+    """Product and PostgreSQL are held to one processor, the generators to another: what capacity is measured by."""
     faults: bool = False
     """Those of `faults.py` happen one after the other while the peak is held."""
 
@@ -72,7 +74,7 @@ SHAPES: Final[Mapping[str, Shape]] = {
               why="an hour: the last ten minutes against minutes 10 to 20"),
         Shape(name="break", peak=24_600, minutes=20,
               stages=tuple(Stage(level=n / 10, ramp=0.1, hold=0.1) for n in range(1, 11)),
-              breaks=True, why="up to twice the peak in ten steps, until the knee stops it"),
+              pinned=True, breaks=True, why="up to twice the peak in ten steps, until the knee stops it"),
         Shape(name="faults", peak=1_500, minutes=15, stages=(Stage(level=1, hold=1),), breaks=True,
               faults=True,
               why="each fault has a start, a stop, a cool-down and an effect that is said before"),

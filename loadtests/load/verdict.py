@@ -95,6 +95,8 @@ class Drift(msgspec.Struct, frozen=True, kw_only=True):
     count: int
     http_ms: float
     database_ms: float
+    stall: float = 0.0
+    """Where generator and product share the processors: part of the time in which some task waited for one."""
 
     @property
     def apart_ms(self) -> float:
@@ -131,6 +133,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     model: tuple[str, ...] = ()
     not_simulated: dict[str, str] = {}
     tls: bool = False
+    pinned: str = ""
+    """Which processors product and generators were held to, where they were."""
     promises: tuple[tuple[str, str], ...] = ()
     """What the shape promises beside its thresholds, as (FAIL or NOTE, text)."""
     series: dict[str, tuple[tuple[float, float], ...]] = {}
@@ -281,7 +285,7 @@ def _resources(used: Resources) -> list[Finding]:
 def _drifts(drifts: Sequence[Drift]) -> list[Finding]:
     return [
         Finding(
-            "FAIL",
+            "NOTE" if one.stall > STALL_MOST else "FAIL",
             f"{one.what}: {one.http_ms:.1f} ms by HTTP, {one.database_ms:.1f} ms as kept: {one.apart_ms:.1f} ms apart",
         )
         for one in drifts

@@ -1,10 +1,14 @@
 """The load's verdict proved on planted faults: each makes its own line, and a run without any passes."""
 
+import os
+import threading
+
 import msgspec
 import pytest
 
 from api.embedded import measuring
 from loadtests.load import capacity, courses, faults, gather, history, report, shapes
+from loadtests.load.__main__ import conclude
 from loadtests.load.machine import CPU_UNIT_S, Machine
 from loadtests.load.model import OPERATIONS, PERSONAS, cast
 from loadtests.load.notes import Asked, Health
@@ -21,6 +25,7 @@ from loadtests.load.verdict import (
     judge,
 )
 from loadtests.load.verifier import Checked
+from loadtests.processes import threads_of
 
 MACHINE = Machine(cores=2, memory_gb=24, system="x", cpu_s=CPU_UNIT_S, fsync_ms=1, load_before=0)
 ROW = Latency(op="track", count=1000, errors=0, p50_ms=5, p95_ms=50, p99_ms=200)
@@ -119,6 +124,26 @@ def test_times_agree_within_a_fiftieth_or_five_milliseconds():
     assert Drift(what="x", count=1, http_ms=14, database_ms=10).agrees
     assert Drift(what="x", count=1, http_ms=1020, database_ms=1000).agrees
     assert not Drift(what="x", count=1, http_ms=16, database_ms=10).agrees
+
+
+def test_a_run_is_written_into_the_history_and_held_against_the_last_of_its_kind(tmp_path):
+    text, outcome = conclude(GOOD, tmp_path)
+    assert outcome.verdict == "PASS"
+    assert text.startswith("ĐẠT: 6,000 người cùng làm việc; chờ ký lâu nhất 3.2 giây")
+    worse = changed(at="2026-02-01T00:00:00+00:00", latencies=(msgspec.structs.replace(ROW, p95_ms=80),))
+    text, outcome = conclude(worse, tmp_path)
+    assert outcome.verdict == "FAIL"
+    assert "FAIL regression: track: p95 80.0 against 50.0 of abc1234 (+60%)" in text
+    assert [one.word for one in history.read(tmp_path / "history.jsonl")] == ["PASS", "FAIL"]
+    conclude(changed(quick=True), tmp_path)
+    assert len(history.read(tmp_path / "history.jsonl")) == 2
+
+
+def test_where_the_machine_is_shared_a_clients_own_wait_is_told_and_not_judged():
+    apart = Drift(what="x", count=1, http_ms=30, database_ms=10)
+    assert judge(changed(drifts=(apart,))).word == "FAIL"
+    (told,) = judge(changed(drifts=(msgspec.structs.replace(apart, stall=0.5),))).findings
+    assert told.kind == "NOTE"
 
 
 def test_a_regression_of_more_than_a_tenth_fails_also_where_every_threshold_holds():
@@ -356,3 +381,14 @@ def test_a_batch_that_waits_longer_than_its_fair_share_is_found():
     starved = [*fair, (0.0, 10.0, 2)]
     assert courses.shares(starved)[-1] == pytest.approx(42 / 5 / 2)
     assert courses.fairness(starved)[0] == ("FAIL", "batches against the fair share: p95 4.2 x, at most 2 x")
+
+
+def test_every_thread_is_found_so_that_a_whole_process_can_be_held_to_a_processor():
+    stop = threading.Event()
+    thread = threading.Thread(target=stop.wait)
+    thread.start()
+    try:
+        assert {os.getpid(), thread.native_id} <= set(threads_of([os.getpid(), 2**22 + 1]))
+    finally:
+        stop.set()
+        thread.join()
