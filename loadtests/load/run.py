@@ -142,7 +142,7 @@ async def load(order: Order, root: Path, place: Place, owner: asyncpg.Connection
     left = await _drain(owner, 60.0 if order.quick else 300.0)
     say(f"Tải đã dừng; còn mở {left} lượt ký", f"The load has ended; {left} tickets are open")
     written = gather.read(out)
-    first = min((level.at for level in written.levels), default=began)
+    first = min((level.at - 1.0 for level in written.levels), default=began)  # each tells its first second
     return Loaded(
         since=since, written=written, samples=samples, began=first, ended=ended, happened=tuple(happened)
     )  # fmt: skip
@@ -246,14 +246,16 @@ async def _drain(owner: asyncpg.Connection, patience_s: float) -> int:
 def evidence_of(
     order: Order, machine: Machine, loaded: Loaded, found: LookedBack, durability: dict[str, str]
 ) -> Evidence:
-    """Put together what is known of a run; of a trial all of it is looked at, otherwise the peak alone."""
+    """Put together what is known of a run; of a trial or a break all of it is looked at, otherwise the peak."""
     began, written, samples = loaded.began, loaded.written, loaded.samples
     peak = peak_of(order.course, order.minutes, order.ramp_s)
     within = (began + peak[0], min(began + peak[1], loaded.ended))
+    if order.quick or order.course.breaks:
+        within = (began, loaded.ended)
     inside = [sample for sample in samples if within[0] <= sample.at <= within[1]]
     looked = inside if len(inside) > 1 else samples
     stalls = gather.Stalls(samples)
-    asked = [one for one in written.asked if order.quick or within[0] <= one.at <= within[1]]
+    asked = [one for one in written.asked if within[0] <= one.at <= within[1]]
     rows = gather.latencies(asked, stalls)
     those = [persona for persona in PERSONAS if not order.course.only or persona.name in order.course.only]
     return Evidence(

@@ -115,7 +115,7 @@ def test_each_planted_fault_has_its_line(fault):
 
 
 def test_a_load_that_is_to_break_is_not_blamed_for_errors_but_for_a_lost_signature():
-    broken = changed(breaks=True, latencies=(msgspec.structs.replace(ROW, errors=500),))
+    broken = changed(breaks=True, latencies=(msgspec.structs.replace(ROW, errors=500, p95_ms=9000),))
     assert judge(broken).word == "PASS"
     assert judge(msgspec.structs.replace(broken, checked=Checked(opened=1, lost=["x"]))).word == "FAIL"
 
