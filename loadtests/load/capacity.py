@@ -1,7 +1,7 @@
 """`motcua capacity --inhabitants N`: users, requests, signatures and cores for so many people, from measured runs.
 
-The ways from inhabitants to users are the province's own published figures: 3.6 million inhabitants made 6,000
-connections on average and 12,300 at peak. What a user costs is read off the runs in the history; nothing is guessed:
+From inhabitants to users it goes by one province: 6,000 connections on average and 12,300 at peak were published, its
+3.6 million inhabitants are a round figure that nobody here has checked, and every plan says so. What a user costs is read off the runs in the history; nothing is guessed:
 without a run that counts there is no answer.
 """
 
@@ -19,7 +19,7 @@ from loadtests.load import history
 from loadtests.load.verdict import Evidence
 
 INHABITANTS: Final = 3_600_000
-"""Of the province whose connections were published (Bắc Ninh after the merger of 1 July 2025)."""
+"""Of Bắc Ninh after the merger of 1 July 2025, whose connections were published; a round figure, not checked."""
 AVERAGE, PEAK = 6_000, 12_300
 USED_MOST: Final = 0.7
 """The part of a core that is planned for; the rest is for what nobody planned."""
@@ -92,6 +92,7 @@ def text(need: Need) -> str:
         f"{need.users_peak:,} lúc cao nhất / at peak",
         f"{need.requests_per_s:,.0f} requests/s, {need.signatures_per_s:,.1f} signatures/s, {need.cores} cores "
         f"(machine factor 1, {USED_MOST:.0%} used, PostgreSQL and key holders included)",
+        f"giả định / assumed: {INHABITANTS:,} dân làm nên {AVERAGE:,} và {PEAK:,} kết nối / inhabitants made these users",
         f"độ tin cậy / confidence: {need.confidence}; {need.why}",
         *(f"từ / from: {run}" for run in need.runs),
     ]

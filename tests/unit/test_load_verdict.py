@@ -297,6 +297,7 @@ def test_capacity_by_command(tmp_path, capsys):
     out = capsys.readouterr().out
     assert "3,417" in out
     assert "confidence: high" not in out
+    assert "assumed: 3,600,000" in out
 
 
 def test_the_page_is_whole_in_itself_and_tells_a_director():
