@@ -1,8 +1,8 @@
 """`motcua capacity --inhabitants N`: users, requests, signatures and cores for so many people, from measured runs.
 
 From inhabitants to users it goes by one province: 6,000 connections on average and 12,300 at peak were published, its
-3.6 million inhabitants are a round figure that nobody here has checked, and every plan says so. What a user costs is read off the runs in the history; nothing is guessed:
-without a run that counts there is no answer.
+3.6 million inhabitants are a round figure that nobody here has checked, and every plan says so. What a user costs is
+read off the runs in the history: without a run that counts there is no answer.
 """
 
 import argparse
@@ -92,7 +92,7 @@ def text(need: Need) -> str:
         f"{need.users_peak:,} lúc cao nhất / at peak",
         f"{need.requests_per_s:,.0f} requests/s, {need.signatures_per_s:,.1f} signatures/s, {need.cores} cores "
         f"(machine factor 1, {USED_MOST:.0%} used, PostgreSQL and key holders included)",
-        f"giả định / assumed: {INHABITANTS:,} dân làm nên {AVERAGE:,} và {PEAK:,} kết nối / inhabitants made these users",
+        f"giả định / assumed: {INHABITANTS:,} dân làm nên {AVERAGE:,} và {PEAK:,} kết nối / made these users",
         f"độ tin cậy / confidence: {need.confidence}; {need.why}",
         *(f"từ / from: {run}" for run in need.runs),
     ]
