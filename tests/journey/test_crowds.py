@@ -259,6 +259,10 @@ async def test_a_caller_who_says_how_long_is_told_when_that_is_too_short(site):
         await until(lambda: waiting(site.database), 0)
 
 
+async def _names(log: Path, reference: str) -> bool:
+    return reference in log.read_text()
+
+
 async def test_each_error_can_be_found_in_the_log_and_the_log_names_nobody(site):
     secrets = {"password": "mat-khau-0xyz", "login": "024199001234", "name": "Nguyễn Thị Hồng Nhung"}
     filer = {"name": secrets["name"], "id_number": "024199001234", "phone": "0912345678"}
@@ -271,6 +275,7 @@ async def test_each_error_can_be_found_in_the_log_and_the_log_names_nobody(site)
         await site.web.post("/dossiers", json={"filer": filer}, headers=new_key()),
         await site.web.patch("/session"),
     ]
+    await until(lambda: _names(site.log, answers[-1].headers["x-request-id"]), True)  # a line follows its answer
     lines_of = [msgspec.json.decode(line) for line in site.log.read_bytes().splitlines() if line[:1] == b"{"]
     for answer in answers:
         problem = answer.json()
