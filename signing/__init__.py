@@ -35,6 +35,7 @@ from signing.pdf import finish as _finish
 from signing.pdf import lint as _lint
 from signing.pdf import prepare as _prepare
 from signing.pdf import verify as _verify
+from signing.report import report as report
 from signing.trust import fitness as _fitness
 from signing.trust.anchors import load_trust as load_trust
 

@@ -1,7 +1,7 @@
 """`python -m signing`: the service by hand. Errors go to stderr in both languages; `--json` prints the whole answer.
 
 lint FILE [--profile to_sign] [--repair OUT]
-verify FILE --anchors ROOTS.pem [--demo-anchors DEMO.pem]
+verify FILE --anchors ROOTS.pem [--demo-anchors DEMO.pem] [--revocations LIST.crl ...] [--at 2026-11-20T08:00+07:00]
 prepare FILE --field Signatory1 --cert C.pem --chain CHAIN.pem --out PREPARED.json
 finish PREPARED.json --base FILE --value VALUE.bin --chain CHAIN.pem --anchors ROOTS.pem --out SIGNED.pdf
 sign FILE --keys DIR --owner ID --out SIGNED.pdf
@@ -12,9 +12,10 @@ import argparse
 import asyncio
 import hashlib
 import sys
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -29,13 +30,25 @@ from signing.contract import (
     Prepared,
     PrepareOrder,
     Sha256,
+    SignatureVerdict,
     Signed,
     SignItem,
     SignOrder,
     Verdict,
 )
 from signing.errors import SigningError
+from signing.pdf.bounded import BoundedPool
 from signing.pdf.cms import mechanism_fits
+
+_LIMIT_S: Final = 120.0
+_R = TypeVar("_R")
+
+
+class Judged(msgspec.Struct, frozen=True):
+    """A verdict and the same as a report in ETSI's terms; as JSON the report stands beside the verdict's members."""
+
+    verdict: Verdict
+    report: Mapping[str, Any]
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -47,10 +60,16 @@ def main(argv: list[str] | None = None) -> int:
         sys.stderr.write(f"{error}\n")
         return 1
     if options.json:
-        sys.stdout.write(msgspec.json.format(msgspec.json.encode(answer)).decode() + "\n")
+        sys.stdout.write(msgspec.json.format(_encoded(answer)).decode() + "\n")
     else:
         sys.stdout.write("\n".join(_lines(answer)) + "\n")
     return 0 if good else 1
+
+
+def _encoded(answer: Any) -> bytes:
+    if isinstance(answer, Judged):
+        answer = {**msgspec.to_builtins(answer.verdict), **answer.report}
+    return msgspec.json.encode(answer)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -74,6 +93,8 @@ def _parser() -> argparse.ArgumentParser:
     verify = command("verify", _verify)
     verify.add_argument("--anchors", type=Path)
     verify.add_argument("--demo-anchors", type=Path)
+    verify.add_argument("--revocations", type=Path, nargs="+", default=[])
+    verify.add_argument("--at", type=_moment)
     prepare = command("prepare", _prepare, "field", "cert", "chain", "out")
     prepare.add_argument("--mechanism", choices=("rsa_pkcs1v15", "rsa_pss", "ecdsa"))
     command("finish", _finish, "base", "value", "chain", "anchors", "out")
@@ -89,20 +110,38 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
+def _moment(said: str) -> datetime:
+    """Read a moment; one without a time zone is Vietnam's."""
+    moment = datetime.fromisoformat(said)
+    return moment if moment.tzinfo else moment.replace(tzinfo=timezone(timedelta(hours=7)))
+
+
+def _apart(work: Callable[..., _R], *args: Any, **kwargs: Any) -> _R:
+    """Run the work on a stranger's file in a process with a limit of time and memory."""
+
+    async def go() -> _R:
+        async with BoundedPool(1) as pool:
+            return await pool.run(work, *args, timeout_s=_LIMIT_S, **kwargs)
+
+    return asyncio.run(go())
+
+
 def _lint(options: Any) -> tuple[LintReport, bool]:
     if options.repair:
-        report = signing.repair(str(options.file), options.repair, at=_now())
+        report = _apart(signing.repair, str(options.file), options.repair, at=_now())
     else:
-        report = signing.lint(str(options.file), options.profile, at=_now())
+        report = _apart(signing.lint, str(options.file), options.profile, at=_now())
     return report, report.accepted
 
 
-def _verify(options: Any) -> tuple[Verdict, bool]:
+def _verify(options: Any) -> tuple[Judged, bool]:
     from signing.trust.anchors import load_trust  # noqa: PLC0415  only this command needs trust files
 
     trust = load_trust(options.anchors, options.demo_anchors)
-    verdict = signing.verify(str(options.file), trust, at=_now())
-    return verdict, verdict.ok
+    trust = msgspec.structs.replace(trust, revocations=tuple(path.read_bytes() for path in options.revocations))
+    at = options.at or _now()
+    verdict = _apart(signing.verify, str(options.file), trust, at=at)
+    return Judged(verdict=verdict, report=signing.report(verdict, at=at)), verdict.ok
 
 
 def _certificates(path: str) -> tuple[Der, ...]:
@@ -204,9 +243,11 @@ def _note(said: str) -> None:
 def _lines(answer: Any) -> list[str]:
     if isinstance(answer, Signed):
         return [f"SHA-256 {answer.sha256.hex()}, {answer.size} byte", *_lines(answer.verdict)]
+    if isinstance(answer, Judged):
+        return _lines(answer.verdict)
     if isinstance(answer, Verdict):
         head = "HỢP LỆ / valid" if answer.ok else "KHÔNG HỢP LỆ / not valid"
-        said = [f"- {one.summary_vi} / {one.summary_en}" for one in answer.signatures]
+        said = [f"- {one.summary_vi} / {one.summary_en} [{_terms(one)}]" for one in answer.signatures]
         return [head, *said, *(f"! {one.vi} / {one.en}" for one in answer.problems)]
     if isinstance(answer, LintReport):
         head = "CHẤP NHẬN / accepted" if answer.accepted else "KHÔNG CHẤP NHẬN / refused"
@@ -218,6 +259,10 @@ def _lines(answer: Any) -> list[str]:
     from signing import bench  # noqa: PLC0415  see _bench
 
     return bench.text(answer)
+
+
+def _terms(one: SignatureVerdict) -> str:
+    return f"{one.indication} {one.sub_indication}".strip()
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from pyhanko.sign.fields import enumerate_sig_fields
 
 from signing.contract import LintLimits, LintProfile, LintReport, Problem, SignatureVerdict, Trust
 from signing.pdf import findings
+from signing.pdf.embedded import is_unsigned
 from signing.pdf.fields import count_pages
 from signing.pdf.files import read, write_durably
 from signing.pdf.reading import look, open_for_reading
@@ -161,7 +162,7 @@ class _Inspection:
         certified = "/Perms" in self.root and bool(self.root["/Perms"])
         if not filled and not certified:
             return ()
-        if any(_unsigned(value.get_object()) for value in filled):
+        if any(is_unsigned(value.get_object()) for value in filled):
             refused.append(findings.PREPARED_ONLY)
             return ()
         verdict = verify_bytes(self.data, self.trust, at=self.at)
@@ -232,12 +233,6 @@ class _Inspection:
         part = re.search(rb"pdfaid:part(?:>|=[\"'])\s*(\d)", metadata)
         level = re.search(rb"pdfaid:conformance(?:>|=[\"'])\s*([A-Za-z])", metadata)
         return f"{part[1].decode()}{level[1].decode().upper() if level else ''}" if part else None
-
-
-def _unsigned(signature: Any) -> bool:
-    contents = look(signature, "/Contents") if isinstance(signature, DictionaryObject) else None
-    raw = getattr(contents, "original_bytes", contents if isinstance(contents, bytes) else b"")
-    return not raw.strip(b"\x00")
 
 
 def _holds_script(held: Any, depth: int) -> bool:

@@ -25,7 +25,7 @@ from typing import Any, Final
 import msgspec
 
 from signing.contract import Der, Sha256, SignatureVerdict, Trust, Verdict
-from signing.pdf import container, wording
+from signing.pdf import container, indications, wording
 from signing.pdf.increments import Dictionary, Revision, demand, highest, must, plain, revisions
 
 Anchored = Callable[[Der, bytes, Trust, datetime], bool | None]
@@ -104,6 +104,7 @@ def _judge(data: bytes, trust: Trust, at: datetime, anchored: Anchored) -> Verdi
         problems=(),
         demo=any(one.demo for one in verdicts),
         ok=True,
+        indication="TOTAL-PASSED",
         fills={name: fills[name] for name in fields if name in fills},
     )
 
@@ -252,8 +253,9 @@ def _verdict(
     container.check(held, digests[0])
     demo = anchored(held.certificate, held.certificates, trust, at)
     demand(demo is not None)
-    facts = wording.Facts(
+    facts = indications.Facts(
         covers="whole_file" if last else "revision",
+        well_formed=True,
         intact=True,
         valid=True,
         trusted=not demo,
@@ -269,5 +271,6 @@ def _verdict(
         pss=held.mechanism == "rsa_pss",
         digest="sha256",
         signed_at=one.said_at,
+        subfilter="ETSI.CAdES.detached",
     )
     return wording.say(told, facts)
