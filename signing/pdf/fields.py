@@ -41,6 +41,7 @@ from signing.pdf.reading import (
     open_for_revision,
     page_box,
     page_rotation,
+    written,
 )
 
 NUMBER: Final = "Number"
@@ -57,7 +58,8 @@ TEXT_POINTS: Final = 13.0
 def lay(source: str, target: str, plan: FieldPlan, mark: str | None) -> Laid:
     """Append one revision with all fields of the plan, and the mark on every page; write the whole to `target`."""
     _check_plan(plan)
-    writer, buffer = open_for_revision(read(source))
+    base = read(source)
+    writer, stream = open_for_revision(base)
     if taken := set(_field_names(writer.root)) & {field.name for field in _fields(plan)}:
         raise NotSignable(
             f"Tệp đã có trường biểu mẫu trùng tên: {', '.join(sorted(taken))}",
@@ -79,7 +81,7 @@ def lay(source: str, target: str, plan: FieldPlan, mark: str | None) -> Laid:
     writer.ensure_output_version((1, 7))
     writer.register_extension(ESIC_EXTENSION_1)
     writer.write_in_place()
-    sha256, size = write_durably(target, buffer.getbuffer())
+    sha256, size = write_durably(target, base, written(stream, len(base)))
     return Laid(sha256=sha256, size=size)
 
 
@@ -111,7 +113,7 @@ def _field_names(root: Any) -> Iterator[str]:
             yield str(name)
 
 
-def _pages(handler: Any) -> Iterator[tuple[Reference | None, Any]]:
+def pages_of(handler: Any) -> Iterator[tuple[Reference | None, Any]]:
     """Yield every page in order; an endless or over-deep page tree is an error, not a hang."""
     seen: set[Any] = set()
 
@@ -132,7 +134,25 @@ def _pages(handler: Any) -> Iterator[tuple[Reference | None, Any]]:
 
 def count_pages(handler: Any) -> int:
     """Count the pages by walking the tree; /Count may lie."""
-    return sum(1 for _ in _pages(handler))
+    return sum(1 for _ in pages_of(handler))
+
+
+def counts_are_true(node: Any) -> bool:
+    """Say whether a page tree that `count_pages` found sound is as pyHanko wants it: true counts, no direct kids."""
+
+    def leaves(held: Any) -> int | None:
+        held = held.get_object()
+        if "/Kids" not in held:
+            return 1
+        kids = held["/Kids"]
+        kids = [kids.raw_get(place) for place in range(len(kids))]
+        if not all(isinstance(kid, IndirectObject) for kid in kids):
+            return None
+        found = [leaves(kid) for kid in kids]
+        counted = sum(one for one in found if one is not None)
+        return counted if None not in found and look(held, "/Count") == counted else None
+
+    return leaves(node) is not None
 
 
 def _on_real_page(field: Field, pages: int) -> Field:
@@ -252,7 +272,7 @@ def plan_draft(source: str, chain: Sequence[str]) -> FieldPlan:
     right, the signatory at the lower right, the seal over a third of the signature at its left.
     """
     reader = open_for_reading(read(source))
-    pages = [page for _, page in _pages(reader)]
+    pages = [page for _, page in pages_of(reader)]
     first, last = _Frame(pages[0]), _Frame(pages[-1])
     initials = [name for name in chain if name.startswith("Initials")]
     signatories = [name for name in chain if name not in initials and name != SEAL]

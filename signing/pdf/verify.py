@@ -22,7 +22,7 @@ from signing.pdf import indications, structure
 from signing.pdf.embedded import collect
 from signing.pdf.files import read
 from signing.pdf.judgement import Case, judge
-from signing.pdf.reading import look, open_for_reading
+from signing.pdf.reading import QuickReader, look, open_for_reading
 
 for _noisy in ("pyhanko", "pyhanko_certvalidator"):
     logging.getLogger(_noisy).setLevel(logging.CRITICAL)
@@ -61,6 +61,13 @@ _MOST_FOUND: Final = 512
 
 async def _judge(data: bytes, trust: Trust, at: datetime) -> Verdict:
     reader = open_for_reading(data)
+    try:
+        return await _judge_read(data, reader, trust, at)
+    finally:
+        reader.let_go()
+
+
+async def _judge_read(data: bytes, reader: QuickReader, trust: Trust, at: datetime) -> Verdict:
     if reader.encrypted:
         return _refused("encrypted", "Tệp bị mã hóa", "The file is encrypted")
     found = collect(reader)
