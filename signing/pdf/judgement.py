@@ -334,7 +334,7 @@ _kept = threading.local()
 def _anchors(trust: Trust) -> list[asn1.Certificate]:
     """Return the anchors, parsed once per thread: they read themselves bit by bit, which is not for two threads."""
     held: tuple[Trust, list[asn1.Certificate]] | None = getattr(_kept, "anchors", None)
-    if held is None or held[0] is not trust:
+    if held is None or held[0] != trust:
         found = [asn1.Certificate.load(der) for der in (*trust.anchors, *trust.demo_anchors)]
         held = _kept.anchors = (trust, found)
     return held[1]
