@@ -119,30 +119,14 @@ def _pour(source: int, target: int) -> int:
     return size
 
 
-def write_durably(target: str, *parts: bytes | memoryview, known: Sha256 | None = None) -> tuple[Sha256, int]:
-    """Write the parts to a new file beside the target, fsync it and its directory, and rename it into place.
-
-    `known` is the SHA-256 of all parts where the caller has just read them through; a scan costs 10 ms to read again.
-    """
-    path = Path(target)
-    digest, size = hashlib.sha256(), 0
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        os.fchmod(handle, _MODE)
-        with os.fdopen(handle, "wb") as stream:
-            for part in parts:
-                stream.write(part)
-                if known is None:
-                    digest.update(part)
-                size += len(part)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    sync_directory(path.parent)
-    return known or Sha256(digest.digest()), size
+def write_durably(target: str, *parts: bytes | memoryview) -> tuple[Sha256, int]:
+    """Write the parts as one file, whole and durably or not at all, and return its SHA-256 and size."""
+    digest = hashlib.sha256()
+    with Draft(target) as draft:
+        for part in parts:
+            draft.append(part)
+            digest.update(part)
+        return Sha256(digest.digest()), draft.keep()
 
 
 def sync_directory(path: Path) -> None:
