@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := run
-.PHONY: run demo doctor chaos test test-tools fuzz fuzz-pdf venv venv-dev lint format lock sbom bundle clean help
+.PHONY: run demo doctor chaos journeys test test-tools fuzz fuzz-pdf venv venv-dev lint format lock sbom bundle clean help
 
 ## run: build the environment if need be, then database, API, signer, worker and one dossier through the five steps
 run: venv
@@ -30,6 +30,10 @@ doctor: venv
 ## chaos: 50 random kill -9 of API, signer, worker and PostgreSQL under a small load; SEED=N repeats a run, KILLS=N and LIVES=N change its size
 chaos: venv-dev
 	@exec $(BIN)/python -m loadtests.chaos --kills $(or $(KILLS),50) $(if $(SEED),--seed $(SEED),) $(if $(LIVES),--lives $(LIVES),)
+
+## journeys: one dossier and a small batch through the whole product with each key holder, or HOLDER="upload pkcs11 csc sp769 vtss software"; BATCH=N
+journeys: venv-dev
+	@exec $(BIN)/python -m loadtests.journeys $(HOLDER) --batch $(or $(BATCH),5)
 
 ## test: everything that proves the product: linters, types, import contracts, then all tests
 test: test-tools venv-dev bundle

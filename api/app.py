@@ -50,6 +50,7 @@ from api.settings import Settings, read
 from api.signatures import following
 from api.signatures.controller import AnswerController, BatchController, ChainController, RequestController
 from api.signatures.tickets import Watch
+from api.signatures.tool_controller import ToolController
 from api.telemetry import process
 
 _log = structlog.get_logger("api.app")
@@ -66,6 +67,7 @@ CONTROLLERS: Final[tuple[ControllerRouterHandler, ...]] = (
     RequestController,
     BatchController,
     AnswerController,
+    ToolController,
     DeskController,
     AccountController,
     CertificateController,

@@ -78,6 +78,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     s3: S3 | None = None
     holders: tuple[dict[str, Any], ...] = ()
     """Signer only: the configuration of each key holder, as `signing.holders` reads it."""
+    authorities: tuple[dict[str, Any], ...] = ()
+    """Signer only: the timestamping authorities, as `signing.holders` reads them; without any no level is paid."""
     trust_dir: Path | None = None
     """PEM files of the certification authorities that verification trusts."""
     listen: Address = Address("127.0.0.1", 8080)
@@ -181,6 +183,7 @@ def read(process: Process, environment: Mapping[str, str] = os.environ) -> Setti
         blob_dir=blob_dir,
         s3=_s3(reader) if blob_dir is None else None,
         holders=_holders(reader, demo=demo) if process == "signer" else (),
+        authorities=reader.may("MOTCUA_TIMESTAMPS_FILE", _holder_file, ()) if process == "signer" else (),
         trust_dir=reader.need("MOTCUA_TRUST_DIR", _directory, None),
         listen=listen,
         signer_listen=reader.may("MOTCUA_SIGNER_LISTEN", address, Address("127.0.0.1", 8081)),
@@ -230,6 +233,7 @@ _OF_ONE_PROCESS: Final[Mapping[str, Process | Literal["owner"]]] = {
     "MOTCUA_CHECKPOINT_DIR": "worker",
     "MOTCUA_FACTOR_KEYS": "signer",
     "MOTCUA_HOLDERS_FILE": "signer",
+    "MOTCUA_TIMESTAMPS_FILE": "signer",
 }
 
 

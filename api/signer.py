@@ -7,7 +7,7 @@ the document store only: it may be killed at any moment and run in any number.
 import asyncio
 import signal
 import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Set
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from functools import partial
@@ -34,11 +34,15 @@ from api.signatures.engine import (
     canary,
     context,
     finishing,
+    handing,
     holder_store,
     judging,
+    measures,
     parking,
     polling,
     preparing,
+    repaying,
+    revoking,
     sending,
     stopping,
     sweeping,
@@ -49,6 +53,7 @@ from api.telemetry import process
 from signing import holders as keys
 from signing.contract import KeyHolder, Trust
 from signing.errors import SigningError
+from signing.levels import TimestampSource
 from signing.pdf.bounded import BoundedPool
 
 _log: Final = structlog.get_logger("signer")
@@ -60,11 +65,16 @@ STEPS: Final[dict[str, _Step]] = {
     context.SEND: sending.send,
     context.ANSWER: polling.answer,
     context.FINISH: finishing.finish,
+    context.HANDED: handing.handed,
     context.RELEASE: sweeping.release,
     context.STOP: stopping.stop,
+    context.REPAY: repaying.repay,
     **people.STEPS,
 }
 """Every kind of job that this process does."""
+
+BESIDE: Final = frozenset({context.REPAY})
+"""Work that waits for authorities outside; it has places of its own, so that it takes none from signatures."""
 
 POLICY: Final = RetryPolicy(max_failures=4, max_claims=3)
 _PATIENCE_S: Final = 2.0
@@ -84,6 +94,18 @@ def open_holders(settings: Settings) -> dict[str, KeyHolder]:
         holder = keys.open_holder(msgspec.convert({**raw, "production": not settings.demo}, keys.HolderConfig))
         opened[holder.capabilities.name] = holder
     return opened
+
+
+def open_timestamps(settings: Settings, trust: Trust) -> TimestampSource | None:
+    """Open the configured timestamping authorities; None where there are none.
+
+    Raises:
+        HolderMisconfigured: one's settings are wrong, or a test's is used in production.
+    """
+    named = [msgspec.convert(each, keys.AuthoritySettings) for each in settings.authorities]
+    if not named:
+        return None
+    return keys.open_timestamps(named, trust, production=not settings.demo, told=measures.timestamp)
 
 
 def trust_of(settings: Settings) -> Trust:
@@ -113,6 +135,12 @@ async def running(settings: Settings, clock: Clock = system_clock) -> AsyncGener
         registry = Registry(pools)
         await stack.enter_async_context(registry.watching())
         personal = Vault(settings.data_keys, settings.data_key)
+        trust = trust_of(settings)
+        timestamps = open_timestamps(settings, trust)
+        if timestamps is not None:
+            stack.push_async_callback(timestamps.close)
+        revocation = keys.open_revocation(revoking.AnswerShelf(pools, clock), told=measures.fetched)
+        stack.push_async_callback(revocation.close)
         yield Engine(
             pools=pools,
             workshop=workshop,
@@ -121,8 +149,10 @@ async def running(settings: Settings, clock: Clock = system_clock) -> AsyncGener
             factors=Vault(settings.factor_keys, settings.factor_key),
             personal=personal,
             dossiers=Dossiers(registry, personal, process="signer", after_step=(following.after_step,)),
-            trust=trust_of(settings),
+            trust=trust,
             clock=clock,
+            timestamps=timestamps,
+            revocation=revocation,
             relying_party=RelyingParty.of(settings.public_url),
         )
 
@@ -142,21 +172,14 @@ async def serve(settings: Settings) -> None:
         loop.add_signal_handler(number, stopping.set)
     async with running(settings) as engine:
         await declare(engine)
-        runner = Runner(
-            settings.database_url,
-            {kind: partial(step, engine) for kind, step in STEPS.items()},
-            on_parked=partial(parking.note_parked, engine),
-            batch_size=8,
-            max_concurrent_tasks=16,
-            policy=POLICY,
-            heartbeat_timeout=SILENT_FOR,
-        )
+        runners = [_runner(settings, engine, set(STEPS) - BESIDE), _runner(settings, engine, BESIDE)]
         flying = canary.Canary(engine, keys.open_canary())
         async with _listener(settings, engine, flying):
             _log.info("ready", holders=sorted(engine.holders))
             tasks = [
-                asyncio.create_task(runner.run(), name="jobs"),
-                asyncio.create_task(sweeping.run(engine, stopping, also=people.SWEEPS), name="sweep"),
+                *(asyncio.create_task(runner.run(), name="jobs") for runner in runners),
+                asyncio.create_task(sweeping.run(engine, stopping, also=(*people.SWEEPS, revoking.look)), name="sweep"),
+                asyncio.create_task(repaying.run(engine, stopping), name="levels"),
                 asyncio.create_task(canary.run(flying, stopping), name="canary"),
                 *(
                     asyncio.create_task(polling.run(engine, name, stopping), name=f"poll-{name}")
@@ -169,11 +192,24 @@ async def serve(settings: Settings) -> None:
                 asyncio.create_task(process.sampling(partial(_sample, engine)), name="samples"),
             ]
             await asyncio.wait([*aside, *tasks], return_when=asyncio.FIRST_COMPLETED)
-            runner.stop()
+            for runner in runners:
+                runner.stop()
             stopping.set()
             await asyncio.gather(*tasks)
             for task in aside:
                 task.cancel()
+
+
+def _runner(settings: Settings, engine: Engine, kinds: Set[str]) -> Runner:
+    return Runner(
+        settings.database_url,
+        {kind: partial(step, engine) for kind, step in STEPS.items() if kind in kinds},
+        on_parked=partial(parking.note_parked, engine),
+        batch_size=8,
+        max_concurrent_tasks=16,
+        policy=POLICY,
+        heartbeat_timeout=SILENT_FOR,
+    )
 
 
 async def _sample(engine: Engine) -> None:

@@ -75,6 +75,7 @@ async def running(settings: Settings, clock: Clock = system_clock) -> AsyncGener
 STEPS: Final[dict[str, Callable[[Workshop], Handler]]] = {
     uploads.CHECK: Checker,
     drafts.MAKE: Drafter,
+    drafts.PLACE: Drafter,
     printing.PRINT: Printer,
     verification.VERIFY: FileVerifier,
     sweep.SWEEP: Sweeper,

@@ -16,12 +16,16 @@ from signing.contract import (
     Der,
     FieldPlan,
     FinishOrder,
+    HandedBack,
+    HandedOrder,
     HeldCertificate,
     Laid,
+    Layout,
     LintLimits,
     LintProfile,
     LintReport,
     Mechanism,
+    Placing,
     Prepared,
     PrepareOrder,
     Signed,
@@ -29,11 +33,24 @@ from signing.contract import (
     Verdict,
 )
 from signing.errors import SigningError, UnreadableFile
+from signing.levels import (
+    Evidence,
+    EvidenceOrder,
+    FinishStampOrder,
+    PreparedStamp,
+    Raised,
+    StampOrder,
+    Standing,
+)
 from signing.pdf import cms as _cms
 from signing.pdf import fields as _fields
 from signing.pdf import finish as _finish
+from signing.pdf import handed as _handed
+from signing.pdf import levels as _levels
 from signing.pdf import lint as _lint
+from signing.pdf import places as _places
 from signing.pdf import prepare as _prepare
+from signing.pdf import scans as _scans
 from signing.pdf import verify as _verify
 from signing.report import report as report
 from signing.trust import fitness as _fitness
@@ -82,9 +99,34 @@ def repair(source: str, target: str, limits: LintLimits | None = None, *, at: da
 
 
 @_guarded
-def default_plan(source: str, chain: Sequence[str]) -> FieldPlan:
-    """Return the places of number, date and signatures for an uploaded draft; `chain` names the fields in order."""
-    return _fields.plan_draft(source, chain)
+def default_plan(
+    source: str, chain: Sequence[str], layout: Layout = "document", found: FieldPlan | None = None
+) -> FieldPlan:
+    """Return the places of number, date and signatures for an uploaded draft; `chain` names the fields in order.
+
+    What `found` (by `find_places`) lacks is put where Decree 30/2020 has it for this layout.
+    """
+    return _places.plan_draft(source, chain, layout, found)
+
+
+@_guarded
+def find_places(source: str, wanted: Sequence[Placing]) -> FieldPlan:
+    """Return the places that somebody chose by anchor text, form field or coordinates, and no others.
+
+    Raises:
+        NotSignable: not found, found more than once, or not on the page; the text says what to do.
+    """
+    return _places.find(source, wanted)
+
+
+@_guarded
+def check_scan(source: str) -> None:
+    """Refuse a file whose pages are scans not in colour or below 200 dpi, as digitised papers and copies must be.
+
+    Raises:
+        NotSignable: with the pages, and what to set on the scanner (Decree 30/2020, Appendix I).
+    """
+    _scans.check(source)
 
 
 @_guarded
@@ -116,9 +158,49 @@ def finish(order: FinishOrder, target: str) -> Signed:
 
 
 @_guarded
-def verify(source: str, trust: Trust, *, at: datetime) -> Verdict:
-    """Judge a signed file as of a moment; a bad file gives a bad verdict, never an exception."""
-    return _verify.verify(source, trust, at)
+def accept(order: HandedOrder) -> HandedBack:
+    """Judge a whole signed file that came back: ours to the byte but for the signature, by the right key, verified.
+
+    Raises:
+        BaseChanged: it is another file, or changed in more than the signature.
+        CertificateUnfit: somebody else's certificate signed it.
+        NotSignable: its time of signing is not now.
+        OutputInvalid: it holds no signature in the field, or does not verify.
+    """
+    return _handed.accept(order)
+
+
+@_guarded
+def verify(source: str, trust: Trust, *, at: datetime, known: Evidence | None = None) -> Verdict:
+    """Judge a signed file as of a moment; a bad file gives a bad verdict, never an exception.
+
+    Revocation is judged by what the file brings and by `known`; nothing is fetched.
+    """
+    return _verify.verify(source, trust, at, known)
+
+
+@_guarded
+def stand(source: str, trust: Trust, *, at: datetime) -> Standing:
+    """Say which level a signed file has reached, and whose evidence it needs to rise."""
+    return _levels.stand(source, trust, at)
+
+
+@_guarded
+def prepare_stamp(order: StampOrder) -> PreparedStamp:
+    """Return the increment of a document timestamp and the digest to ask it for; writes nothing."""
+    return _levels.prepare(order)
+
+
+@_guarded
+def finish_stamp(order: FinishStampOrder, target: str) -> Raised:
+    """Embed a timestamp token, verify the output with the trust given, and write it durably; refuse otherwise."""
+    return _levels.finish(order, target)
+
+
+@_guarded
+def add_evidence(order: EvidenceOrder, target: str) -> Raised:
+    """Append evidence without a timestamp over it, verify the output, and write it durably; refuse otherwise."""
+    return _levels.add_evidence(order, target)
 
 
 @_guarded

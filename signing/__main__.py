@@ -2,53 +2,62 @@
 
 lint FILE [--profile to_sign] [--repair OUT]
 verify FILE --anchors ROOTS.pem [--demo-anchors DEMO.pem] [--revocations LIST.crl ...] [--at 2026-11-20T08:00+07:00]
-prepare FILE --field Signatory1 --cert C.pem --chain CHAIN.pem --out PREPARED.json
+lay FILE --out LAID.pdf --plan PLAN.json --fields Signatory1 Seal [--places PLACES.json] [--layout copy]
+prepare FILE --field Signatory1 --cert C.pem --chain CHAIN.pem --out PREPARED.json [--plan PLAN.json] [what it shows]
 finish PREPARED.json --base FILE --value VALUE.bin --chain CHAIN.pem --anchors ROOTS.pem --out SIGNED.pdf
-sign FILE --keys DIR --owner ID --out SIGNED.pdf
+sign FILE --keys DIR --owner ID --out SIGNED.pdf [--plan PLAN.json --field Seal] [--level b-lta] [what it shows]
+raise FILE --level b-lta --tsa URL [--tsa URL] --anchors ROOTS.pem --out RAISED.pdf [--cache DIR] [--renew]
 bench [--quick]
+
+What a signature shows: --kind signatory|seal|corner --image PNG --above LINE --line LINE --fill Number=12/UBND
+PLACES.json is a list of places (`signing.contract.Placing`):
+[{"field": "Signatory1", "anchor": "CHỦ TỊCH", "side": "below"}, {"field": "Number", "anchor": "Số:"}]
 """
 
 import argparse
 import asyncio
 import hashlib
 import sys
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, get_args
 
 import msgspec
 
 import signing
 from signing.contract import (
+    DEMO_MARK,
     Appearance,
+    AppearanceKind,
+    CertificationLevel,
     Der,
     FieldPlan,
     FinishOrder,
+    Layout,
     LintReport,
     Mechanism,
+    Placing,
     Prepared,
     PrepareOrder,
     Sha256,
-    SignatureVerdict,
     Signed,
     SignItem,
     SignOrder,
+    Trust,
     Verdict,
 )
 from signing.errors import SigningError
+from signing.levels import LEVELS, Raised
 from signing.pdf.bounded import BoundedPool
 from signing.pdf.cms import mechanism_fits
+from signing.report import Judged
+from signing.telling import lines
 
+_EVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LIMIT_S: Final = 120.0
 _R = TypeVar("_R")
-
-
-class Judged(msgspec.Struct, frozen=True):
-    """A verdict and the same as a report in ETSI's terms; as JSON the report stands beside the verdict's members."""
-
-    verdict: Verdict
-    report: Mapping[str, Any]
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -62,7 +71,7 @@ def main(argv: list[str] | None = None) -> int:
     if options.json:
         sys.stdout.write(msgspec.json.format(_encoded(answer)).decode() + "\n")
     else:
-        sys.stdout.write("\n".join(_lines(answer)) + "\n")
+        sys.stdout.write("\n".join(lines(answer)) + "\n")
     return 0 if good else 1
 
 
@@ -97,13 +106,39 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("--at", type=_moment)
     prepare = command("prepare", _prepare, "field", "cert", "chain", "out")
     prepare.add_argument("--mechanism", choices=("rsa_pkcs1v15", "rsa_pss", "ecdsa"))
+    _shows(prepare)
+    lay = command("lay", _lay, "out", "plan")
+    lay.add_argument("--fields", nargs="+", default=["Signatory1", "Seal"])
+    lay.add_argument("--places", type=Path)
+    lay.add_argument("--layout", choices=get_args(Layout), default="document")
+    lay.add_argument("--certification", choices=get_args(CertificationLevel), default="none")
+    lay.add_argument("--mark")
     command("finish", _finish, "base", "value", "chain", "anchors", "out")
-    command("sign", _sign, "keys", "owner", "out")
+    sign = command("sign", _sign, "keys", "owner", "out")
+    sign.add_argument("--field", default="Signatory1")
+    _shows(sign)
+    sign.add_argument("--level", choices=LEVELS, default="b-b")
+    higher = command("raise", _raise, "anchors", "out")
+    higher.add_argument("--level", choices=LEVELS[1:], default="b-lta")
+    higher.add_argument("--renew", action="store_true")
+    for made in (sign, higher):
+        made.add_argument("--tsa", action="append", default=[], metavar="URL")
+        made.add_argument("--cache", metavar="DIR", help="where OCSP and CRL are kept")
     bench = commands.add_parser("bench")
     bench.set_defaults(run=_bench)
     bench.add_argument("--json", action="store_true")
     bench.add_argument("--quick", action="store_true")
     return parser
+
+
+def _shows(command: argparse.ArgumentParser) -> None:
+    """Add the options that say what a signature shows and fills, and the plan by which its file was laid."""
+    command.add_argument("--plan", type=Path)
+    command.add_argument("--kind", choices=get_args(AppearanceKind), default="none")
+    command.add_argument("--image", type=Path)
+    command.add_argument("--above", action="append", default=[])
+    command.add_argument("--line", action="append", default=[])
+    command.add_argument("--fill", action="append", default=[])
 
 
 def _now() -> datetime:
@@ -135,12 +170,11 @@ def _lint(options: Any) -> tuple[LintReport, bool]:
 
 
 def _verify(options: Any) -> tuple[Judged, bool]:
-    from signing.trust.anchors import load_trust  # noqa: PLC0415  only this command needs trust files
+    from signing.trust.anchors import load_revocations, load_trust  # noqa: PLC0415  only here are trust files needed
 
-    trust = load_trust(options.anchors, options.demo_anchors)
-    trust = msgspec.structs.replace(trust, revocations=tuple(path.read_bytes() for path in options.revocations))
+    trust, known = load_trust(options.anchors, options.demo_anchors), load_revocations(options.revocations)
     at = options.at or _now()
-    verdict = _apart(signing.verify, str(options.file), trust, at=at)
+    verdict = _apart(signing.verify, str(options.file), trust, at=at, known=known)
     return Judged(verdict=verdict, report=signing.report(verdict, at=at)), verdict.ok
 
 
@@ -154,24 +188,46 @@ def _mechanism(certificate: Der, wanted: Mechanism | None) -> Mechanism:
     return wanted or ("ecdsa" if mechanism_fits(certificate, "ecdsa") else "rsa_pkcs1v15")
 
 
-def _order(base: Path, field: str, certificate: Der, chain: tuple[Der, ...], mechanism: Mechanism) -> PrepareOrder:
+def _lay(options: Any) -> tuple[FieldPlan, bool]:
+    """Lay all fields of a draft, and keep the plan that its signatures need."""
+    found = None
+    if options.places:
+        wanted = msgspec.json.decode(options.places.read_bytes(), type=tuple[Placing, ...])
+        found = signing.find_places(str(options.file), wanted)
+    plan = signing.default_plan(str(options.file), options.fields, options.layout, found)
+    plan = msgspec.structs.replace(plan, certification=options.certification)
+    signing.lay_fields(str(options.file), options.out, plan, mark=options.mark)
+    Path(options.plan).write_bytes(msgspec.json.encode(plan))
+    return plan, True
+
+
+def _order(
+    options: Any, base: Path, certificate: Der, chain: tuple[Der, ...], mechanism: Mechanism, plan: FieldPlan
+) -> PrepareOrder:
+    image = options.image.read_bytes() if options.image else None
+    shown = Appearance(kind=options.kind, lines=tuple(options.line), above=tuple(options.above), image_png=image)
     return PrepareOrder(
         base=str(base),
         base_sha256=Sha256(hashlib.sha256(base.read_bytes()).digest()),
-        field=field,
+        field=options.field,
         certificate=certificate,
         chain=chain,
-        appearance=Appearance(kind="none"),
+        appearance=shown,
         at=_now(),
         mechanism=mechanism,
-        plan=FieldPlan(),
+        plan=plan,
+        fills=dict(each.partition("=")[::2] for each in options.fill),
     )
+
+
+def _plan_of(options: Any) -> FieldPlan:
+    return msgspec.json.decode(options.plan.read_bytes(), type=FieldPlan) if options.plan else FieldPlan()
 
 
 def _prepare(options: Any) -> tuple[dict[str, str], bool]:
     certificate, chain = _certificates(options.cert)[0], _certificates(options.chain)
     mechanism = _mechanism(certificate, options.mechanism)
-    prepared = signing.prepare(_order(options.file, options.field, certificate, chain, mechanism))
+    prepared = signing.prepare(_order(options, options.file, certificate, chain, mechanism, _plan_of(options)))
     Path(options.out).write_bytes(msgspec.json.encode(prepared))
     return {"tbs_sha256": prepared.tbs_sha256.hex(), "mechanism": mechanism}, True
 
@@ -191,13 +247,15 @@ def _finish(options: Any) -> tuple[Signed, bool]:
     return signed, signed.verdict.ok
 
 
-def _sign(options: Any) -> tuple[Signed, bool]:
-    """Sign a draft with a key file: lays one field, prepares, signs and finishes. For trying out."""
+def _sign(options: Any) -> tuple[Signed | Raised, bool]:
+    """Sign with a key file, for trying out: a draft gets its one field first, a file with a plan has them already."""
     from signing.holders import HolderConfig, load_trust, open_holder  # noqa: PLC0415  keys only where asked for
 
-    draft = Path(f"{options.out}.laid")
-    plan = signing.default_plan(str(options.file), ("Signatory1",))
-    signing.lay_fields(str(options.file), str(draft), plan, mark="CHỈ ĐỂ THỬ")
+    draft, plan = options.file, _plan_of(options)
+    if not options.plan:
+        draft = Path(f"{options.out}.laid")
+        plan = signing.default_plan(str(options.file), (options.field,))
+        signing.lay_fields(str(options.file), str(draft), plan, mark=DEMO_MARK)
     holder = open_holder(HolderConfig(kind="software", production=False, keys=options.keys))
 
     async def go() -> Signed:
@@ -206,7 +264,7 @@ def _sign(options: Any) -> tuple[Signed, bool]:
             raise SigningError("Người này không có chứng thư", "This owner has no certificate")
         mechanism = _mechanism(held[0].certificate, None)
         prepared = await asyncio.to_thread(
-            signing.prepare, _order(draft, "Signatory1", held[0].certificate, held[0].chain, mechanism)
+            signing.prepare, _order(options, draft, held[0].certificate, held[0].chain, mechanism, plan)
         )
         item = SignItem(item_id="1", tbs_sha256=prepared.tbs_sha256, name=options.file.name)
         await holder.start(
@@ -226,8 +284,54 @@ def _sign(options: Any) -> tuple[Signed, bool]:
     try:
         signed = asyncio.run(go())
     finally:
-        draft.unlink(missing_ok=True)
-    return signed, signed.verdict.ok
+        if draft != options.file:
+            draft.unlink(missing_ok=True)
+    if options.level == "b-b":
+        return signed, signed.verdict.ok
+    raised, good = _raised(options, options.out, load_trust(None, Path(options.keys) / "root.pem"))
+    return raised or signed, good
+
+
+def _raise(options: Any) -> tuple[Raised | Verdict, bool]:
+    """Raise a signed file to a level; exit 0 where it has it afterwards."""
+    from signing.trust.anchors import load_trust  # noqa: PLC0415  see _verify
+
+    trust = load_trust(Path(options.anchors))
+    raised, good = _raised(options, str(options.file), trust)
+    return raised or signing.verify(str(options.file), trust, at=_now()), good
+
+
+def _raised(options: Any, source: str, trust: Trust) -> tuple[Raised | None, bool]:
+    """Raise one file; None where it has the level already."""
+    from signing.holders import AuthoritySettings, open_revocation, open_timestamps  # noqa: PLC0415  see _sign
+    from signing.raising import Order, raise_level  # noqa: PLC0415  see _sign
+
+    sha256 = Sha256(hashlib.sha256(Path(source).read_bytes()).digest())
+
+    async def go() -> Raised | None:
+        tsas = [AuthoritySettings(name=url, url=url, timeout_s=30) for url in options.tsa]
+        timestamps = open_timestamps(tsas, trust, production=False)
+        with tempfile.TemporaryDirectory() as room:
+            revocation = open_revocation(Path(options.cache or room))
+            standing = await asyncio.to_thread(signing.stand, source, trust, at=_now())
+            order = Order(
+                source=source,
+                sha256=sha256,
+                target=options.out,
+                wanted=options.level,
+                trust=trust,
+                standing=standing,
+                signed_at=_EVER,
+                renew=getattr(options, "renew", False),
+            )
+            try:
+                return await raise_level(order, timestamps, revocation, asyncio.to_thread, _now)
+            finally:
+                await timestamps.close()
+                await revocation.close()
+
+    raised = asyncio.run(go())
+    return raised, raised is None or raised.verdict.ok
 
 
 def _bench(options: Any) -> tuple[Any, bool]:
@@ -238,31 +342,6 @@ def _bench(options: Any) -> tuple[Any, bool]:
 
 def _note(said: str) -> None:
     sys.stderr.write(f"… {said}\n")
-
-
-def _lines(answer: Any) -> list[str]:
-    if isinstance(answer, Signed):
-        return [f"SHA-256 {answer.sha256.hex()}, {answer.size} byte", *_lines(answer.verdict)]
-    if isinstance(answer, Judged):
-        return _lines(answer.verdict)
-    if isinstance(answer, Verdict):
-        head = "HỢP LỆ / valid" if answer.ok else "KHÔNG HỢP LỆ / not valid"
-        said = [f"- {one.summary_vi} / {one.summary_en} [{_terms(one)}]" for one in answer.signatures]
-        return [head, *said, *(f"! {one.vi} / {one.en}" for one in answer.problems)]
-    if isinstance(answer, LintReport):
-        head = "CHẤP NHẬN / accepted" if answer.accepted else "KHÔNG CHẤP NHẬN / refused"
-        mend = ["→ có thể sửa bằng --repair / can be mended by --repair"] if answer.repairable else []
-        said = [f"- {one.vi} / {one.en}. {one.remedy_vi} / {one.remedy_en}" for one in answer.problems]
-        return [head, *said, *mend]
-    if isinstance(answer, dict):
-        return [f"{name}: {value}" for name, value in answer.items()]
-    from signing import bench  # noqa: PLC0415  see _bench
-
-    return bench.text(answer)
-
-
-def _terms(one: SignatureVerdict) -> str:
-    return f"{one.indication} {one.sub_indication}".strip()
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ Every type is a frozen msgspec Struct, so it crosses a process boundary by pickl
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Literal, NewType, Protocol
+from typing import Final, Literal, NewType, Protocol
 
 import msgspec
 
@@ -17,10 +17,20 @@ Der = NewType("Der", bytes)
 
 Mechanism = Literal["rsa_pkcs1v15", "rsa_pss", "ecdsa"]
 FieldKind = Literal["signature", "text"]
-AppearanceKind = Literal["initials", "signatory", "seal", "none"]
+AppearanceKind = Literal["initials", "signatory", "seal", "corner", "none"]
+CertificationLevel = Literal["none", "forms", "final"]
 SignatureKind = Literal["initials", "signatory", "seal", "timestamp", "other"]
 LintProfile = Literal["handed_in", "to_sign"]
 OutcomeState = Literal["waiting", "signed", "refused", "expired", "failed", "unknown"]
+Layout = Literal["document", "annex", "copy"]
+"""How a file shows who signs it: with title, name and seal at its end, or by the seal's corner of page 1 alone."""
+CORNERS: Final[dict[Layout, tuple[float, float, float, float]]] = {
+    "annex": (325.0, 788.0, 553.0, 828.0),
+    "copy": (270.0, 725.0, 556.0, 827.05),
+}
+"""The organisation's signature in the upper right corner of an A4 page, in points: of an annex its text in the top
+margin, of a copy the seal in real size (36 mm) with the text at its left (Decree 30/2020, Appendix I)."""
+Side = Literal["over", "below", "above", "right"]
 CertificateClass = Literal["demo", "public", "public_duty"]
 
 Indication = Literal["TOTAL-PASSED", "TOTAL-FAILED", "INDETERMINATE"]
@@ -37,35 +47,64 @@ CANARY = "motcua-canary"
 
 
 class Field(msgspec.Struct, frozen=True, kw_only=True):
-    """A place on a page. `page` counts from 0, -1 is the last; `box` is x0, y0, x1, y1 in points from bottom left."""
+    """A place on a page. `page` counts from 0, -1 is the last; `box` is x0, y0, x1, y1 in points from bottom left.
+
+    `titled` says that the page prints the signatory's title and name around the place.
+    """
 
     name: str
     kind: FieldKind
     page: int
     box: tuple[float, float, float, float]
     label: str = ""
+    titled: bool = False
+
+
+class Placing(msgspec.Struct, frozen=True, kw_only=True):
+    """Where somebody wants a field of a draft, in one of three ways: by `anchor`, by `form_field` or by `box`.
+
+    `anchor` is a text on the page, spaces aside, and `side` where the field goes from it (without it: over the text,
+    and a number or date behind it); `occurrence` counts from 1, from the end below 0. `form_field` names a field of
+    the file, whose place is taken. `box` is as in `Field`. `page` counts from 0, -1 is the last; with an anchor it
+    says where to look. `size` is in points.
+    """
+
+    field: str
+    anchor: str | None = None
+    side: Side | None = None
+    occurrence: int | None = None
+    size: tuple[float, float] | None = None
+    form_field: str | None = None
+    page: int | None = None
+    box: tuple[float, float, float, float] | None = None
 
 
 class FieldPlan(msgspec.Struct, frozen=True, kw_only=True):
     """All fields of a document, laid before its first signature (Decree 30/2020, Appendix I gives the places).
 
     `signatures` stand in the order of signing: Initials1.., Signatory1.., at last Seal where there is one.
+    `certification` is what the first signature certifies (ISO 32000-2, 12.8.2.2 DocMDP): nothing; that only forms may
+    be filled and signatures added; or that besides, after the last signature, nothing may change any more.
     """
 
+    certification: CertificationLevel = "none"
     number: Field | None = None
     issued_date: Field | None = None
     signatures: tuple[Field, ...] = ()
 
 
 class Appearance(msgspec.Struct, frozen=True, kw_only=True):
-    """What a signature shows: a transparent PNG and text lines, all given by the caller.
+    """What a signature shows: a transparent PNG and text lines, all given by the caller (Decree 30/2020, Appendix I).
 
-    A signatory shows the blue hand signature between the printed title and name; a seal shows the red image in
-    real size, its `lines` (the time of signing) beside it; `none` is a signature without a picture.
+    A signatory shows the blue hand signature between title (`above`) and name (`lines`), where the page does not
+    print these itself; a seal shows the red image in real size, its `lines` (the time of signing) below it. `corner`
+    is the organisation's signature in the upper right corner of page 1: `lines` of 10 points, with the seal's image
+    on copies and digitised papers and without one on separate annexes. `none` is a signature without a picture.
     """
 
     kind: AppearanceKind
     lines: tuple[str, ...] = ()
+    above: tuple[str, ...] = ()
     image_png: bytes | None = None
 
 
@@ -111,14 +150,10 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Trust(msgspec.Struct, frozen=True, kw_only=True):
-    """Whom a verdict believes. A signature under a demo anchor is said to be a demo and is never `trusted`.
-
-    `revocations` are certificate revocation lists and OCSP answers, DER, that the caller adds to what a file brings.
-    """
+    """Whom a verdict believes. A signature under a demo anchor is said to be a demo and is never `trusted`."""
 
     anchors: tuple[Der, ...] = ()
     demo_anchors: tuple[Der, ...] = ()
-    revocations: tuple[bytes, ...] = ()
 
 
 class FinishOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,6 +165,16 @@ class FinishOrder(msgspec.Struct, frozen=True, kw_only=True):
     chain: tuple[Der, ...]
     trust: Trust
     at: datetime | None = None
+
+
+class HandedOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole signed file (`source`) that came back for a preparation on `base`. `at` is the moment of judging."""
+
+    base: str
+    prepared: Prepared
+    source: str
+    trust: Trust
+    at: datetime
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
@@ -204,6 +249,13 @@ class Signed(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Verdict
 
 
+class HandedBack(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that came back and was found good, with the raw value of the new signature in it."""
+
+    signed: Signed
+    value: bytes
+
+
 class Laid(msgspec.Struct, frozen=True, kw_only=True):
     """A file with all its fields, ready for its first signature."""
 
@@ -240,7 +292,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """What a key holder can do; a batch is cut accordingly and the signatory is told first.
 
     `window` is how long a person has to confirm, counted from the sending. `asks_person` says that the holder
-    itself asks the signatory (counts as the fresh second factor).
+    itself asks the signatory (counts as the fresh second factor). `carried` says that the signatory's own program
+    fetches what is to be signed and hands it back: it is not the holder that is asked how a transaction stands.
     """
 
     name: str
@@ -251,6 +304,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     certificate_class: CertificateClass
     development: bool
     asks_person: bool
+    carried: bool = False
 
 
 class HeldCertificate(msgspec.Struct, frozen=True, kw_only=True):
@@ -317,8 +371,11 @@ class KeyHolder(Protocol):
         """List the certificates of an owner (national id or tax code); raise HolderUnavailable or HolderRefused."""
         ...
 
-    async def start(self, order: SignOrder) -> None:
-        """Ask for signatures; asking again under the same transaction id never makes a second transaction."""
+    async def start(self, order: SignOrder) -> str | None:
+        """Ask for signatures; asking again under the same transaction id never makes a second transaction.
+
+        Return the code that the holder shows to the person beside this transaction, to be compared; None for none.
+        """
         ...
 
     async def poll(self, transaction_id: str) -> Outcome:

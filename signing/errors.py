@@ -19,7 +19,9 @@ class SigningError(Exception):
     ├── Crashed            the process that did the work died
     ├── HolderUnavailable  the key holder does not answer; ask again later
     ├── HolderRefused      the key holder says no to this order
-    └── HolderMisconfigured  the key holder's settings or keys are wrong
+    ├── HolderMisconfigured  the key holder's settings or keys are wrong
+    ├── TimestampUnavailable no authority gives a timestamp now; `retry_s` says when to ask again
+    └── EvidenceUnavailable  OCSP or CRL of a certificate is not to be had, or the certificate is revoked
     """
 
     code: ClassVar[str] = "signing-error"
@@ -104,3 +106,20 @@ class HolderMisconfigured(SigningError):
     """The key holder's settings or keys are wrong; a person must look."""
 
     code = "holder-misconfigured"
+
+
+class TimestampUnavailable(SigningError):
+    """No authority gives a timestamp now: silent, over its quota, or what it gave is not one."""
+
+    code = "timestamp-unavailable"
+
+    def __init__(self, vi: str, en: str, *, problems: tuple[Problem, ...] = (), retry_s: float = 5.0) -> None:
+        """Say what happened, and after how many seconds it is worth asking again."""
+        super().__init__(vi, en, problems=problems)
+        self.retry_s = retry_s
+
+
+class EvidenceUnavailable(SigningError):
+    """OCSP or CRL of a certificate is not to be had now, or is not what it should be."""
+
+    code = "evidence-unavailable"

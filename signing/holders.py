@@ -3,6 +3,7 @@
 The web process never imports this module, so no key, session to a key holder or trust decision can live there.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -16,12 +17,30 @@ from signing.keys.csc_wire import CscSettings
 from signing.keys.pkcs11 import Pkcs11Holder, Pkcs11Settings
 from signing.keys.software import SoftwareHolder
 from signing.keys.sp769 import Sp769Holder, Sp769Settings
+from signing.keys.upload import UploadHolder, UploadSettings
 from signing.keys.vtss import VtssHolder, VtssSettings
+from signing.levels import RevocationSource, Shelf
 from signing.trust.anchors import load_certificates, load_trust
+from signing.trust.revocation import Directory, Revocation
+from signing.trust.revocation import Told as FetchTold
+from signing.trust.timestamps import AuthoritySettings, Told, TsaPool
 
-_S = TypeVar("_S", CscSettings, Pkcs11Settings, Sp769Settings, VtssSettings)
+_S = TypeVar("_S", CscSettings, Pkcs11Settings, Sp769Settings, UploadSettings, VtssSettings)
 
-__all__ = ["HolderConfig", "KeyHolder", "Trust", "load_certificates", "load_trust", "open_canary", "open_holder"]
+__all__ = [
+    "AuthoritySettings",
+    "Directory",
+    "HolderConfig",
+    "KeyHolder",
+    "Trust",
+    "TsaPool",
+    "load_certificates",
+    "load_trust",
+    "open_canary",
+    "open_holder",
+    "open_revocation",
+    "open_timestamps",
+]
 
 
 class HolderConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,13 +49,14 @@ class HolderConfig(msgspec.Struct, frozen=True, kw_only=True):
     A test service or token says so by `development` in its own settings, and does not open in production.
     """
 
-    kind: Literal["software", "pkcs11", "csc", "sp769", "vtss"]
+    kind: Literal["software", "pkcs11", "csc", "sp769", "vtss", "upload"]
     production: bool
     keys: str = ""
     pkcs11: Pkcs11Settings | None = None
     csc: CscSettings | None = None
     sp769: Sp769Settings | None = None
     vtss: VtssSettings | None = None
+    upload: UploadSettings | None = None
 
 
 def open_canary() -> KeyHolder:
@@ -60,9 +80,41 @@ def open_holder(config: HolderConfig) -> KeyHolder:
         mysign = _fit(config.vtss, production=config.production)
         _demand_tls(mysign.base_url, production=config.production)
         return VtssHolder(mysign)
+    if config.kind == "upload":
+        return UploadHolder(_fit(config.upload, production=config.production))
     remote = _fit(config.sp769, production=config.production)
     _demand_tls(remote.base_url, production=config.production)
     return Sp769Holder(remote)
+
+
+def open_timestamps(
+    authorities: Sequence[AuthoritySettings], trust: Trust, *, production: bool, told: Told | None = None
+) -> TsaPool:
+    """Open the timestamping authorities; a token is signed, so TLS only hides what is asked for.
+
+    Raises:
+        HolderMisconfigured: one of a test in production, or the certificates named for one cannot be read.
+    """
+    opened = [
+        (each, load_certificates(Path(each.chain)) if each.chain else ())
+        for each in authorities
+        if _fit_authority(each, production=production)
+    ]
+    return TsaPool(tuple(opened), trust, told=told)
+
+
+def open_revocation(shelf: Shelf | Path, *, told: FetchTold | None = None) -> RevocationSource:
+    """Open the source of OCSP and CRL over a shelf, or over a directory as one."""
+    return Revocation(Directory(shelf) if isinstance(shelf, Path) else shelf, told=told)
+
+
+def _fit_authority(settings: AuthoritySettings, *, production: bool) -> bool:
+    if production and settings.development:
+        raise HolderMisconfigured(
+            f"Dịch vụ dấu thời gian thử nghiệm «{settings.name}» không được dùng khi vận hành thật",
+            f"The test timestamping authority '{settings.name}' does not open in production",
+        )
+    return True
 
 
 def _fit(settings: _S | None, *, production: bool) -> _S:

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
+import msgspec
+
 from signing.contract import SignatureVerdict, Verdict
 
 _URN: Final = "urn:etsi:019102:"
@@ -16,6 +18,13 @@ _MAIN: Final = {
     "TOTAL-FAILED": f"{_URN}mainindication:total-failed",
     "INDETERMINATE": f"{_URN}mainindication:indeterminate",
 }
+
+
+class Judged(msgspec.Struct, frozen=True):
+    """A verdict and the same as a report in ETSI's terms; as JSON the report stands beside the verdict's members."""
+
+    verdict: Verdict
+    report: Mapping[str, Any]
 
 
 def report(verdict: Verdict, *, at: datetime) -> Mapping[str, Any]:

@@ -4,7 +4,6 @@ import contextlib
 import ctypes
 import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,15 +14,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from pkcs11 import Attribute, CertificateType, ObjectClass
 
 from api.embedded.pki import Entry, Index
+from loadtests.outside.hsm import MODULE, PIN, TOKEN, SoftToken
 from signing.contract import CANARY
 from signing.keys import pkcs11_module
 from signing.keys.canary import CanaryKey
 from signing.keys.pkcs11 import Pkcs11Holder, Pkcs11Key, Pkcs11Settings
 
-TOKEN = "seal-room"
-PIN = "482915"
-_PLACES = ("/usr/lib/softhsm/libsofthsm2.so", "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so")
-MODULE = os.environ.get("SOFTHSM2_MODULE") or next(place for place in _PLACES if Path(place).exists())
 C_SIGN = 44
 SIGN_TYPE = ctypes.CFUNCTYPE(
     ctypes.c_ulong, ctypes.c_ulong, ctypes.c_void_p, ctypes.c_ulong, ctypes.c_void_p, ctypes.c_void_p
@@ -31,36 +27,11 @@ SIGN_TYPE = ctypes.CFUNCTYPE(
 DEVICE_ERROR = 0x30
 
 
-class Hsm:
+class Hsm(SoftToken):
     """One token with keys of a directory of certificates. `room` holds its objects; moved away, the token is gone."""
 
     def __init__(self, room: Path, directory: Path, entries: list[Entry]) -> None:
-        self.room, self.directory, self.entries = room, directory, entries
-        self.tokens = room / "tokens"
-        self.tokens.mkdir()
-        self.pin_file = room / "pin"
-        self.write_pin(PIN)
-        (room / "softhsm2.conf").write_text(
-            f"directories.tokendir = {self.tokens}\nobjectstore.backend = file\nlog.level = ERROR\n"
-        )
-        self.environment = {**os.environ, "SOFTHSM2_CONF": str(room / "softhsm2.conf")}
-        self.util("--init-token", "--free", "--label", TOKEN, "--so-pin", "87654321", "--pin", PIN)
-
-    def util(self, *arguments: str) -> None:
-        done = subprocess.run(
-            ["softhsm2-util", "--module", MODULE, *arguments],
-            env=self.environment, capture_output=True, text=True, check=False, timeout=60,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stdout + done.stderr
-
-    def write_pin(self, pin: str) -> None:
-        self.pin_file.write_text(pin + "\n")
-        self.pin_file.chmod(0o600)
-
-    def put(self, label: str, number: int, key_pem: bytes) -> None:
-        path = self.room / f"{label}.pem"
-        path.write_bytes(key_pem)
-        self.util("--import", str(path), "--token", TOKEN, "--pin", PIN, "--label", label, "--id", f"{number:02x}")
+        super().__init__(room, directory, entries, configuration=room / "softhsm2.conf")
 
     def settings(self, **changes) -> Pkcs11Settings:
         chain = self.room / "chain.pem"
@@ -95,8 +66,7 @@ def hsm(directory: Path, wanted: tuple[str, ...] = ("",)) -> Iterator[Hsm]:
     entries = [one for one in index.entries if one.credential_id.startswith(wanted)]
     try:
         made = Hsm(room, directory, entries)
-        for number, one in enumerate(entries, start=1):
-            made.put(one.credential_id, number, (directory / one.key).read_bytes())
+        made.put_all()
         os.environ["SOFTHSM2_CONF"] = made.environment["SOFTHSM2_CONF"]
         _write_certificates({one.credential_id: (directory / one.certificate).read_bytes() for one in entries})
         yield made

@@ -41,3 +41,7 @@ WITH batch AS (
      WHERE request.id = batch.id AND batch.state = 'to_sign' AND request.ready IS NULL
 )
 SELECT (SELECT id::text FROM batch ORDER BY id DESC LIMIT 1) AS last, count(*) AS rows FROM batch;
+
+-- name: own_process
+-- The process in the server that works for this connection, where the two are on one machine; else none.
+SELECT CASE WHEN inet_server_addr() IS NULL OR inet_server_addr() = inet_client_addr() THEN pg_backend_pid() ELSE 0 END;

@@ -68,6 +68,7 @@ class _Line(Generic[K, V]):
     def __init__(self, pools: Pools, read: Read[K, V], mine: Budget | None) -> None:
         self._pools, self._read = pools, read
         self._mine = Budget(work=mine.work, share=mine.share) if mine else None
+        self._loop = asyncio.get_running_loop()
         self._waiting: list[_Asked[K, V]] = []
         self._under_way: set[asyncio.Task[None]] = set()
         self._about_to_go = False
@@ -75,8 +76,8 @@ class _Line(Generic[K, V]):
 
     def ask(self, key: K) -> "asyncio.Future[V | None]":
         """Stand in the line; whoever is there when a statement is sent goes with it."""
-        loop = asyncio.get_running_loop()
-        asked: _Asked[K, V] = _Asked(key, loop.create_future(), loop.time())
+        loop = self._loop
+        asked: _Asked[K, V] = _Asked(key, loop.create_future(), budget.now())
         self._waiting.append(asked)
         if not self._about_to_go and len(self._under_way) < AT_ONCE:
             self._about_to_go = True
@@ -114,11 +115,10 @@ class _Line(Generic[K, V]):
 
     def _refuse_late(self) -> None:
         """Let nobody stand here for longer than one waits for a connection, while the statements before are slow."""
-        loop = asyncio.get_running_loop()
-        late = loop.time() - self._pools.budget_s
+        late = budget.now() - self._pools.budget_s
         for asked in self._waiting:
             if asked.since <= late and not asked.answer.done():
                 asked.answer.set_exception(no_connection("read", self._mine.work if self._mine else None))
         self._waiting = [asked for asked in self._waiting if not asked.answer.done()]
         oldest = min((asked.since for asked in self._waiting), default=None)
-        self._alarm = None if oldest is None else loop.call_at(oldest + self._pools.budget_s, self._refuse_late)
+        self._alarm = None if oldest is None else self._loop.call_at(oldest + self._pools.budget_s, self._refuse_late)

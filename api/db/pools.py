@@ -107,32 +107,35 @@ class _Loan:
     async def __aenter__(self) -> Tx:
         pool, mine = self._pool, self._mine
         patience = pool.budget_s if mine is None else mine.left(pool.budget_s)
+        # One clock, first for the waiting and then for the keeping: it costs as much as all else here.
+        self._clock = asyncio.timeout(patience)
+        await self._clock.__aenter__()
         try:
-            async with asyncio.timeout(patience):
-                if mine is not None:
-                    for gate in pool.gates(mine):
-                        await gate.acquire()
-                        self._held.append(gate)
-                self._connection: Tx = await pool.plain.acquire()
+            if mine is not None:
+                for gate in pool.gates(mine):
+                    await gate.acquire()
+                    self._held.append(gate)
+            self._connection: Tx = await pool.plain.acquire()
         except BaseException as error:
             self._let_go()
-            if isinstance(error, TimeoutError):
+            if await self._is_late(error) or isinstance(error, TimeoutError):
                 raise self._refused(patience) from None
             raise
         pool.note(1)
-        if mine is not None:
+        if mine is None:
+            self._clock.reschedule(None)
+        else:
             # A deadline that has just passed ends the work at its first statement.
             self._seconds = min(mine.share.seconds, mine.seconds_left())
-            self._clock = asyncio.timeout(self._seconds)
-            await self._clock.__aenter__()
+            self._clock.reschedule(budget.now() + self._seconds)
         return self._connection
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            if self._mine is not None:
-                await self._end_clock(self._mine, kind, error, trace)
+            if await self._is_late(error) and self._mine is not None:
+                raise self._cut(self._mine) from None
         finally:
             self._pool.note(-1)
             try:
@@ -140,16 +143,17 @@ class _Loan:
             finally:
                 self._let_go()
 
-    async def _end_clock(
-        self, mine: Budget, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def _is_late(self, error: BaseException | None) -> bool:
+        """Stop the clock, and tell whether it was what ended the work."""
         try:
-            await self._clock.__aexit__(kind, error, trace)
+            await self._clock.__aexit__(None if error is None else type(error), error, None)
         except TimeoutError:
-            _cut.labels(self._pool.name, mine.work).inc()
-            if self._seconds < mine.share.seconds:
-                raise budget.not_enough_time() from None
-            raise budget.took_too_long(self._seconds) from None
+            return True
+        return False
+
+    def _cut(self, mine: Budget) -> Busy:
+        _cut.labels(self._pool.name, mine.work).inc()
+        return budget.not_enough_time() if self._seconds < mine.share.seconds else budget.took_too_long(self._seconds)
 
     def _refused(self, patience: float) -> Busy:
         refused = no_connection(self._pool.name, self._mine.work if self._mine else None)

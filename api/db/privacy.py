@@ -43,6 +43,7 @@ class Vault:
         self._keys = dict(keys)
         self.current: Final = current
         self._derived: dict[tuple[str, str, str], bytes] = {}
+        self._ciphers: dict[tuple[str, str], AESGCM] = {}
 
     def __repr__(self) -> str:
         """Name the key ids only, so that a traceback or a log never shows a key."""
@@ -62,7 +63,7 @@ class Vault:
         """Encrypt a text for one purpose; a blob moved to another purpose does not open."""
         head = _head(self.current)
         nonce = os.urandom(_NONCE_BYTES)
-        cipher = AESGCM(self._key(self.current, "seal", purpose))
+        cipher = self._cipher(self.current, purpose)
         return head + nonce + cipher.encrypt(nonce, text.encode(), head + purpose.encode())
 
     def open(self, purpose: str, blob: bytes) -> str:
@@ -74,7 +75,7 @@ class Vault:
         key_id, head, rest = _split(blob)
         if key_id not in self._keys:
             raise _unreadable(f"key {key_id!r} is not among this process's keys")
-        cipher = AESGCM(self._key(key_id, "seal", purpose))
+        cipher = self._cipher(key_id, purpose)
         try:
             return cipher.decrypt(rest[:_NONCE_BYTES], rest[_NONCE_BYTES:], head + purpose.encode()).decode()
         except InvalidTag:
@@ -96,6 +97,12 @@ class Vault:
         """Return the hash under one of the keys."""
         key = self._key(key_id, "fingerprint", purpose)
         return hmac.digest(key, canonical(purpose, text).encode(), "sha256")
+
+    def _cipher(self, key_id: str, purpose: str) -> AESGCM:
+        known = self._ciphers.get((key_id, purpose))
+        if known is None:
+            known = self._ciphers[key_id, purpose] = AESGCM(self._key(key_id, "seal", purpose))
+        return known
 
     def _key(self, key_id: str, use: str, purpose: str) -> bytes:
         known = self._derived.get((key_id, use, purpose))

@@ -515,6 +515,17 @@ CREATE TABLE public.certificate (
 
 COMMENT ON TABLE public.certificate IS 'Certificates (chứng thư chữ ký số) of persons or of organisations; named_agency_id is the agency the subject still names, owner_sealed what the key holder knows the owner by (a national id).';
 
+CREATE TABLE public.certificate_status (
+    certificate_id uuid NOT NULL,
+    state text NOT NULL,
+    known_at timestamp with time zone,
+    checked_at timestamp with time zone NOT NULL,
+    problem text,
+    CONSTRAINT certificate_status_state_check CHECK ((state = ANY (ARRAY['good'::text, 'revoked'::text, 'unknown'::text])))
+);
+
+COMMENT ON TABLE public.certificate_status IS 'What the authorities say of each certificate in use, when they were last asked, and why nothing newer is known.';
+
 CREATE TABLE public.competence (
     id uuid DEFAULT uuidv7() NOT NULL,
     procedure_code text NOT NULL,
@@ -558,12 +569,16 @@ CREATE TABLE public.document (
     main_document_id uuid,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     version integer DEFAULT 1 NOT NULL,
+    copy_form text,
     CONSTRAINT document_act_check CHECK ((act = ANY (ARRAY['main_document'::text, 'separate_annex'::text, 'copy'::text, 'digitised_paper'::text, 'counter_form'::text]))),
     CONSTRAINT document_check CHECK (((kind = 'annex'::text) <= (main_document_id IS NOT NULL))),
+    CONSTRAINT document_copy_form_check CHECK (((copy_form IS NULL) OR ((act = 'copy'::text) AND (copy_form = ANY (ARRAY['true_copy'::text, 'copy_of_copy'::text, 'extract'::text, 'certified_copy'::text]))))),
     CONSTRAINT document_kind_check CHECK ((kind = ANY (ARRAY['main'::text, 'annex'::text, 'copy'::text, 'digitised'::text, 'counter_form'::text])))
 );
 
 COMMENT ON TABLE public.document IS 'A document of a result (main, separate annex, copy); its head names the current revision, moved only by conditional updates.';
+
+COMMENT ON COLUMN public.document.copy_form IS 'Of a copy: sao y, sao lục, trích sao (Decree 30/2020, Art. 25) or chứng thực bản sao (Decree 23/2015).';
 
 CREATE TABLE public.dossier (
     id uuid DEFAULT uuidv7() NOT NULL,
@@ -748,11 +763,11 @@ CREATE TABLE public.draft_order (
     ordered_by_account_id uuid,
     ordered_at timestamp with time zone NOT NULL,
     done_at timestamp with time zone,
-    CONSTRAINT draft_order_check CHECK (((template IS NULL) = (data_sealed IS NULL))),
     CONSTRAINT draft_order_check1 CHECK (((template IS NULL) <> (upload_id IS NULL))),
     CONSTRAINT draft_order_check2 CHECK (((state = 'done'::text) = (revision_id IS NOT NULL))),
     CONSTRAINT draft_order_check3 CHECK (((state = 'queued'::text) = (done_at IS NULL))),
-    CONSTRAINT draft_order_state_check CHECK ((state = ANY (ARRAY['queued'::text, 'done'::text, 'failed'::text])))
+    CONSTRAINT draft_order_state_check CHECK ((state = ANY (ARRAY['queued'::text, 'done'::text, 'failed'::text]))),
+    CONSTRAINT draft_order_template_check CHECK (((template IS NULL) OR (data_sealed IS NOT NULL)))
 );
 
 COMMENT ON TABLE public.draft_order IS 'A draft wanted: rendered from a template (its data is personal, hence sealed) or made of an accepted upload. Only the worker writes drafts.';
@@ -841,6 +856,34 @@ CREATE TABLE public.file_check (
 
 COMMENT ON TABLE public.file_check IS 'A file that somebody outside asks us to verify; kept for a day.';
 
+CREATE TABLE public.handed_back (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    transaction_id text NOT NULL,
+    request_id uuid NOT NULL,
+    content_sha256 bytea NOT NULL,
+    value bytea,
+    certificate bytea,
+    file_sha256 bytea,
+    account_id uuid NOT NULL,
+    received_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT handed_back_certificate_check CHECK ((octet_length(certificate) <= 16384)),
+    CONSTRAINT handed_back_check CHECK (((value IS NULL) <> (file_sha256 IS NULL))),
+    CONSTRAINT handed_back_content_sha256_check CHECK ((octet_length(content_sha256) = 32)),
+    CONSTRAINT handed_back_value_check CHECK (((octet_length(value) >= 1) AND (octet_length(value) <= 8192)))
+);
+
+COMMENT ON TABLE public.handed_back IS 'What a signatory''s own program handed back for one item: a raw value with its certificate, or a whole signed file. The same content twice is one row.';
+
+CREATE TABLE public.handed_back_verdict (
+    handed_id uuid NOT NULL,
+    code text NOT NULL,
+    detail jsonb,
+    verdict jsonb,
+    judged_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+COMMENT ON TABLE public.handed_back_verdict IS 'The signer''s judgement of what was handed back: "signed", or why not; verdict is what verification said of a whole file that was taken.';
+
 CREATE TABLE public.holder_state (
     name text NOT NULL,
     reachable boolean NOT NULL,
@@ -865,6 +908,7 @@ CREATE TABLE public.holder_transaction (
     poll_at timestamp with time zone NOT NULL,
     polls integer DEFAULT 0 NOT NULL,
     ended_at timestamp with time zone,
+    shown_code text,
     CONSTRAINT holder_transaction_check CHECK (((state = 'ended'::text) = (ended_at IS NOT NULL))),
     CONSTRAINT holder_transaction_state_check CHECK ((state = ANY (ARRAY['starting'::text, 'waiting'::text, 'ended'::text])))
 );
@@ -936,6 +980,7 @@ CREATE TABLE public.key_holder (
     asks_person boolean NOT NULL,
     development boolean NOT NULL,
     declared_at timestamp with time zone DEFAULT now() NOT NULL,
+    carried boolean DEFAULT false NOT NULL,
     CONSTRAINT key_holder_certificate_class_check CHECK ((certificate_class = ANY (ARRAY['demo'::text, 'public'::text, 'public_duty'::text]))),
     CONSTRAINT key_holder_hashes_per_authorisation_check CHECK ((hashes_per_authorisation > 0)),
     CONSTRAINT key_holder_parallel_limit_check CHECK ((parallel_limit > 0)),
@@ -972,6 +1017,28 @@ CREATE TABLE public.legal_rule (
 );
 
 COMMENT ON TABLE public.legal_rule IS 'Every rule of law the system applies, as a dated row with its basis; `checked` is false where the text was not read.';
+
+CREATE TABLE public.level_debt (
+    revision_id uuid NOT NULL,
+    document_id uuid NOT NULL,
+    request_id uuid NOT NULL,
+    wanted text NOT NULL,
+    level text DEFAULT 'B-B'::text NOT NULL,
+    sha256 bytea NOT NULL,
+    signed_at timestamp with time zone NOT NULL,
+    due_at timestamp with time zone NOT NULL,
+    try_at timestamp with time zone NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    problem text,
+    paid_at timestamp with time zone,
+    authority text,
+    renew_at timestamp with time zone,
+    CONSTRAINT level_debt_check CHECK (((paid_at IS NULL) OR (level <> 'B-B'::text))),
+    CONSTRAINT level_debt_level_check CHECK ((level = ANY (ARRAY['B-B'::text, 'B-T'::text, 'B-LT'::text, 'B-LTA'::text]))),
+    CONSTRAINT level_debt_wanted_check CHECK ((wanted = ANY (ARRAY['B-T'::text, 'B-LT'::text, 'B-LTA'::text])))
+);
+
+COMMENT ON TABLE public.level_debt IS 'The level (mức chữ ký PAdES) that a sealed revision owes, or has reached; sha256 is its newest rendition, renew_at when an archived one owes another timestamp.';
 
 CREATE TABLE public.login_attempt (
     id bigint NOT NULL,
@@ -1438,6 +1505,15 @@ CREATE TABLE public.revision_withdrawal (
 
 COMMENT ON TABLE public.revision_withdrawal IS 'A revision that is superseded: kept as evidence, never released.';
 
+CREATE TABLE public.revocation_answer (
+    key text NOT NULL,
+    value bytea NOT NULL,
+    until timestamp with time zone NOT NULL,
+    stored_at timestamp with time zone NOT NULL
+);
+
+COMMENT ON TABLE public.revocation_answer IS 'OCSP responses and CRLs as fetched, for all signers and across restarts; public data, signed by their authorities.';
+
 CREATE TABLE public.schema_migrations (
     version character varying NOT NULL
 );
@@ -1534,6 +1610,37 @@ CREATE TABLE public.signature_value (
 );
 
 COMMENT ON TABLE public.signature_value IS 'At most one value per intent; it fitted certificate and attributes when it was written.';
+
+CREATE VIEW public.signing_errand WITH (security_barrier='true') AS
+ SELECT due.id AS transaction_id,
+    due.batch_id,
+    due.person_id,
+    due.started_at,
+    due.expires_at,
+    request.id AS request_id,
+    request.document_id,
+    request.dossier_id,
+    request.number_id,
+    request.role,
+    request.act,
+    request.field,
+    preparation.base_sha256,
+    preparation.base_size,
+    preparation.increment,
+    preparation.reserved_start,
+    preparation.reserved_end,
+    preparation.signed_attrs,
+    preparation.tbs_sha256,
+    preparation.mechanism,
+    certificate.serial
+   FROM ((((public.holder_transaction due
+     JOIN public.key_holder ON (((key_holder.name = due.holder) AND key_holder.carried)))
+     JOIN public.signature_request request ON (((request.transaction_id = due.id) AND (request.state = 'sent'::text))))
+     JOIN public.preparation ON (((preparation.request_id = request.id) AND (preparation.attempt = request.attempt))))
+     JOIN public.certificate ON ((certificate.id = preparation.certificate_id)))
+  WHERE (due.state <> 'ended'::text);
+
+COMMENT ON VIEW public.signing_errand IS 'What waits for a signatory''s own program: the prepared bytes go out through the API, which may not read any other preparation.';
 
 CREATE TABLE public.step_up (
     id uuid DEFAULT uuidv7() NOT NULL,
@@ -1723,6 +1830,9 @@ ALTER TABLE ONLY public.certificate
 ALTER TABLE ONLY public.certificate
     ADD CONSTRAINT certificate_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.certificate_status
+    ADD CONSTRAINT certificate_status_pkey PRIMARY KEY (certificate_id);
+
 ALTER TABLE ONLY public.chain
     ADD CONSTRAINT chain_pkey PRIMARY KEY (id);
 
@@ -1801,6 +1911,15 @@ ALTER TABLE ONLY public.factor_verdict
 ALTER TABLE ONLY public.file_check
     ADD CONSTRAINT file_check_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.handed_back
+    ADD CONSTRAINT handed_back_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.handed_back
+    ADD CONSTRAINT handed_back_transaction_id_request_id_content_sha256_key UNIQUE (transaction_id, request_id, content_sha256);
+
+ALTER TABLE ONLY public.handed_back_verdict
+    ADD CONSTRAINT handed_back_verdict_pkey PRIMARY KEY (handed_id);
+
 ALTER TABLE ONLY public.holder_state
     ADD CONSTRAINT holder_state_pkey PRIMARY KEY (name);
 
@@ -1830,6 +1949,9 @@ ALTER TABLE ONLY public.legal_rule
 
 ALTER TABLE ONLY public.legal_rule
     ADD CONSTRAINT legal_rule_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.level_debt
+    ADD CONSTRAINT level_debt_pkey PRIMARY KEY (revision_id);
 
 ALTER TABLE ONLY public.login_attempt
     ADD CONSTRAINT login_attempt_pkey PRIMARY KEY (id);
@@ -1948,6 +2070,9 @@ ALTER TABLE ONLY public.revision
 ALTER TABLE ONLY public.revision_withdrawal
     ADD CONSTRAINT revision_withdrawal_pkey PRIMARY KEY (revision_id);
 
+ALTER TABLE ONLY public.revocation_answer
+    ADD CONSTRAINT revocation_answer_pkey PRIMARY KEY (key);
+
 ALTER TABLE ONLY public.schema_migrations
     ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (version);
 
@@ -2059,7 +2184,13 @@ CREATE UNIQUE INDEX factor_answer_proposer ON public.factor_answer USING btree (
 
 CREATE INDEX file_check_age ON public.file_check USING btree (created_at);
 
+CREATE INDEX handed_back_file ON public.handed_back USING btree (file_sha256) WHERE (file_sha256 IS NOT NULL);
+
+CREATE INDEX handed_back_request ON public.handed_back USING btree (request_id);
+
 CREATE INDEX holder_transaction_batch ON public.holder_transaction USING btree (batch_id);
+
+CREATE INDEX holder_transaction_person ON public.holder_transaction USING btree (person_id) WHERE (state <> 'ended'::text);
 
 CREATE INDEX holder_transaction_poll ON public.holder_transaction USING btree (holder, poll_at) WHERE (state <> 'ended'::text);
 
@@ -2068,6 +2199,14 @@ CREATE INDEX idempotency_age ON public.idempotency USING btree (created_at);
 CREATE INDEX job_claim_parked ON public.job_claim USING btree (parked_at) WHERE (parked_at IS NOT NULL);
 
 CREATE INDEX key_use_transaction ON public.key_use USING btree (transaction_id);
+
+CREATE INDEX level_debt_open ON public.level_debt USING btree (due_at, revision_id) WHERE (paid_at IS NULL);
+
+CREATE INDEX level_debt_paid ON public.level_debt USING btree (paid_at) WHERE (paid_at IS NOT NULL);
+
+CREATE INDEX level_debt_renewal ON public.level_debt USING btree (renew_at) WHERE ((paid_at IS NOT NULL) AND (renew_at IS NOT NULL));
+
+CREATE INDEX level_debt_request ON public.level_debt USING btree (request_id);
 
 CREATE INDEX login_attempt_lookup ON public.login_attempt USING btree (login_fingerprint, source, at);
 
@@ -2201,6 +2340,10 @@ CREATE TRIGGER enrolment_material_append_only BEFORE DELETE OR UPDATE ON public.
 
 CREATE TRIGGER factor_answer_append_only BEFORE DELETE OR UPDATE ON public.factor_answer FOR EACH STATEMENT EXECUTE FUNCTION public.append_only();
 
+CREATE TRIGGER handed_back_append_only BEFORE DELETE OR UPDATE ON public.handed_back FOR EACH STATEMENT EXECUTE FUNCTION public.append_only();
+
+CREATE TRIGGER handed_back_verdict_append_only BEFORE DELETE OR UPDATE ON public.handed_back_verdict FOR EACH STATEMENT EXECUTE FUNCTION public.append_only();
+
 CREATE TRIGGER journal_append_only BEFORE DELETE OR UPDATE ON public.journal FOR EACH STATEMENT EXECUTE FUNCTION public.append_only();
 
 CREATE TRIGGER key_holder_changed AFTER INSERT OR DELETE OR UPDATE ON public.key_holder FOR EACH STATEMENT EXECUTE FUNCTION public.registry_changed();
@@ -2298,6 +2441,9 @@ ALTER TABLE ONLY public.certificate
 
 ALTER TABLE ONLY public.certificate
     ADD CONSTRAINT certificate_person_id_fkey FOREIGN KEY (person_id) REFERENCES public.person(id);
+
+ALTER TABLE ONLY public.certificate_status
+    ADD CONSTRAINT certificate_status_certificate_id_fkey FOREIGN KEY (certificate_id) REFERENCES public.certificate(id);
 
 ALTER TABLE ONLY public.chain
     ADD CONSTRAINT chain_document_id_fkey FOREIGN KEY (document_id) REFERENCES public.document(id);
@@ -2458,6 +2604,21 @@ ALTER TABLE ONLY public.factor_verdict
 ALTER TABLE ONLY public.file_check
     ADD CONSTRAINT file_check_sha256_fkey FOREIGN KEY (sha256) REFERENCES public.blob(sha256);
 
+ALTER TABLE ONLY public.handed_back
+    ADD CONSTRAINT handed_back_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account(id);
+
+ALTER TABLE ONLY public.handed_back
+    ADD CONSTRAINT handed_back_file_sha256_fkey FOREIGN KEY (file_sha256) REFERENCES public.blob(sha256);
+
+ALTER TABLE ONLY public.handed_back
+    ADD CONSTRAINT handed_back_request_id_fkey FOREIGN KEY (request_id) REFERENCES public.signature_request(id);
+
+ALTER TABLE ONLY public.handed_back
+    ADD CONSTRAINT handed_back_transaction_id_fkey FOREIGN KEY (transaction_id) REFERENCES public.holder_transaction(id);
+
+ALTER TABLE ONLY public.handed_back_verdict
+    ADD CONSTRAINT handed_back_verdict_handed_id_fkey FOREIGN KEY (handed_id) REFERENCES public.handed_back(id);
+
 ALTER TABLE ONLY public.holder_state
     ADD CONSTRAINT holder_state_name_fkey FOREIGN KEY (name) REFERENCES public.key_holder(name);
 
@@ -2478,6 +2639,18 @@ ALTER TABLE ONLY public.key_use
 
 ALTER TABLE ONLY public.key_use
     ADD CONSTRAINT key_use_transaction_id_fkey FOREIGN KEY (transaction_id) REFERENCES public.holder_transaction(id);
+
+ALTER TABLE ONLY public.level_debt
+    ADD CONSTRAINT level_debt_document_id_fkey FOREIGN KEY (document_id) REFERENCES public.document(id);
+
+ALTER TABLE ONLY public.level_debt
+    ADD CONSTRAINT level_debt_request_id_fkey FOREIGN KEY (request_id) REFERENCES public.signature_request(id);
+
+ALTER TABLE ONLY public.level_debt
+    ADD CONSTRAINT level_debt_revision_id_fkey FOREIGN KEY (revision_id) REFERENCES public.revision(id);
+
+ALTER TABLE ONLY public.level_debt
+    ADD CONSTRAINT level_debt_sha256_fkey FOREIGN KEY (sha256) REFERENCES public.blob(sha256);
 
 ALTER TABLE ONLY public.mandate
     ADD CONSTRAINT mandate_agency_id_fkey FOREIGN KEY (agency_id) REFERENCES public.agency(id);
@@ -2916,6 +3089,10 @@ GRANT SELECT ON TABLE public.certificate TO app;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.certificate TO signer;
 GRANT SELECT ON TABLE public.certificate TO worker;
 
+GRANT SELECT,INSERT,UPDATE ON TABLE public.certificate_status TO signer;
+GRANT SELECT ON TABLE public.certificate_status TO app;
+GRANT SELECT ON TABLE public.certificate_status TO worker;
+
 GRANT SELECT,INSERT ON TABLE public.competence TO app;
 GRANT SELECT ON TABLE public.competence TO signer;
 GRANT SELECT ON TABLE public.competence TO worker;
@@ -3081,6 +3258,27 @@ GRANT UPDATE(report) ON TABLE public.file_check TO worker;
 
 GRANT UPDATE(done_at) ON TABLE public.file_check TO worker;
 
+GRANT SELECT ON TABLE public.handed_back TO app;
+GRANT SELECT ON TABLE public.handed_back TO signer;
+
+GRANT INSERT(transaction_id) ON TABLE public.handed_back TO app;
+
+GRANT INSERT(request_id) ON TABLE public.handed_back TO app;
+
+GRANT INSERT(content_sha256) ON TABLE public.handed_back TO app;
+
+GRANT INSERT(value) ON TABLE public.handed_back TO app;
+
+GRANT INSERT(certificate) ON TABLE public.handed_back TO app;
+
+GRANT SELECT(file_sha256) ON TABLE public.handed_back TO worker;
+GRANT INSERT(file_sha256) ON TABLE public.handed_back TO app;
+
+GRANT INSERT(account_id) ON TABLE public.handed_back TO app;
+
+GRANT SELECT ON TABLE public.handed_back_verdict TO app;
+GRANT SELECT,INSERT ON TABLE public.handed_back_verdict TO signer;
+
 GRANT SELECT ON TABLE public.holder_state TO app;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.holder_state TO signer;
 
@@ -3112,6 +3310,10 @@ GRANT SELECT ON TABLE public.legal_rule TO signer;
 GRANT SELECT ON TABLE public.legal_rule TO worker;
 
 GRANT UPDATE(valid_to) ON TABLE public.legal_rule TO app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.level_debt TO signer;
+GRANT SELECT ON TABLE public.level_debt TO app;
+GRANT SELECT ON TABLE public.level_debt TO worker;
 
 GRANT SELECT,INSERT ON TABLE public.login_attempt TO app;
 GRANT SELECT,DELETE ON TABLE public.login_attempt TO worker;
@@ -3353,6 +3555,8 @@ GRANT SELECT,INSERT ON TABLE public.revision_withdrawal TO app;
 GRANT SELECT,INSERT ON TABLE public.revision_withdrawal TO signer;
 GRANT SELECT ON TABLE public.revision_withdrawal TO worker;
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.revocation_answer TO signer;
+
 GRANT SELECT,INSERT ON TABLE public.second_factor TO signer;
 
 GRANT SELECT(id) ON TABLE public.second_factor TO worker;
@@ -3429,6 +3633,8 @@ GRANT SELECT(attempt) ON TABLE public.signature_value TO worker;
 GRANT SELECT(source) ON TABLE public.signature_value TO worker;
 
 GRANT SELECT(received_at) ON TABLE public.signature_value TO worker;
+
+GRANT SELECT ON TABLE public.signing_errand TO app;
 
 GRANT SELECT ON TABLE public.step_up TO signer;
 

@@ -1,10 +1,11 @@
 """What the document routes take and give; names are the wire's names, digests are hexadecimal."""
 
 from datetime import date, datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
+from msgspec import Meta
 
 from api.http.text import Code, LongText, ShortText
 
@@ -12,6 +13,7 @@ Profile = Literal["handed_in", "to_sign"]
 UploadState = Literal["checking", "accepted", "refused"]
 DraftState = Literal["queued", "done", "failed"]
 Act = Literal["main_document", "separate_annex", "copy", "digitised_paper", "counter_form"]
+CopyForm = Literal["true_copy", "copy_of_copy", "extract", "certified_copy"]
 Effect = Literal["none", "in_force", "corrected", "replaced", "recalled", "annulled"]
 Form = Literal["a", "b", "c", "d"]
 
@@ -82,11 +84,15 @@ class NewResult(_In, frozen=True, kw_only=True):
 
 
 class NewDocument(_In, frozen=True, kw_only=True):
-    """A document of a result: the main one, an annex, a copy, a digitised paper; without `act`, what its form is."""
+    """A document of a result: the main one, an annex, a copy, a digitised paper; without `act`, what its form is.
+
+    `copy_form` is of a copy alone: sao y, sao lục, trích sao or chứng thực bản sao, which its stamp prints.
+    """
 
     act: Act | None = None
     title: ShortText | None = None
     main_document_id: UUID | None = None
+    copy_form: CopyForm | None = None
 
 
 class SignatoryChoice(_In, frozen=True, kw_only=True):
@@ -96,13 +102,38 @@ class SignatoryChoice(_In, frozen=True, kw_only=True):
     post_id: UUID
 
 
+Points = Annotated[float, Meta(ge=-20_000, le=20_000)]
+
+
+class Place(_In, frozen=True, kw_only=True):
+    """Where a signature, number or date goes on an uploaded draft, in one of three ways.
+
+    `anchor` is a text on the page, spaces aside, with the `side` of it on which the place lies, and which `occurrence`
+    of it (from 1, from the end below 0). `form_field` names a form field of the file. `box` is left, foot, right, head
+    in points from the page's lower left. `page` counts from 0, -1 is the last.
+    """
+
+    field: Annotated[str, Meta(min_length=1, max_length=40, pattern="^[A-Za-z]+[0-9]*$")]
+    anchor: ShortText | None = None
+    side: Literal["over", "below", "above", "right"] | None = None
+    occurrence: Annotated[int, Meta(ge=-200, le=200)] | None = None
+    size: tuple[Annotated[float, Meta(ge=4, le=2000)], Annotated[float, Meta(ge=4, le=2000)]] | None = None
+    form_field: ShortText | None = None
+    page: Annotated[int, Meta(ge=-2000, le=2000)] | None = None
+    box: tuple[Points, Points, Points, Points] | None = None
+
+
 class NewDraft(_In, frozen=True, kw_only=True):
-    """A draft: from a template with its `data`, or of an accepted upload of the profile `to_sign`; one of the two."""
+    """A draft: from a template with its `data`, or of an accepted upload of the profile `to_sign`; one of the two.
+
+    `places` are for an upload; a field that is not among them goes where Decree 30/2020 has it.
+    """
 
     template: Code | None = None
     data: dict[str, Any] | None = None
     signatory: SignatoryChoice | None = None
     upload_id: UUID | None = None
+    places: Annotated[tuple[Place, ...], Meta(max_length=40)] = ()
     reason: LongText | None = None
 
 
@@ -186,6 +217,7 @@ class Document(_Out, frozen=True, kw_only=True):
     ordinal: int
     version: int
     main_document_id: UUID | None
+    copy_form: CopyForm | None = None
     revisions: tuple[Revision, ...] = ()
 
 

@@ -12,20 +12,23 @@ from api.db.pools import Pools, Tx
 from api.db.privacy import Vault
 from api.documents import store
 from api.documents.access import may_read, require_draftable, require_drafter
-from api.documents.contract import Draft, NewDraft, Ordered, SignatoryChoice
+from api.documents.contract import Draft, NewDraft, Ordered, Place, SignatoryChoice
 from api.documents.letterhead import head_of, shown_address
 from api.documents.results import no_document
 from api.documents.rows import DocumentContext
 from api.documents.templates.bodies import check_body
-from api.documents.typesetting import Sheet, Signer, Verify
+from api.documents.typesetting import ISSUED_DATE, NUMBER, Sheet, Signer, Verify
 from api.errors import Invalid, NotFound, Refused
 from api.jobs import enqueue
 from api.kernel import Actor, AgencyId
 from api.registry.contract import Signatory
-from api.registry.procedures import ChainEntry, chain_of
+from api.registry.procedures import LAYOUT_OF, NUMBERED, ChainEntry, chain_of
 from api.registry.service import Registry
+from signing.contract import Layout, Placing
 
 MAKE: Final = "documents.render"
+PLACE: Final = "documents.place"
+"""An uploaded draft with chosen places: a job of its own, so that a worker that knows none leaves it alone."""
 DATA: Final = "draft.data"
 _PERSONS_SIGN_NOT: Final = frozenset({"copy", "digitised_paper", "separate_annex"})
 _STEMS: Final = {"initials": "Initials", "coordinator": "Coordinator", "signatory": "Signatory"}
@@ -58,17 +61,48 @@ async def order(
     require_draftable(document.result_state, in_chain=document.in_chain)
     if asked.upload_id is not None and asked.template is None and asked.data is None:
         await _require_accepted(tx, actor, asked.upload_id)
-        return await _order(tx, actor, document, None, None, asked.upload_id, asked.reason or "Dự thảo tải lên", at)
-    if asked.upload_id is not None or asked.template is None:
+        chosen = _chosen_places(vault, document, asked.places)
+        return await _order(tx, actor, document, None, chosen, asked.upload_id, asked.reason or "Dự thảo tải lên", at)
+    if asked.upload_id is not None or asked.template is None or asked.places:
         raise Invalid(
-            "Dự thảo được soạn từ mẫu (template, data) hoặc từ tệp tải lên (upload_id), chỉ một trong hai.",
-            "A draft comes from a template (template, data) or an upload (upload_id), one of the two.",
+            "Dự thảo được soạn từ mẫu (template, data) hoặc từ tệp tải lên (upload_id, places), chỉ một trong hai.",
+            "A draft comes from a template (template, data) or an upload (upload_id, places), one of the two.",
             code="draft-source",
         )
     body = check_body(asked.template, asked.data or {})
     sheet = await _sheet(registry, document, msgspec.to_builtins(body), asked.signatory, public_url, at)
     sealed = vault.seal(DATA, msgspec.json.encode(sheet).decode())
     return await _order(tx, actor, document, asked.template, sealed, None, asked.reason or "Soạn từ mẫu", at)
+
+
+class ChosenPlaces(msgspec.Struct, frozen=True, kw_only=True):
+    """Where an officer wants what on an uploaded draft, and all that its chain will sign there."""
+
+    wanted: tuple[Placing, ...]
+    fields: tuple[str, ...]
+    layout: Layout
+
+
+def _chosen_places(vault: Vault, document: DocumentContext, places: Sequence[Place]) -> bytes | None:
+    """Seal the chosen places for the worker, since anchor texts may name people; None where none is chosen.
+
+    Raises:
+        Invalid: a place that this document's chain does not fill.
+    """
+    if not places:
+        return None
+    fields = field_names(chain_of(document.definition.chain, document.act), document.act)
+    known = {*fields, NUMBER, ISSUED_DATE}
+    if unknown := sorted({place.field for place in places} - known):
+        raise Invalid(
+            f"Văn bản này không có chỗ {', '.join(unknown)}; chỉ có: {', '.join(sorted(known))}.",
+            f"This document has no place {', '.join(unknown)}, only: {', '.join(sorted(known))}.",
+            code="no-such-place",
+            fields=sorted(known),
+        )
+    wanted = tuple(Placing(**msgspec.structs.asdict(place)) for place in places)
+    chosen = ChosenPlaces(wanted=wanted, fields=fields, layout=LAYOUT_OF[document.act])
+    return vault.seal(DATA, msgspec.json.encode(chosen).decode())
 
 
 async def _require_accepted(tx: Tx, actor: Actor, upload_id: UUID) -> None:
@@ -112,7 +146,11 @@ async def _order(
     at: datetime,
 ) -> Ordered:
     draft_id = await store.insert_draft_order(tx, document, template, sealed, upload_id, reason, actor.account_id, at)
-    await enqueue(tx, MAKE, str(draft_id), {"draft": str(draft_id)}, priority=10)
+    key, ids = str(draft_id), {"draft": str(draft_id)}
+    if template is None and sealed is not None:
+        await enqueue(tx, PLACE, key, ids, priority=10)
+    else:
+        await enqueue(tx, MAKE, key, ids, priority=10)
     await audit.append(
         tx,
         actor,
@@ -134,20 +172,23 @@ async def _sheet(
     public_url: str,
     at: datetime,
 ) -> Sheet:
-    entries = signing_entries(chain_of(document.definition.chain, document.act), document.act)
+    chain = chain_of(document.definition.chain, document.act)
+    entries, names = signing_entries(chain, document.act), field_names(chain, document.act)
     agency_id = AgencyId(document.issuing_agency_id)
     count = sum(entry.role == "signatory" for entry in entries)
     signatories = await registry.signatories(agency_id, document.act, document.procedure_code, at) if count else []
     sealed = any(entry.role == "seal" for entry in entries)
+    numbered = sealed and document.act in NUMBERED
     code = document.verify_code
     return Sheet(
         head=await head_of(registry, agency_id, at),
         body=body,
         signers=choose_signers(signatories, choice, count),
-        initials=_initials(entries),
+        initials=tuple(name for name in names if name.startswith(("Initials", "Coordinator"))),
         seal=sealed,
-        number_spot=sealed,
-        date_spot=sealed,
+        layout=LAYOUT_OF[document.act],
+        number_spot=numbered,
+        date_spot=numbered,
         recipients=("Như trên", "Lưu: VT"),
         verify=Verify(code=code, url=f"{public_url}/verify/{code}", shown=shown_address(f"{public_url}/verify")),
     )
@@ -159,11 +200,16 @@ def signing_entries(chain: Sequence[ChainEntry], act: str) -> list[ChainEntry]:
     return sorted(kept, key=lambda entry: (entry.group, entry.role == "seal"))
 
 
-def _initials(entries: Sequence[ChainEntry]) -> tuple[str, ...]:
+def field_names(chain: Sequence[ChainEntry], act: str) -> tuple[str, ...]:
+    """Return the names of the signature fields of this act's PDF, in their order: the n-th of a role bears its n."""
+    persons = [] if act in _PERSONS_SIGN_NOT else [entry for entry in chain if entry.role != "seal"]
+    counts: dict[str, int] = {}
     names: list[str] = []
-    for role in ("initials", "coordinator"):
-        names += [f"{_STEMS[role]}{n}" for n, _ in enumerate((e for e in entries if e.role == role), 1)]
-    return tuple(names)
+    for entry in sorted(persons, key=lambda each: each.group):
+        counts[entry.role] = counts.get(entry.role, 0) + 1
+        if entry.pdf_signature:
+            names.append(f"{_STEMS[entry.role]}{counts[entry.role]}")
+    return (*names, *("Seal" for entry in chain if entry.role == "seal"))
 
 
 def choose_signers(signatories: Sequence[Signatory], choice: SignatoryChoice | None, count: int) -> tuple[Signer, ...]:

@@ -34,13 +34,15 @@ async def note_view(pools: Pools, actor: Actor, row: FileRow, at: datetime, *, k
         await audit.log_view(tx, actor, kind, row.document_id, f"{kind}.read", at=at)
 
 
-async def released(tx: Tx, result_id: UUID, dossier_id: UUID) -> FileRow:
-    """Find what a citizen may be given; the caller has checked the citizen's secret.
+async def released(tx: Tx, result_id: UUID, dossier_id: UUID, ordinal: int | None = None) -> FileRow:
+    """Find what a citizen may be given: a result's main document, or that of this number (an annex, a copy).
+
+    The caller has checked the citizen's secret.
 
     Raises:
-        NotFound: no such result in this dossier, or not issued.
+        NotFound: no such result in this dossier, none of this number in it, or not issued.
     """
-    row = await store.released_file(tx, result_id, dossier_id)
+    row = await store.released_file(tx, result_id, dossier_id, ordinal)
     if row is None:
         raise no_document()
     return row

@@ -65,13 +65,13 @@ SELECT r.id, r.dossier_id, r.state, r.title, r.kind_code, r.form, d.step_agency_
 
 -- name: insert_document
 -- A new document, numbered within its result.
-INSERT INTO document (id, result_id, dossier_id, kind, act, title, ordinal, main_document_id, created_at)
-SELECT $1, $2, $3, $4, $5, $6, 1 + coalesce(max(m.ordinal), 0), $7, $8 FROM document m WHERE m.result_id = $2
+INSERT INTO document (id, result_id, dossier_id, kind, act, title, ordinal, main_document_id, copy_form, created_at)
+SELECT $1, $2, $3, $4, $5, $6, 1 + coalesce(max(m.ordinal), 0), $7, $8, $9 FROM document m WHERE m.result_id = $2
 RETURNING ordinal;
 
 -- name: document_context
 -- A document with what deciding on it and rendering it needs.
-SELECT m.id, m.result_id, m.dossier_id, m.act, m.title, m.ordinal, m.version, m.main_document_id, m.head_revision_id,
+SELECT m.id, m.result_id, m.dossier_id, m.act, m.title, m.ordinal, m.version, m.main_document_id, m.copy_form, m.head_revision_id,
        m.head_sha256, r.state AS result_state, r.kind_code, r.verify_code, r.refusal, d.code AS dossier_code,
        d.step_agency_id, coalesce(d.competent_agency_id, d.step_agency_id) AS issuing_agency_id, d.procedure_code,
        v.definition,
@@ -109,8 +109,9 @@ SELECT o.id, o.document_id, o.state, o.revision_id, o.error, o.ordered_at, o.don
 -- name: draft_to_make
 -- What the worker needs to make a draft.
 SELECT o.id, o.document_id, o.base_sha256, o.template, o.data_sealed, o.reason, o.state, o.ordered_by_account_id,
-       u.accepted_sha256 AS upload_sha256, u.state AS upload_state
+       u.accepted_sha256 AS upload_sha256, u.state AS upload_state, m.act
   FROM draft_order o
+  JOIN document m ON m.id = o.document_id
   LEFT JOIN upload u ON u.id = o.upload_id
  WHERE o.id = $1;
 
@@ -161,7 +162,7 @@ SELECT m.id AS document_id, m.title, b.sha256, b.size, b.media_type, v.origin, r
  WHERE v.id = $1;
 
 -- name: released_file
--- The sealed, issued main document of a result with its newest rendition: all that a citizen may be given.
+-- A sealed document of an issued result with its newest rendition, the main one where none is named: all that a citizen may be given.
 SELECT m.id AS document_id, m.title, b.sha256, b.size, b.media_type, v.origin, r.state AS result_state,
        '{}'::uuid[] AS agencies
   FROM result r
@@ -170,6 +171,7 @@ SELECT m.id AS document_id, m.title, b.sha256, b.size, b.media_type, v.origin, r
   LEFT JOIN LATERAL (SELECT n.sha256 FROM rendition n WHERE n.revision_id = v.id ORDER BY n.created_at DESC LIMIT 1) n ON true
   JOIN blob b ON b.sha256 = coalesce(n.sha256, v.sha256)
  WHERE r.id = $1 AND r.dossier_id = $2 AND r.state = 'issued'
+   AND (m.ordinal = $3 OR $3 IS NULL)
    AND NOT EXISTS (SELECT FROM revision_withdrawal w WHERE w.revision_id = v.id)
- ORDER BY m.ordinal
+ ORDER BY m.kind <> 'main', m.ordinal
  LIMIT 1;

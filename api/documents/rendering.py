@@ -6,17 +6,19 @@ from uuid import UUID
 import msgspec
 import structlog
 
+import signing
 from api.documents import store
 from api.documents.blobs import Stored
 from api.documents.contract import Finding
-from api.documents.drafts import DATA
+from api.documents.drafts import DATA, ChosenPlaces
 from api.documents.rows import DraftToMake
 from api.documents.typesetting import Sheet, render
 from api.documents.workshop import Workshop
 from api.jobs import JobContext
 from api.kernel import new_id
+from api.registry.procedures import LAYOUT_OF
 from signing.contract import FieldPlan
-from signing.errors import SigningError
+from signing.errors import NotSignable, SigningError
 
 RENDER_LIMIT_S: Final = 30.0
 _TIMES: Final = 3
@@ -32,7 +34,7 @@ class _Unmakeable(Exception):
 
 
 class Drafter:
-    """Handler of `documents.render`."""
+    """Handler of `documents.render` and `documents.place`."""
 
     def __init__(self, workshop: Workshop) -> None:
         """Work with the worker's tools."""
@@ -51,7 +53,7 @@ class Drafter:
         except _Unmakeable as error:
             await self._fail(order, error.finding)
         except SigningError as error:
-            if context.failures + 1 < _TIMES:
+            if context.failures + 1 < _TIMES and not isinstance(error, NotSignable):
                 raise
             await self._fail(order, Finding(code=error.code, vi=error.vi, en=error.en))
 
@@ -59,8 +61,8 @@ class Drafter:
         if order.template is None:
             if order.upload_sha256 is None or order.upload_state != "accepted":
                 raise _Unmakeable("upload-not-accepted", "Tệp chưa được chấp nhận.", "The upload is not accepted.")
-            size = await self._shop.blobs.size(order.upload_sha256)
-            return Stored(sha256=order.upload_sha256, size=size), None
+            stored = Stored(sha256=order.upload_sha256, size=await self._shop.blobs.size(order.upload_sha256))
+            return stored, await self._places(order, str(await self._shop.blobs.local_path(stored.sha256)))
         sheet = msgspec.json.decode(self._shop.vault.open(DATA, order.data_sealed or b""), type=Sheet)
         with self._shop.blobs.scratch() as directory:
             target = directory / "draft.pdf"
@@ -72,6 +74,17 @@ class Drafter:
                 _log.error("draft_not_set", draft=str(order.id), template=order.template)
                 raise _Unmakeable("not-printable", *words_of(made.fault))
             return await self._shop.blobs.put_file(target), made.places
+
+    async def _places(self, order: DraftToMake, source: str) -> FieldPlan | None:
+        """Return the places of an upload where its officer chose some: these, and the usual ones for the others."""
+        run = self._shop.processes.run
+        if LAYOUT_OF[order.act] == "copy":
+            await run(signing.check_scan, source, timeout_s=RENDER_LIMIT_S)
+        if order.data_sealed is None:
+            return None
+        chosen = msgspec.json.decode(self._shop.vault.open(DATA, order.data_sealed), type=ChosenPlaces)
+        found = await run(signing.find_places, source, chosen.wanted, timeout_s=RENDER_LIMIT_S)
+        return await run(signing.default_plan, source, chosen.fields, chosen.layout, found, timeout_s=RENDER_LIMIT_S)
 
     async def _record(self, order: DraftToMake, stored: Stored, places: FieldPlan | None) -> None:
         at = self._shop.clock()

@@ -23,7 +23,7 @@ from api.documents.contract import (
 )
 from api.errors import Invalid, NotFound
 from api.kernel import Actor, new_id
-from api.registry.procedures import ACTS_OF, MAIN_ACT, FormOfResult
+from api.registry.procedures import ACTS_OF, MAIN_ACT, CopyForm, FormOfResult
 
 KIND_OF: Final = {
     "main_document": "main",
@@ -32,6 +32,7 @@ KIND_OF: Final = {
     "digitised_paper": "digitised",
     "counter_form": "counter_form",
 }
+_COPY_FORM: Final[dict[str, CopyForm]] = {"d": "certified_copy"}
 REFUSAL_KIND: Final = "TB-TC"
 REFUSAL_TITLE: Final = "Thông báo từ chối giải quyết hồ sơ"
 _ALPHABET: Final = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
@@ -87,7 +88,8 @@ async def add_document(tx: Tx, actor: Actor, result_id: UUID, new: NewDocument, 
         NotFound: no such result.
         Forbidden: the present step is another agency's.
         Refused: the result is in signing, signed or issued.
-        Invalid: a document that a result of this form does not hold; an annex without its main document in it.
+        Invalid: a document that a result of this form does not hold; an annex without its main document in it; a form
+            of copying for what is no copy.
     """
     result = await store.result_context(tx, result_id)
     if result is None:
@@ -103,9 +105,14 @@ async def add_document(tx: Tx, actor: Actor, result_id: UUID, new: NewDocument, 
         main = await store.document_context(tx, new.main_document_id)
         if main is None or main.result_id != result_id or main.act != "main_document":
             raise _annex_without_main()
+    if new.copy_form is not None and act != "copy":
+        raise Invalid("Chỉ bản sao mới có hình thức sao.", "Only a copy has a form of copying.", code="not-a-copy")
+    copy_form = new.copy_form or _COPY_FORM.get(result.form, "true_copy") if act == "copy" else None
     document_id = new_id(at)
     title = new.title or result.title
-    ordinal = await store.insert_document(tx, document_id, result, KIND_OF[act], act, title, new.main_document_id, at)
+    ordinal = await store.insert_document(
+        tx, document_id, result, KIND_OF[act], act, title, new.main_document_id, copy_form, at
+    )
     await _audit(tx, actor, "document.add", "document", document_id, {"result": result_id, "act": act}, at)
     return DocumentMade(id=document_id, result_id=result_id, ordinal=ordinal)
 
@@ -144,7 +151,7 @@ async def show_document(pools: Pools, actor: Actor, document_id: UUID) -> Docume
     return Document(**given, revisions=shown)
 
 
-_SHOWN: Final = ("id", "result_id", "dossier_id", "act", "title", "ordinal", "version", "main_document_id")
+_SHOWN: Final = ("id", "result_id", "dossier_id", "act", "title", "ordinal", "version", "main_document_id", "copy_form")
 
 
 def no_dossier() -> NotFound:

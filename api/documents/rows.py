@@ -8,7 +8,7 @@ import msgspec
 
 from api.documents.contract import Form
 from api.kernel import Sha256
-from api.registry.procedures import Definition
+from api.registry.procedures import CopyForm, Definition
 
 
 class _Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,6 +78,7 @@ class DocumentContext(_Row, frozen=True, kw_only=True):
     ordinal: int
     version: int
     main_document_id: UUID | None
+    copy_form: CopyForm | None
     head_revision_id: UUID | None
     head_sha256: Sha256 | None
     result_state: str
@@ -120,6 +121,7 @@ class DraftToMake(_Row, frozen=True, kw_only=True):
     ordered_by_account_id: UUID | None
     upload_sha256: Sha256 | None
     upload_state: str | None
+    act: str
 
 
 class LockedDocument(_Row, frozen=True, kw_only=True):

@@ -100,10 +100,11 @@ async def insert_document(
     act: str,
     title: str,
     main_document_id: UUID | None,
+    copy_form: str | None,
     at: datetime,
 ) -> int:
     """Insert a document; return its number within the result."""
-    row = (document_id, result.id, result.dossier_id, kind, act, title, main_document_id, at)
+    row = (document_id, result.id, result.dossier_id, kind, act, title, main_document_id, copy_form, at)
     return await tx.fetchval(_q.insert_document, *row)
 
 
@@ -183,6 +184,6 @@ async def revision_file(tx: Tx, revision_id: UUID) -> FileRow | None:
     return as_struct(await tx.fetchrow(_q.revision_file, revision_id), FileRow)
 
 
-async def released_file(tx: Tx, result_id: UUID, dossier_id: UUID) -> FileRow | None:
-    """Find what a citizen may be given of a result of this dossier."""
-    return as_struct(await tx.fetchrow(_q.released_file, result_id, dossier_id), FileRow)
+async def released_file(tx: Tx, result_id: UUID, dossier_id: UUID, ordinal: int | None) -> FileRow | None:
+    """Find what a citizen may be given of a result of this dossier: its main document, or that of this number."""
+    return as_struct(await tx.fetchrow(_q.released_file, result_id, dossier_id, ordinal), FileRow)

@@ -25,4 +25,5 @@ DELETE FROM blob b
    AND NOT EXISTS (SELECT FROM draft_order o WHERE o.base_sha256 = b.sha256)
    AND NOT EXISTS (SELECT FROM file_check c WHERE c.sha256 = b.sha256)
    AND NOT EXISTS (SELECT FROM print_order p WHERE p.sha256 = b.sha256)
+   AND NOT EXISTS (SELECT FROM handed_back h WHERE h.file_sha256 = b.sha256)
 RETURNING b.sha256;

@@ -16,7 +16,7 @@ import msgspec
 import segno
 import typst
 
-from signing.contract import Field, FieldKind, FieldPlan
+from signing.contract import CORNERS, Field, FieldKind, FieldPlan, Layout
 
 PAGE_HEIGHT: Final = 841.89
 FAMILY: Final = "Liberation Serif"
@@ -27,6 +27,7 @@ _INITIALS_SIZE: Final = (56.0, 24.0)
 _INITIALS_FOOT: Final = 24.0
 NUMBER: Final = "Number"
 ISSUED_DATE: Final = "IssuedDate"
+SEAL: Final = "Seal"
 
 
 class Signer(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +62,7 @@ class Sheet(msgspec.Struct, frozen=True, kw_only=True):
     signers: tuple[Signer, ...] = ()
     initials: tuple[str, ...] = ()
     seal: bool = False
+    layout: Layout = "document"
     number: str = ""
     date: str = ""
     number_spot: bool = False
@@ -145,7 +147,11 @@ def _plan(spots: list[_Spot], sheet: Sheet) -> FieldPlan | None:
         left, foot = _INITIALS_LEFT + place * _INITIALS_STEP, _INITIALS_FOOT
         box = (left, foot, left + _INITIALS_SIZE[0], foot + _INITIALS_SIZE[1])
         found[name] = Field(name=name, kind="signature", page=-1, box=box, label="Ký nháy")
-    order = [*sheet.initials, *(signer.field for signer in sheet.signers), *(["Seal"] if sheet.seal else [])]
+    if sheet.seal and sheet.layout != "document":
+        found[SEAL] = Field(
+            name=SEAL, kind="signature", page=0, box=CORNERS[sheet.layout], label="Chữ ký số của cơ quan"
+        )
+    order = [*sheet.initials, *(signer.field for signer in sheet.signers), *([SEAL] if sheet.seal else [])]
     signatures = tuple(found[name] for name in order if name in found)
     if not signatures:
         return None

@@ -5,7 +5,8 @@ SELECT r.id AS result_id, r.title, r.state, r.effect, r.issued_at, r.foreign_sys
   FROM result r
   JOIN dossier d ON d.id = r.dossier_id
   JOIN agency a ON a.id = coalesce(d.competent_agency_id, d.step_agency_id)
-  LEFT JOIN LATERAL (SELECT m.id, m.head_revision_id FROM document m WHERE m.result_id = r.id ORDER BY m.ordinal LIMIT 1) m ON true
+  LEFT JOIN LATERAL (SELECT m.id, m.head_revision_id FROM document m WHERE m.result_id = r.id
+                      ORDER BY m.kind <> 'main', m.ordinal LIMIT 1) m ON true
   LEFT JOIN revision v ON v.id = m.head_revision_id AND v.origin = 'sealed'
   LEFT JOIN number u ON u.document_id = m.id AND u.state = 'used'
  WHERE r.verify_code = $1;

@@ -8,7 +8,7 @@ A small body is taken in before the door: whoever sends it drop by drop keeps no
 
 import asyncio
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, Literal, get_args
 
 import msgspec
@@ -17,7 +17,7 @@ from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from api.db import budget
-from api.db.budget import REQUEST_S, Budget, share_of
+from api.db.budget import REQUEST_S, Budget, Share, share_of
 from api.errors import Broken, Busy
 from api.http import metrics
 from api.http.auth.guards import handlers_of
@@ -48,6 +48,8 @@ ROOMS: Final[Mapping[Work, Room]] = {
 """Per process. `always` (health, metrics, the API's description) is never turned away. An upload may take minutes on a
 slow line, so it keeps its room apart from the class of whoever sends it."""
 
+_NONE: Final = Share(part=0.0, seconds=0.0)
+"""Of what is never turned away, and asks the database on its own account."""
 _WAIT: Final = re.compile(rb"(?:^|[,;\s])wait=(\d{1,5})(?:$|[,;\s])")
 """RFC 7240, 4.3: how many seconds at most the caller expects the answer to take."""
 
@@ -99,6 +101,15 @@ class _Door:
         )
 
 
+class _Entry(msgspec.Struct, frozen=True):
+    """What a handler's options say about the way in; without a door it is never turned away."""
+
+    work: str
+    door: _Door | None
+    share: Share
+    stays_open: bool
+
+
 class Admission(ASGIMiddleware):
     """The middleware; stands inside the router, so that the handler's class of work is known."""
 
@@ -106,22 +117,20 @@ class Admission(ASGIMiddleware):
         """Open one door per class of work; `control` knows the operator's mode."""
         self._control = control or Control()
         self._doors = {work: _Door(work, room) for work, room in rooms.items()}
+        self._entries: dict[Any, _Entry] = {}
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """Let the request in, or turn it away."""
         handler: Any = scope["route_handler"]
-        work = handler.opt.get("work", "officers")
-        if work == "always" or scope["type"] != "http":
+        entry = self._entries.get(handler) or self._entry(handler)
+        door = entry.door
+        if door is None or scope["type"] != "http":
             await next_app(scope, receive, send)
             return
-        door = self._doors.get(work)
-        if door is None:
-            raise Broken("Loại công việc không có.", f"There is no class of work {work!r}.", code="unknown-work")
-        self._control.check_mode(scope["method"], stays_open=bool(handler.opt.get(IN_READ_ONLY)))
-        headers = scope["headers"]
-        share = share_of(work, handler.opt.get("seconds"))
-        mine = Budget(work=work, share=share, deadline=deadline_of(headers, lasts=share.lasts))
-        if work != "uploads" and is_announced(headers):
+        self._control.check_mode(scope["method"], stays_open=entry.stays_open)
+        headers: Mapping[bytes, bytes] = scope["state"]["headers"]
+        mine = Budget(work=entry.work, share=entry.share, deadline=deadline_of(headers, lasts=entry.share.lasts))
+        if entry.work != "uploads" and is_announced(headers):
             receive = await taken_in(receive)
         await door.enter(mine)
         token = budget.current.set(mine)
@@ -131,14 +140,24 @@ class Admission(ASGIMiddleware):
             budget.current.reset(token)
             door.leave()
 
+    def _entry(self, handler: Any) -> _Entry:
+        opt: Mapping[str, Any] = handler.opt
+        work = opt.get("work", "officers")
+        door = self._doors.get(work)
+        if door is None and work != "always":
+            raise Broken("Loại công việc không có.", f"There is no class of work {work!r}.", code="unknown-work")
+        share = share_of(work, opt.get("seconds")) if door else _NONE
+        found = self._entries[handler] = _Entry(work, door, share, bool(opt.get(IN_READ_ONLY)))
+        return found
 
-def deadline_of(headers: Iterable[tuple[bytes, bytes]], *, lasts: bool = False) -> float | None:
+
+def deadline_of(headers: Mapping[bytes, bytes], *, lasts: bool = False) -> float | None:
     """Return the time of the event loop at which a request ends: as its caller says (`Prefer: wait=`), or as we do."""
-    now = asyncio.get_running_loop().time()
-    for name, value in headers:
-        if name == b"prefer" and (found := _WAIT.search(value)):
-            wait = int(found[1])
-            return now + (wait if lasts else min(wait, REQUEST_S))
+    now = budget.now()
+    preferred = headers.get(b"prefer")
+    if preferred is not None and (found := _WAIT.search(preferred)):
+        wait = int(found[1])
+        return now + (wait if lasts else min(wait, REQUEST_S))
     return None if lasts else now + REQUEST_S
 
 

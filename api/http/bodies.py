@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
 
 from litestar.exceptions import InternalServerException
@@ -19,13 +19,12 @@ ARRIVING_BYTES: Final = 64 << 20
 CHUNK_S: Final = 30.0
 """How long an upload may stand still."""
 
-_ANNOUNCING: Final = frozenset({b"content-length", b"transfer-encoding"})
 _arriving = 0
 
 
-def is_announced(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+def is_announced(headers: Mapping[bytes, bytes]) -> bool:
     """Tell whether a body is to come."""
-    return any(name in _ANNOUNCING and value != b"0" for name, value in headers)
+    return headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers
 
 
 async def taken_in(receive: Receive) -> Receive:

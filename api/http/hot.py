@@ -9,9 +9,10 @@ where the framework has it decoded, by `EdgeRequest.json`.
 """
 
 import re
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable
 from functools import lru_cache
 from inspect import signature
+from operator import itemgetter
 from typing import Any, Final, cast
 
 import msgspec
@@ -30,7 +31,7 @@ from api.http.request import EdgeRequest
 HOT: Final = "hot"
 """Handler option of a GET or POST that is reached by the short way."""
 
-Arguments = Mapping[str, Any]
+Arguments = dict[str, Any]
 
 
 class HotRoutes:
@@ -112,12 +113,15 @@ class _Hot:
         handler, model = route.route_handler_map[method]  # pyright: ignore[reportArgumentType] - a method it has
         self.method = method
         self.handler: HTTPRouteHandler = handler
+        self._fn = handler.fn
         self.template = route.path_format
         self.pattern = _pattern(route)
         self._places = [
             (place, one.name) for place, one in enumerate(route.path_components, 1) if not isinstance(one, str)
         ]
         self.parameters = tuple(name for _, name in self._places)
+        self._fixed = itemgetter(*(place for place, own in enumerate(self.pattern) if own is not None))
+        self._own = self._fixed(self.pattern)
         fields = {field.name: field for field in msgspec.structs.fields(handler.signature_model)}
 
         def planned(wanted: ParamType) -> tuple[_Parameter, ...]:
@@ -130,6 +134,10 @@ class _Hot:
 
         self._path, self._query = planned(ParamType.PATH), planned(ParamType.QUERY)
         self._headers = tuple((one.sent_as.lower().encode(), one) for one in planned(ParamType.HEADER))
+        self._unasked = (
+            None if any(one.required for one in self._query) else {one.name: one.default for one in self._query}
+        )
+        """What a query that is empty says; None where it may not be."""
         known = {one.name for one in (*self._path, *self._query, *(one for _, one in self._headers))}
         self._provided = tuple(
             (name, give.dependency)
@@ -145,7 +153,7 @@ class _Hot:
 
     def fits(self, segments: list[str]) -> bool:
         """Tell whether the segments of a path, as many as there are here, are an address of this route."""
-        return all(other if own is None else own == other for own, other in zip(self.pattern, segments, strict=True))
+        return self._fixed(segments) == self._own and "" not in segments[1:]
 
     def arguments(self, scope: HTTPScope, segments: list[str]) -> dict[str, Any] | None:
         """Return what the request says of the handler's arguments, or None where the framework should look."""
@@ -161,6 +169,9 @@ class _Hot:
         return given
 
     def _take_query(self, raw: bytes, given: dict[str, Any]) -> bool:
+        if not raw and self._unasked is not None:
+            given.update(self._unasked)
+            return True
         if b"%" in raw or b"+" in raw:
             return False
         sent = {name: value for name, _, value in (pair.partition("=") for pair in raw.decode().split("&"))}
@@ -175,7 +186,7 @@ class _Hot:
         return True
 
     def _take_headers(self, scope: HTTPScope, given: dict[str, Any]) -> bool:
-        sent = dict(scope["headers"])
+        sent: dict[bytes, bytes] = scope["state"]["headers"]
         if b"transfer-encoding" in sent or not _is_plain_host(sent.get(b"host")):
             return False
         length = sent.get(b"content-length")
@@ -194,12 +205,13 @@ class _Hot:
             await cast("Awaitable[None]", guard(request, self.handler))  # all of ours are asynchronous
         if self._before is not None:
             await self._before(request)
-        arguments = {**given, **{name: give(request) for name, give in self._provided}}
+        for name, give in self._provided:
+            given[name] = give(request)
         if self._asks_request:
-            arguments["request"] = request
+            given["request"] = request
         if self._asks_body:
-            arguments["data"] = await request.json()
-        answer = await self.handler.fn(**arguments)
+            given["data"] = await request.json()
+        answer = await self._fn(**given)
         if isinstance(answer, Response):
             return answer.to_asgi_response(app=request.app, request=request, status_code=self.handler.status_code)
         return Sent(self.handler.status_code, encode(answer))

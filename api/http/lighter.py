@@ -1,6 +1,7 @@
 """How an answer leaves, and how a handler gets what it asks for, at less cost than the framework's own way."""
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -59,7 +60,14 @@ class Json(Response[T]):
             )  # fmt: skip
         content: Any = self.content
         body = content if isinstance(content, bytes) else encode(content)
-        return Sent(status, body, {**(headers or {}), **self.headers})
+        return Sent(status, body, {**headers, **self.headers} if headers else self.headers)
+
+
+@lru_cache(1024)
+def _encoded(header: tuple[str, str]) -> tuple[bytes, bytes]:
+    """Encode a header; most are the same each time, and the others are forgotten soon."""
+    name, value = header
+    return name.lower().encode("latin-1"), value.encode("latin-1")
 
 
 class Sent(ASGIResponse):
@@ -72,7 +80,7 @@ class Sent(ASGIResponse):
         self._sent = [
             _JSON,
             (b"content-length", b"%d" % len(body)),
-            *((name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()),
+            *map(_encoded, headers.items()),
         ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - as ASGI has it

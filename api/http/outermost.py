@@ -8,7 +8,7 @@ Work whose caller has hung up is ended: its statement is cancelled and its trans
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Any, Final
@@ -17,6 +17,7 @@ from litestar import Request
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from api import logs
+from api.db import budget
 from api.errors import Invalid, MotcuaError, TooLarge
 from api.http import metrics, problems
 from api.http.text import clean, clean_query
@@ -56,7 +57,7 @@ class Outermost:
         """Say whether people reach this over TLS, and which peers may name the client (`X-Forwarded-For`)."""
         self._inner = inner
         self._trusted = tuple(trusted_proxies)
-        self._headers = (*SECURITY_HEADERS, _HSTS) if tls else SECURITY_HEADERS
+        self._headers = _Always((*SECURITY_HEADERS, _HSTS) if tls else SECURITY_HEADERS)
         self._callers = _Callers()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -64,33 +65,33 @@ class Outermost:
         if scope["type"] != "http":
             await self._inner(scope, receive, send)
             return
-        headers: dict[bytes, bytes] = dict(scope["headers"])
+        headers = _by_name(scope["headers"])
         state = scope.setdefault("state", {})
+        state["headers"] = headers
         parent = headers.get(b"traceparent")
         caller = spans.read(parent.decode("latin-1")) if parent else None
         place = spans.new_place(caller)
         spans.enter(place)
         state["trace_id"] = place.trace_id
-        state["source"] = self._source(scope, headers)
-        logs.bind(trace_id=place.trace_id, source=state["source"])
+        state["source"] = source = self._source(scope, headers)
+        logs.bind(trace_id=place.trace_id, source=source)
         body = _Body(receive, headers)
-        answered = _Answered(place.trace_id, send, body, self._headers)
-        began, began_ns = time.perf_counter(), time.time_ns()
-        watched = _Watched(body, answered)
-        self._callers.watch(watched)
+        answered = _Answered(place.trace_id, send, body, self._headers, self._callers.working())
+        self._callers.watch(answered)
         metrics.in_flight.inc()
         try:
             await self._pass(scope, body, answered)
         except asyncio.CancelledError:
-            if not watched.ended_it():
+            if not answered.was_left():
                 raise
             answered.status = GONE_STATUS
             metrics.callers_gone.labels(str(scope.get("path_template") or "unknown")).inc()
         finally:
-            self._callers.leave(watched)
+            self._callers.leave(answered)
             metrics.in_flight.dec()
-            self._count(scope, answered.status, time.perf_counter() - began)
-            _tell(scope, answered.status, place, caller, began_ns)
+            self._count(scope, answered.status, budget.now() - answered.since)
+            if spans.are_sent():
+                _tell(scope, answered, place, caller)
 
     async def _pass(self, scope: HTTPScope, receive: Receive, answered: "_Answered") -> None:
         try:
@@ -145,9 +146,10 @@ class Outermost:
             )
 
 
-def _tell(scope: HTTPScope, status: int, place: spans.Place, caller: spans.Place | None, began_ns: int) -> None:
+def _tell(scope: HTTPScope, answered: "_Answered", place: spans.Place, caller: spans.Place | None) -> None:
     """Leave a span of what changed something, what failed, and what a caller wants traced; other reads are counted."""
-    if not spans.are_sent() or (scope["method"] in _READS and status < 500 and not place.sampled):
+    status = answered.status
+    if scope["method"] in _READS and status < 500 and not place.sampled:
         return
     route = str(scope.get("path_template") or "unknown")
     span = spans.Span(
@@ -156,7 +158,7 @@ def _tell(scope: HTTPScope, status: int, place: spans.Place, caller: spans.Place
         known_as=place,
         kind="server",
         attributes={"http.request.method": scope["method"], "http.route": route, "http.response.status_code": status},
-        began_ns=began_ns,
+        began_ns=time.time_ns() - int((budget.now() - answered.since) * 1e9),
     )
     span.end(str(status) if status >= 500 else None)
 
@@ -167,7 +169,7 @@ class _Body:
     def __init__(self, receive: Receive, headers: dict[bytes, bytes]) -> None:
         self._receive = receive
         announced = b"content-length" in headers or b"transfer-encoding" in headers
-        self._coming = announced and b"expect" not in headers  # who expects 100-continue sends nothing unasked
+        self.coming = announced and b"expect" not in headers  # who expects 100-continue sends nothing unasked
         self._whole = not announced
         self._given = announced
         self._leaving: asyncio.Future[Any] | None = None
@@ -179,8 +181,8 @@ class _Body:
         if self._whole:
             return await self.left()
         message: Any = await self._receive()
-        self._coming = message["type"] == "http.request" and bool(message.get("more_body"))
-        self._whole = not self._coming
+        self.coming = message["type"] == "http.request" and bool(message.get("more_body"))
+        self._whole = not self.coming
         return message
 
     @property
@@ -207,45 +209,56 @@ class _Body:
 
     async def drain(self) -> None:
         """Take in what nobody has read, within bounds."""
-        if not self._coming:
-            return
         left = DRAINED_BYTES
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_S):
-                while self._coming and left > 0:
+                while self.coming and left > 0:
                     message = await self()
                     left -= len(message.get("body", b""))
 
 
-class _Watched:
-    """Work for a caller, which ends once its caller has gone, unless it is answering already."""
+class _Answered:
+    """Sends on, with the headers every answer has, and remembers the status.
 
-    __slots__ = ("_answered", "_body", "_ended", "_looking", "_work", "since")
+    Work whose caller has gone is ended, unless it is answering already.
+    """
 
-    def __init__(self, body: _Body, answered: "_Answered") -> None:
-        self._body = body
-        self._answered = answered
-        self._work = asyncio.current_task()
-        self._ended = False
+    __slots__ = ("_always", "_begun", "_body", "_left", "_looking", "_send", "_trace_id", "_work", "since", "status")
+
+    def __init__(
+        self, trace_id: str, send: Send, body: _Body, headers: "_Always", work: asyncio.Task[Any] | None
+    ) -> None:
+        self._trace_id, self._send, self._body, self._always, self._work = trace_id, send, body, headers, work
+        self._begun = self._left = False
         self._looking: asyncio.Task[None] | None = None
-        self.since = asyncio.get_running_loop().time()
+        self.status = 500
+        self.since = budget.now()
 
-    def begin(self) -> None:
-        """Look from now on; while the handler is still reading, it hears by itself of a caller who breaks off."""
-        if self._looking is None and self._body.whole and not self._answered.begun:
-            self._looking = asyncio.create_task(self._look())
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            self._begun = True
+            if self._body.coming:
+                await self._body.drain()
+            message["headers"] = self._always.beside(message.get("headers", ()), self._trace_id)
+        await self._send(message)
 
-    async def _look(self) -> None:
+    def look(self) -> None:
+        """Look from now on for the caller; a handler that is still reading hears by itself of one who breaks off."""
+        if self._looking is None and self._body.whole and not self._begun:
+            self._looking = asyncio.create_task(self._wait())
+
+    async def _wait(self) -> None:
         await self._body.left()
-        if self._work is not None and not self._answered.begun:
-            self._ended = True
+        if self._work is not None and not self._begun:
+            self._left = True
             self._work.cancel()
 
-    def ended_it(self) -> bool:
+    def was_left(self) -> bool:
         """Tell whether the cancellation of the work was ours, and take it back if so."""
-        if self._ended and self._work is not None:
+        if self._left and self._work is not None:
             self._work.uncancel()
-        return self._ended
+        return self._left
 
     def close(self) -> None:
         """Stop looking."""
@@ -254,57 +267,61 @@ class _Watched:
         self._body.close()
 
 
+class _Always:
+    """The headers of every answer, where a handler has not set its own."""
+
+    def __init__(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        self._all = (*headers, (b"cache-control", b"no-store"))
+        self._names = frozenset(name for name, _ in self._all)
+
+    def beside(self, own: Iterable[tuple[bytes, bytes]], trace_id: str) -> list[tuple[bytes, bytes]]:
+        """Return an answer's own headers, and these."""
+        headers = list(own)
+        present = self._names.intersection([name.lower() for name, _ in headers])
+        headers += [pair for pair in self._all if pair[0] not in present] if present else self._all
+        headers.append((b"x-request-id", trace_id.encode()))
+        return headers
+
+
 class _Callers:
     """Whose work takes long enough to look whether they are still there; one clock for all of them."""
 
     def __init__(self) -> None:
-        self._inside: set[_Watched] = set()
+        self._inside: set[_Answered] = set()
         self._clock: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
-    def watch(self, watched: _Watched) -> None:
+    def working(self) -> asyncio.Task[Any] | None:
+        """Return the task that works for the caller whose request this is."""
+        self._loop = self._loop or asyncio.get_running_loop()  # the one loop of this process, asked for once
+        return asyncio.current_task(self._loop)
+
+    def watch(self, answered: _Answered) -> None:
         """Look after this one, too, should it take long."""
-        self._inside.add(watched)
-        if self._clock is None:
-            self._clock = asyncio.get_running_loop().call_later(WATCH_AFTER_S, self._tick)
+        self._inside.add(answered)
+        if self._clock is None and self._loop is not None:
+            self._clock = self._loop.call_later(WATCH_AFTER_S, self._tick)
 
-    def leave(self, watched: _Watched) -> None:
+    def leave(self, answered: _Answered) -> None:
         """Look after this one no longer."""
-        self._inside.discard(watched)
-        watched.close()
+        self._inside.discard(answered)
+        answered.close()
 
     def _tick(self) -> None:
-        loop = asyncio.get_running_loop()
-        long_ago = loop.time() - WATCH_AFTER_S
-        for watched in self._inside:
-            if watched.since <= long_ago:
-                watched.begin()
-        self._clock = loop.call_later(WATCH_AFTER_S, self._tick) if self._inside else None
+        long_ago = budget.now() - WATCH_AFTER_S
+        for answered in self._inside:
+            if answered.since <= long_ago:
+                answered.look()
+        again = self._loop if self._inside else None
+        self._clock = again.call_later(WATCH_AFTER_S, self._tick) if again else None
 
 
-class _Answered:
-    """Sends on, with the headers every answer has, and remembers the status."""
-
-    def __init__(self, trace_id: str, send: Send, body: _Body, headers: tuple[tuple[bytes, bytes], ...]) -> None:
-        self._trace_id = trace_id.encode()
-        self._send = send
-        self._body = body
-        self._always = headers
-        self.status = 500
-        self.begun = False
-
-    async def __call__(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            self.status = message["status"]
-            self.begun = True
-            await self._body.drain()
-            headers = list(message.get("headers", ()))
-            present = {name.lower() for name, _ in headers}
-            headers += [pair for pair in self._always if pair[0] not in present]
-            headers.append((b"x-request-id", self._trace_id))
-            if b"cache-control" not in present:
-                headers.append((b"cache-control", b"no-store"))
-            message["headers"] = headers
-        await self._send(message)
+def _by_name(lines: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Return header fields by their names in lower case; lines of one name make one list (RFC 9110, 5.3)."""
+    fields = dict(lines)
+    if len(fields) < len(lines):
+        fields = {name: b", ".join(value for other, value in lines if other == name) for name in fields}
+    return fields
 
 
 def _clean_target(scope: Scope) -> None:

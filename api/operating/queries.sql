@@ -28,6 +28,16 @@ SELECT newest.id, newest.holder, newest.serial, newest.agency_id, newest.person_
  ORDER BY newest.not_after, newest.id
  LIMIT $2;
 
+-- name: level_debt
+-- What sealed documents owe: how many, how long the oldest, how many past their day, and how many were raised in the last 20 minutes.
+SELECT count(*) FILTER (WHERE paid_at IS NULL) AS owed,
+       coalesce(extract(epoch FROM now() - min(signed_at) FILTER (WHERE paid_at IS NULL AND level = 'B-B')), 0)::float8 AS oldest_s,
+       count(*) FILTER (WHERE paid_at IS NULL AND due_at < now()) AS overdue,
+       count(*) FILTER (WHERE paid_at IS NOT NULL) AS paid,
+       coalesce(extract(epoch FROM now() - min(paid_at) FILTER (WHERE paid_at IS NOT NULL)), 0)::float8 AS paid_in_s
+  FROM level_debt
+ WHERE paid_at IS NULL OR paid_at > now() - interval '20 minutes';
+
 -- name: ticket
 -- A ticket: who asked by id, when, and what became of its second factor.
 SELECT batch.id, batch.trace_id, batch.account_id, batch.person_id, batch.post_id, batch.agency_id, batch.lane, batch.item_count, batch.complete,
@@ -41,7 +51,8 @@ SELECT batch.id, batch.trace_id, batch.account_id, batch.person_id, batch.post_i
 SELECT item.ordinal, item.request_id, item.outcome, item.detail ->> 'code' AS cause, item.ended_at,
        CASE WHEN request.batch_id = item.batch_id THEN request.state ELSE 'queued' END AS state, request.state_at, request.attempt,
        request.role, request.holder, request.transaction_id, preparation.prepared_at, key_uses.first_at AS sent_at, coalesce(key_uses.count, 0) AS key_uses,
-       signature_value.received_at, signature_value.source, request.recorded_at, request.deadline_at
+       signature_value.received_at, signature_value.source, request.recorded_at, request.deadline_at,
+       owed.wanted AS level_owed, owed.level, owed.paid_at AS raised_at, owed.problem AS level_problem
   FROM batch_item item
   JOIN signature_request request ON request.id = item.request_id
   LEFT JOIN preparation ON preparation.request_id = request.id AND preparation.attempt = request.attempt AND request.batch_id = item.batch_id
@@ -51,6 +62,7 @@ SELECT item.ordinal, item.request_id, item.outcome, item.detail ->> 'code' AS ca
                       WHERE use.request_id = request.id) key_uses ON true
   LEFT JOIN signature_value ON signature_value.request_id = request.id AND signature_value.attempt = request.attempt
         AND request.batch_id = item.batch_id
+  LEFT JOIN level_debt owed ON owed.request_id = request.id AND request.batch_id = item.batch_id
  WHERE item.batch_id = $1
  ORDER BY item.ordinal;
 

@@ -43,6 +43,16 @@ class Expiring(_Row, frozen=True, kw_only=True):
     not_after: datetime
 
 
+class LevelDebt(_Row, frozen=True, kw_only=True):
+    """What sealed documents owe of their level, and what was raised lately in how many seconds."""
+
+    owed: int
+    oldest_s: float
+    overdue: int
+    paid: int
+    paid_in_s: float
+
+
 class Ticket(_Row, frozen=True, kw_only=True):
     """A ticket's head; people are ids."""
 
@@ -84,6 +94,10 @@ class Item(_Row, frozen=True, kw_only=True):
     source: str | None
     recorded_at: datetime | None
     deadline_at: datetime | None
+    level_owed: str | None
+    level: str | None
+    raised_at: datetime | None
+    level_problem: str | None
 
 
 class Transaction(_Row, frozen=True, kw_only=True):

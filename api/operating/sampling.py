@@ -1,13 +1,14 @@
 """Gauges of the whole system, read from the database by each worker every 15 s; several workers say the same."""
 
 from datetime import datetime, timedelta
+from math import inf
 from typing import Final
 
 from prometheus_client import Gauge
 
 from api.db.pools import Pools
 from api.jobs import depths
-from api.operating import store
+from api.operating import rows, store
 
 _STAGE_ITEMS: Final = Gauge("motcua_signatures_open", "Signatures under way, by stage.", ["stage"])
 _STAGE_OLDEST: Final = Gauge(
@@ -18,6 +19,13 @@ _TICKET_OLDEST: Final = Gauge("motcua_ticket_oldest_seconds", "Seconds since the
 _WAITING: Final = Gauge("motcua_jobs_waiting", "Jobs waiting, by kind.", ["kind"])
 _OLDEST: Final = Gauge("motcua_jobs_oldest_seconds", "Seconds the oldest due job of a kind has waited.", ["kind"])
 _PARKED: Final = Gauge("motcua_jobs_parked", "Jobs put aside until a person has looked, by kind.", ["kind"])
+_DEBT: Final = Gauge("motcua_level_debt", "Sealed documents that do not have the level they owe.")
+_DEBT_OLDEST: Final = Gauge("motcua_level_debt_oldest_seconds", "Seconds since the oldest of them was sealed.")
+_DEBT_OVERDUE: Final = Gauge("motcua_level_debt_overdue", "How many of them are past their day.")
+_DEBT_ZERO: Final = Gauge(
+    "motcua_level_debt_zero_seconds",
+    "Seconds until nothing is owed, at the last 20 minutes' pace; +Inf without one.",
+)
 _EXPIRING: Final = Gauge(
     "motcua_certificates_expiring", "Certificates without a successor that end within so many days.", ["within_days"]
 )
@@ -35,6 +43,7 @@ async def sample(pools: Pools, at: datetime) -> None:
         tickets = await store.open_tickets(tx)
         waiting = await depths(tx)
         parked = await store.parked_kinds(tx)
+        debt = await store.level_debt(tx)
         ending = await store.expiring_certificates(tx, timedelta(days=max(DAYS)), MOST)
     for stage in STAGES:
         found = stages.get(stage)
@@ -49,9 +58,20 @@ async def sample(pools: Pools, at: datetime) -> None:
         _OLDEST.labels(depth.kind).set(depth.oldest_s)
     for kind in parked:
         _PARKED.labels(kind.kind).set(kind.jobs)
+    _DEBT.set(debt.owed)
+    _DEBT_OLDEST.set(debt.oldest_s)
+    _DEBT_OVERDUE.set(debt.overdue)
+    _DEBT_ZERO.set(seconds_to_zero(debt))
     ends = [row.not_after for row in ending]
     for days in DAYS:
         _EXPIRING.labels(str(days)).set(expiring_within(ends, timedelta(days=days), at))
+
+
+def seconds_to_zero(debt: rows.LevelDebt) -> float:
+    """Return after how many seconds a debt is paid at the pace of late. Pure."""
+    if debt.owed == 0:
+        return 0.0
+    return debt.owed * max(debt.paid_in_s, 1.0) / debt.paid if debt.paid else inf
 
 
 def expiring_within(ends: list[datetime], time: timedelta, at: datetime) -> int:

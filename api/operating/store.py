@@ -29,6 +29,11 @@ async def parked_kinds(tx: Tx) -> list[rows.ParkedKind]:
     return as_structs(await tx.fetch(_q.parked_kinds), rows.ParkedKind)
 
 
+async def level_debt(tx: Tx) -> rows.LevelDebt:
+    """Sum up what sealed documents owe."""
+    return msgspec.convert(dict(await tx.fetchrow(_q.level_debt)), rows.LevelDebt)
+
+
 async def expiring_certificates(tx: Tx, within: timedelta, limit: int) -> list[rows.Expiring]:
     """Return the certificates that end within this time and have no successor."""
     return as_structs(await tx.fetch(_q.expiring_certificates, within, limit), rows.Expiring)

@@ -65,6 +65,7 @@ def _item(ticket: rows.Ticket, item: rows.Item, at: datetime) -> Iterator[str]:
         ("sent", item.sent_at),
         (f"value by {item.source}", item.received_at),
         ("recorded", item.recorded_at if item.outcome == "recorded" else None),
+        (f"timestamp {item.level}", item.raised_at),
     )
     before, parts = ticket.asked_at, list[str]()
     for name, moment in moments:
@@ -73,6 +74,9 @@ def _item(ticket: rows.Ticket, item: rows.Item, at: datetime) -> Iterator[str]:
             before = moment
     if parts:
         yield f"       {'  '.join(parts)}  key uses {item.key_uses}"
+    if item.level_owed is not None and item.raised_at is None:
+        why = f" ({item.level_problem})" if item.level_problem else ""
+        yield f"       timestamp owed: {item.level_owed}{why}"
 
 
 def advice(told: Told, at: datetime) -> list[tuple[str, str]]:

@@ -62,6 +62,14 @@ class FeeSeen(msgspec.Struct, frozen=True, kw_only=True):
     state: str
 
 
+class DocumentSeen(msgspec.Struct, frozen=True, kw_only=True):
+    """A document of an issued result, by whose number its file is fetched."""
+
+    ordinal: int
+    title: str
+    act: str
+
+
 class ResultSeen(msgspec.Struct, frozen=True, kw_only=True):
     """An issued result: it is fetched with the secret, verified with the code it prints."""
 
@@ -70,6 +78,7 @@ class ResultSeen(msgspec.Struct, frozen=True, kw_only=True):
     effect: str
     verify_code: str
     issued_at: datetime
+    documents: tuple[DocumentSeen, ...] = ()
 
 
 class SecretRow(TrackRow, frozen=True, kw_only=True):

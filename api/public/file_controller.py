@@ -48,11 +48,12 @@ class CitizenFileController(Controller):
         code: Code,
         result_id: UUID,
         secret: Secret,
+        ordinal: Annotated[int | None, Parameter(ge=1, le=999, required=False)] = None,
     ) -> Response[Any]:
-        """Return the sealed, issued document; nothing else ever leaves this way."""
+        """Return the sealed, issued main document, or that of this number; nothing else ever leaves this way."""
         async with pools.reading() as tx:
             dossier = await service.holder(tx, code, secret)
-            row = await files.released(tx, result_id, dossier.id)
+            row = await files.released(tx, result_id, dossier.id, ordinal)
         return serve(request, blobs, row, CHECKED)
 
     @post(

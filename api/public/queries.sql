@@ -22,7 +22,9 @@ SELECT d.id, d.code, d.status, d.procedure_code, p.name AS procedure_name, d.rec
           FROM dossier_fee f
          WHERE f.dossier_id = d.id) AS fees,
        (SELECT coalesce(jsonb_agg(jsonb_build_object('id', r.id, 'title', r.title, 'effect', r.effect,
-                   'verify_code', r.verify_code, 'issued_at', r.issued_at) ORDER BY r.ordinal), '[]')
+                   'verify_code', r.verify_code, 'issued_at', r.issued_at, 'documents',
+                   (SELECT coalesce(jsonb_agg(jsonb_build_object('ordinal', m.ordinal, 'title', m.title, 'act', m.act)
+                             ORDER BY m.ordinal), '[]') FROM document m WHERE m.result_id = r.id)) ORDER BY r.ordinal), '[]')
           FROM result r
          WHERE r.dossier_id = d.id AND r.state = 'issued') AS results
   FROM dossier d

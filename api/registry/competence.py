@@ -44,9 +44,9 @@ def competent(
     valid = [
         row
         for row in rows
-        if row.procedure_code == procedure_code
+        if row.territory_code in territories  # first, since hardly any row is of the place
+        and row.procedure_code == procedure_code
         and row.procedure_version_id in {None, version_id}
-        and row.territory_code in territories
         and row.holds(day)
     ]
     if not valid:

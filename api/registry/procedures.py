@@ -16,6 +16,10 @@ from api.registry.calendar import Term
 
 Act = Literal["main_document", "separate_annex", "copy", "digitised_paper", "counter_form"]
 SignatureRole = Literal["initials", "coordinator", "signatory", "seal"]
+Layout = Literal["document", "annex", "copy"]
+Certification = Literal["none", "forms", "final"]
+CopyForm = Literal["true_copy", "copy_of_copy", "extract", "certified_copy"]
+"""sao y, sao lục, trích sao (Decree 30/2020, Art. 25); chứng thực bản sao (Decree 23/2015)."""
 Channel = Literal["counter", "online", "post"]
 FormOfResult = Literal["a", "b", "c", "d"]
 """a electronic original; b paper original, then its scan sealed; c a ministry's system; d copy with its book."""
@@ -92,7 +96,11 @@ class ChainEntry(_Data, frozen=True, kw_only=True):
 
 
 class ResultKind(_Data, frozen=True, kw_only=True):
-    """What the procedure ends in: title, act, template, and the number series or book it draws from."""
+    """What the procedure ends in: title, act, template, and the number series or book it draws from.
+
+    `certification` is what the first signature in the file certifies (ISO 32000-2, 12.8.2.2 DocMDP): nothing beyond
+    what it locks; that only forms may be filled and signatures added; or that after the last one nothing may change.
+    """
 
     kind_code: Code
     title: Text
@@ -101,6 +109,7 @@ class ResultKind(_Data, frozen=True, kw_only=True):
     book: Annotated[str, Meta(max_length=64)] = ""
     needs_timestamp: bool = False
     citizen_proofread: bool = False
+    certification: Certification = "none"
 
 
 class Definition(_Data, frozen=True, kw_only=True):
@@ -170,6 +179,17 @@ ACTS_OF: Final[dict[FormOfResult, frozenset[Act]]] = {
 """What a result of each form may hold; a ministry's is made there, and only recorded and delivered here."""
 MAIN_ACT: Final[dict[FormOfResult, Act]] = {"a": "main_document", "b": "digitised_paper", "d": "copy"}
 """What a result of each form is in the first place."""
+
+LAYOUT_OF: Final[dict[str, Layout]] = {
+    "main_document": "document",
+    "counter_form": "document",
+    "separate_annex": "annex",
+    "copy": "copy",
+    "digitised_paper": "copy",
+}
+"""How a file of each act shows who signs it (Decree 30/2020, Appendix I)."""
+NUMBERED: Final = frozenset({"main_document", "copy", "digitised_paper"})
+"""Acts that take a number of their own; a separate annex refers to its main document's."""
 
 _ORDER: Final = ("initials", "coordinator", "signatory", "seal")
 

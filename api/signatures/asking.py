@@ -16,6 +16,7 @@ from api.errors import Broken, Conflict, Invalid, NotFound
 from api.jobs.queue import enqueue
 from api.kernel import Actor, new_id
 from api.registry import authority
+from api.registry.procedures import NUMBERED
 from api.signatures import cutting, stepup, store
 from api.signatures.contract import Accepted, Ask, AskChallenge, Challenge, Confirmations, PlanAsk
 from api.signatures.rows import AskedItem
@@ -28,7 +29,6 @@ ACTION_OF: Final = {
     "signatory": "signature.sign",
     "seal": "signature.seal",
 }
-NUMBERED: Final = frozenset({"main_document", "copy", "digitised_paper"})
 
 
 async def ask(tx: Tx, actor: Actor, order: Ask, *, at: datetime, trace_id: str | None = None) -> Accepted:

@@ -188,6 +188,8 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
     position: int
     estimate_s: int
     counts: dict[str, int]
+    codes: list[str]
+    """What the key holder's app shows for what waits to be confirmed; whoever sees another code must not confirm."""
     items: list[TicketItem]
 
 

@@ -11,8 +11,8 @@ from api.db.pools import Tx
 from api.documents import numbering
 from api.errors import Refused
 from api.kernel import Actor, vn_day
+from api.registry.procedures import NUMBERED
 from api.signatures import store
-from api.signatures.asking import NUMBERED
 from api.signatures.contract import EnteredNumber, EnterNumber
 from api.signatures.returning import theirs
 

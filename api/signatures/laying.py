@@ -15,6 +15,7 @@ from api.documents.laying import lay_document
 from api.documents.workshop import ProcessPool
 from api.jobs.runner import Handler, JobContext, Park
 from api.kernel import Clock, Sha256
+from api.registry.procedures import LAYOUT_OF, Certification
 from signing.contract import FieldPlan
 from signing.errors import Crashed, NotSignable, SigningError, TimedOut
 
@@ -38,6 +39,7 @@ class ChainToLay(msgspec.Struct, frozen=True, kw_only=True):
     act: str
     places: dict[str, Any] | None
     fields: list[str]
+    certification: Certification
 
 
 ROW_OF: Final[dict[str, type[msgspec.Struct]]] = {"chain_to_lay": ChainToLay}
@@ -84,8 +86,11 @@ async def give_up(tx: Tx, chain_id: UUID, reason: str, at: datetime) -> None:
 async def _plan(chain: ChainToLay, workshop: ProcessPool, source: str) -> FieldPlan:
     """Return the places of this chain: those its template printed, or chosen ones for an uploaded draft."""
     if chain.places is None:
-        return await workshop.run(signing.default_plan, source, tuple(chain.fields), timeout_s=TIME_LIMIT_S)
-    return chosen(msgspec.convert(chain.places, FieldPlan, strict=False), chain.fields)
+        layout = LAYOUT_OF[chain.act]
+        plan = await workshop.run(signing.default_plan, source, tuple(chain.fields), layout, timeout_s=TIME_LIMIT_S)
+    else:
+        plan = chosen(msgspec.convert(chain.places, FieldPlan, strict=False), chain.fields)
+    return msgspec.structs.replace(plan, certification=chain.certification)
 
 
 def chosen(places: FieldPlan, fields: Sequence[str]) -> FieldPlan:

@@ -3,9 +3,12 @@
 SELECT chain.id, chain.state, chain.document_id, chain.dossier_id, chain.mark, chain.submitted_by_account_id,
        document.head_sha256, document.act, revision.places,
        (SELECT array_agg(request.field ORDER BY request.ordinal) FROM signature_request request
-         WHERE request.chain_id = chain.id AND request.pdf_signature) AS fields
+         WHERE request.chain_id = chain.id AND request.pdf_signature) AS fields,
+       coalesce(version.definition -> 'result' ->> 'certification', 'none') AS certification
   FROM chain
   JOIN document ON document.id = chain.document_id
+  JOIN dossier ON dossier.id = chain.dossier_id
+  JOIN procedure_version version ON version.id = dossier.procedure_version_id
   JOIN revision ON revision.id = chain.draft_revision_id
  WHERE chain.id = $1;
 

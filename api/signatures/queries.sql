@@ -180,7 +180,9 @@ SELECT batch.id, batch.account_id, batch.person_id, batch.agency_id, batch.lane,
            AND (other.lane < batch.lane
                 OR other.lane = batch.lane AND (other.turn, other.state_at) < (own.turn, batch.asked_at))) AS ahead,
        (SELECT count(*) FROM signature_request done
-         WHERE done.recorded_at > now() - interval '60 seconds') AS recorded_last_minute
+         WHERE done.recorded_at > now() - interval '60 seconds') AS recorded_last_minute,
+       ARRAY(SELECT due.shown_code FROM holder_transaction due
+              WHERE due.batch_id = batch.id AND due.state <> 'ended' AND due.shown_code IS NOT NULL ORDER BY due.started_at, due.id) AS codes
   FROM signature_batch batch
   LEFT JOIN step_up ON step_up.batch_id = batch.id
   LEFT JOIN step_up_verdict ON step_up_verdict.step_up_id = step_up.id
@@ -212,7 +214,8 @@ SELECT item.batch_id,
        1 + sum(CASE WHEN item.outcome IS NOT NULL THEN 1000000 -- a request lives on in other tickets; here it has ended
                     WHEN request.batch_id = item.batch_id THEN request.version
                     ELSE 0 END)::bigint
-         + max(batch.complete::int) + max((batch.closed_at IS NOT NULL)::int) AS version
+         + max(batch.complete::int) + max((batch.closed_at IS NOT NULL)::int)
+         + (SELECT count(due.shown_code) FROM holder_transaction due WHERE due.batch_id = item.batch_id) AS version
   FROM batch_item item
   JOIN signature_batch batch ON batch.id = item.batch_id
   JOIN signature_request request ON request.id = item.request_id

@@ -90,6 +90,7 @@ class TicketHead(msgspec.Struct, frozen=True, kw_only=True):
     factor_reason: str | None
     ahead: int
     recorded_last_minute: int
+    codes: list[str]
 
 
 class ItemLine(msgspec.Struct, frozen=True, kw_only=True):

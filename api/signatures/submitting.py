@@ -102,7 +102,9 @@ def _demand_draft(document: DocumentToSubmit) -> None:
             allowed=("render", "attach"),
             code="no-draft",
         )
-    if document.result_state not in {"draft", "in_signing"}:
+    # An annex is sealed after its main document, so it may still be submitted once that one is signed.
+    late = {"signed"} if document.act == "separate_annex" else set[str]()
+    if document.result_state not in {"draft", "in_signing"} | late:
         raise Refused(
             "Kết quả không ở bước trình ký.",
             "The result is not at the step that submits for signature.",

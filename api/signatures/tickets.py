@@ -63,6 +63,7 @@ def view(head: TicketHead, items: list[ItemLine], version: int) -> Ticket:
         position=head.ahead if left else 0,
         estimate_s=cutting.estimate_seconds(head.ahead, left, rate) if left else 0,
         counts=dict(counts),
+        codes=head.codes,
         items=[_item(item) for item in items],
     )
 

@@ -7,8 +7,9 @@ The span id of a piece of work that others must name (a ticket, a first run of a
 from its own id: any process can say what is its parent or its link, and nothing is stored for it.
 """
 
+import os
+import random
 import re
-import secrets
 import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -98,11 +99,18 @@ def _made_of(names: Sequence[object]) -> str:
     return sha256(":".join(str(name) for name in names).encode()).hexdigest()[:16]
 
 
+_draw: Final = random.Random(os.urandom(32)).getrandbits  # noqa: S311 - ids that anybody may see, drawn for each request
+
+
+def _drawn(size: int) -> str:
+    return f"{_draw(8 * size):0{2 * size}x}"
+
+
 def new_place(caller: Place | None) -> Place:
     """Return the place of a request: in the caller's trace, or in a new one that nobody has asked for."""
     if caller is not None:
-        return Place(caller.trace_id, secrets.token_hex(8), caller.sampled)
-    drawn = secrets.token_hex(24)
+        return Place(caller.trace_id, _drawn(8), caller.sampled)
+    drawn = _drawn(24)
     return Place(drawn[16:], drawn[:16], sampled=False)
 
 
@@ -158,8 +166,8 @@ class Span:
         """Begin a span; one that nobody has placed stands in what runs here. `began_ns` is nanoseconds of the epoch."""
         self.name = name
         self.parent = parent if parent or known_as else _here.get()
-        trace_id = self.parent.trace_id if self.parent else secrets.token_hex(16)
-        self.place = known_as or Place(trace_id, secrets.token_hex(8))
+        trace_id = self.parent.trace_id if self.parent else _drawn(16)
+        self.place = known_as or Place(trace_id, _drawn(8))
         self.kind: Kind = kind
         self.links = tuple(links)
         self.attributes: dict[str, Attribute] = dict(attributes or {})

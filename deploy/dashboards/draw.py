@@ -49,6 +49,26 @@ ROWS: Final[dict[str, list[Panel]]] = {
             },
         ),
     ],
+    "Mức chữ ký / Signature levels": [
+        (
+            "Chờ bổ sung / Owed",
+            "short",
+            {"nợ / owed": "max(motcua_level_debt)", "quá hạn / overdue": "max(motcua_level_debt_overdue)"},
+        ),
+        (
+            "Hết nợ sau / Nothing owed after",
+            "s",
+            {
+                "hết / nought": "max(motcua_level_debt_zero_seconds)",
+                "cũ nhất / oldest": "max(motcua_level_debt_oldest_seconds)",
+            },
+        ),
+        (
+            "Dấu thời gian / Timestamps",
+            "ops",
+            {"{{authority}} {{ended}}": "sum by (authority, ended) (rate(motcua_timestamps_total[5m]))"},
+        ),
+    ],
     "Nơi giữ khóa / Key holders": [
         ("Trả lời được / Answers", "bool", {"{{holder}}": "max by (holder) (motcua_holder_up)"}),
         (

@@ -4,6 +4,7 @@ Each line of its input is a number of seconds; it goes on from its mark for so l
 """
 
 import asyncio
+import os
 import sys
 import time
 from typing import Final
@@ -47,6 +48,7 @@ async def stretch(dsn: str, seconds: float) -> Stretch:
 
 def main(dsn: str) -> None:
     """Answer each line until there is none."""
+    os.nice(backfill.NICENESS)
     for line in sys.stdin:
         told = asyncio.run(stretch(dsn, float(line)))
         sys.stdout.write(msgspec.json.encode(told).decode() + "\n")

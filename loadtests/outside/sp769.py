@@ -50,6 +50,8 @@ class Transaction(msgspec.Struct, kw_only=True):
     asked_times: int = 1
     key_uses: int = 0
     signatures: list[dict[str, str]] = []
+    code: str = msgspec.field(default_factory=lambda: secrets.token_hex(3))
+    """What the app shows beside it."""
     traceparents: list[str] = []
     """Of every call about it, in order."""
 
@@ -119,7 +121,7 @@ class Service:
         self.transactions[transaction.id] = transaction
         if not self.profile.by_hand:
             self.later(self.person(transaction, self.profile.delay_s))
-        data = {"transaction_id": transaction.id, "tran_code": secrets.token_hex(3)}
+        data = {"transaction_id": transaction.id, "tran_code": transaction.code}
         return web.json_response({"status_code": 200, "message": transaction.state, "data": data})
 
     def later(self, work: Any) -> None:

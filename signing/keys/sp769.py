@@ -22,6 +22,7 @@ from signing.errors import HolderMisconfigured, HolderRefused, HolderUnavailable
 
 _T = TypeVar("_T")
 _MAX_ANSWER: Final = 4 * 1024 * 1024
+_LONGEST_CODE: Final = 64
 SECRET_HEADER: Final = "X-Webhook-Secret"  # noqa: S105  the name of a header, not a secret
 _STATES: Final[dict[str, OutcomeState]] = {
     "sig_wait_for_user_confirm": "waiting",
@@ -59,6 +60,7 @@ class _Signature(msgspec.Struct):
 
 class _Data(msgspec.Struct):
     transaction_id: str = ""
+    tran_code: str = ""
     signatures: list[_Signature] | None = None
     signed_files: list[_Signature] | None = None
 
@@ -151,8 +153,8 @@ class Sp769Holder:
         found = answer.data.user_certificates if answer.data else []
         return tuple(_held(one) for one in found)
 
-    async def start(self, order: SignOrder) -> None:
-        """Ask the person to confirm; the transaction id makes asking again harmless."""
+    async def start(self, order: SignOrder) -> str | None:
+        """Ask the person to confirm; the transaction id makes asking again harmless. Return the code in their app."""
         if len(order.items) > self._settings.hashes_per_authorisation:
             raise HolderRefused(
                 f"Mỗi lần xác nhận chỉ ký được {self._settings.hashes_per_authorisation} văn bản",
@@ -180,6 +182,7 @@ class Sp769Holder:
         answer = _decode(await self._post("/v1/signatures/sign", body), _Answer)
         if answer.message != "sig_transaction_exists":
             _demand_ok(answer.status_code, answer.message)
+        return answer.data.tran_code[:_LONGEST_CODE] or None if answer.data else None
 
     async def poll(self, transaction_id: str) -> Outcome:
         """Ask where a transaction stands."""

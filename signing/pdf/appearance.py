@@ -18,10 +18,19 @@ from PIL import Image
 from signing.contract import Appearance
 from signing.errors import NotSignable
 from signing.pdf import typeface
+from signing.pdf.typeface import Style
 
 SEAL_DIAMETER: Final = 36 / 25.4 * 72
 """A people's committee's seal is 36 mm wide and is shown in real size (Circular of the Ministry of Public Security)."""
+CORNER_POINTS: Final = 10.0
+"""The size of the text of annexes and copies (Decree 30/2020, Appendix I)."""
+_LARGEST: Final = {"signatory": 12.0}
+_USUAL_POINTS: Final = 7.5
+"""Two lines of these take the 18 points that a place for a seal has below its 36 mm."""
 _LINE: Final = 1.2
+_GAP: Final = 4.0
+_NARROWEST: Final = 60.0
+"""How much room beside a seal its text needs at least; with less it goes below."""
 _MAX_PIXELS: Final = 4_000_000
 
 
@@ -86,26 +95,27 @@ class _Font(msgspec.Struct, frozen=True):
 
 
 @lru_cache(maxsize=256)
-def _font(letters: str) -> _Font:
+def _font(letters: str, style: Style) -> _Font:
     """Cut the font to these letters (each once, sorted) once per process."""
-    face = typeface.stamp_typeface()
-    used = dict(zip(typeface.glyphs(letters), letters, strict=True))
-    file = typeface.cut(set(used))
+    face = typeface.stamp_typeface(style)
+    used = dict(zip(typeface.glyphs(letters, style), letters, strict=True))
+    file = typeface.cut(set(used), style)
     name = b"/MTCUAA+" + face.name.encode()
     widths = b" ".join(b"%d [ %d ]" % (glyph, face.widths[glyph]) for glyph in sorted(used))
     return _Font(
         program=_stream(b"/Length1 %d\n" % len(file), zlib.compress(file, 9)),
-        descriptor=b"<<\n/Type /FontDescriptor\n/FontName %s\n/Flags 4\n/FontBBox [ %d %d %d %d ]\n/ItalicAngle 0\n"
-        b"/Ascent %d\n/Descent %d\n/CapHeight 653\n/StemV 80\n" % (name, *face.bbox, face.ascent, face.descent),
+        descriptor=b"<<\n/Type /FontDescriptor\n/FontName %s\n/Flags %d\n/FontBBox [ %d %d %d %d ]\n/ItalicAngle %s\n"
+        b"/Ascent %d\n/Descent %d\n/CapHeight 653\n/StemV 80\n"
+        % (name, 68 if face.slant else 4, *face.bbox, number(face.slant), face.ascent, face.descent),
         descendant=b"/CIDToGIDMap /Identity\n/DW 500\n/W [ %s ]\n>>" % widths,
         to_unicode=_stream(b"", typeface.to_unicode(used)),
         top=b"<<\n/Type /Font\n/Subtype /%%s\n/BaseFont %s\n" % name,
     )
 
 
-def _add_font(page: Page, text: str) -> int:
+def _add_font(page: Page, text: str, style: Style = "Regular") -> int:
     """Embed the glyphs of this text as a CID font with Identity-H."""
-    font = _font("".join(sorted(set(unicodedata.normalize("NFC", text)))))
+    font = _font("".join(sorted(set(unicodedata.normalize("NFC", text)))), style)
     program = page.add(font.program)
     descriptor = page.add(font.descriptor + b"/FontFile2 %d 0 R\n>>" % program)
     system = b"/CIDSystemInfo <<\n/Registry (Adobe)\n/Ordering (Identity)\n/Supplement 0\n>>\n"
@@ -116,8 +126,8 @@ def _add_font(page: Page, text: str) -> int:
     return page.add(font.top % b"Type0" + parts)
 
 
-def _hex(text: str) -> bytes:
-    return b"<" + "".join(f"{glyph:04X}" for glyph in typeface.glyphs(text)).encode() + b">"
+def _hex(text: str, style: Style = "Regular") -> bytes:
+    return b"<" + "".join(f"{glyph:04X}" for glyph in typeface.glyphs(text, style)).encode() + b">"
 
 
 def number(value: float) -> bytes:
@@ -140,42 +150,110 @@ def _font_resource(font: int) -> bytes:
     return b"/Font <<\n/F %d 0 R\n>>\n" % font
 
 
-def text_form(page: Page, size: tuple[float, float], text: str, *, points: float, rotation: int = 0) -> int:
+def text_form(
+    page: Page, size: tuple[float, float], text: str, *, points: float, style: Style = "Regular", rotation: int = 0
+) -> int:
     """Add one black line of text at the left of its box, smaller only if it would not fit."""
-    points = min(points, points * (size[0] - 2) / max(typeface.width(text, points), 1))
+    points = min(points, points * (size[0] - 2) / max(typeface.width(text, points, style), 1))
     rise = max((size[1] - points * 0.7) / 2, 0)
-    commands = b"BT 0 g /F %.3f Tf 1 %.3f Td %s Tj ET" % (points, rise, _hex(text))
-    return form(page, size, commands, _font_resource(_add_font(page, text)), rotation)
+    commands = b"BT 0 g /F %.3f Tf 1 %.3f Td %s Tj ET" % (points, rise, _hex(text, style))
+    return form(page, size, commands, _font_resource(_add_font(page, text, style)), rotation)
 
 
 def signature_form(page: Page, size: tuple[float, float], shown: Appearance, rotation: int = 0) -> int:
-    """Add what a signature shows: its image above its lines; a seal's image keeps its real size where it fits."""
+    """Add what a signature shows: its image, and the lines that `Appearance` says where."""
+    if shown.kind == "corner" and (size[0] >= SEAL_DIAMETER + _NARROWEST or not shown.image_png):
+        return _corner_form(page, size, shown, rotation)
     width, height = size
     commands: list[bytes] = []
     resources = b""
-    foot = 0.0
-    lines = [line for line in shown.lines if line]
+    above, below = [line for line in shown.above if line], [line for line in shown.lines if line]
+    lines = [*above, *below]
+    foot = head = 0.0
     if lines:
-        points = min(8.0, height / (len(lines) * _LINE) / (2 if shown.image_png else 1))
+        share = height / (2 if shown.image_png else 1)
+        points = min(_LARGEST.get(shown.kind, _USUAL_POINTS), share / (len(lines) * _LINE))
         points = min([points, *(points * (width - 4) / max(typeface.width(line, points), 1) for line in lines)])
-        foot = len(lines) * points * _LINE
-        start = foot - points if shown.image_png else (height + foot) / 2 - points
-        colour = b"0 0 0 rg" if shown.kind == "seal" else b"0 0 0.5 rg"
-        drawn = b" ".join(_hex(line) + b" Tj T*" for line in lines)
-        leading = points * _LINE
-        commands.append(b"BT %s /F %.3f Tf %.3f TL 2 %.3f Td %s ET" % (colour, points, leading, start, drawn))
+        foot, head = (len(part) * points * _LINE for part in (below, above))
+        start = foot if shown.image_png or above else (height + foot) / 2
+        # A seal's time keeps to the left, since the signatory's name stands at the right of it.
+        edge = 2.0 if shown.kind in {"seal", "corner"} else None
+        commands += [_column(above, width, height, points, edge), _column(below, width, start, points, edge)]
         resources += _font_resource(_add_font(page, "".join(lines)))
     if shown.image_png:
         picture = _picture(shown.image_png)
-        room = (width, height - foot)
-        if shown.kind == "seal":
+        room = (width, height - foot - head)
+        if shown.kind in {"seal", "corner"}:
             room = (min(room[0], SEAL_DIAMETER), min(room[1], SEAL_DIAMETER))
         scale = min(room[0] / picture.width, room[1] / picture.height)
         wide, high = picture.width * scale, picture.height * scale
-        left, bottom = (width - wide) / 2, foot + (height - foot - high) / 2
-        commands.insert(0, b"q %.3f 0 0 %.3f %.3f %.3f cm /I Do Q" % (wide, high, left, bottom))
+        middle = foot + (height - foot - head) / 2
+        commands.insert(0, _placed((width - wide) / 2, middle - high / 2, wide, high))
         resources += b"/XObject <<\n/I %d 0 R\n>>\n" % _add_picture(page, picture)
-    return form(page, size, b"\n".join(commands), resources, rotation)
+    return form(page, size, b"\n".join(part for part in commands if part), resources, rotation)
+
+
+def _corner_form(page: Page, size: tuple[float, float], shown: Appearance, rotation: int) -> int:
+    """Add what stands in the upper right corner: upright black letters of 10 points, at the left of a seal if any."""
+    width, height = size
+    side, commands, resources = 0.0, b"", b""
+    if shown.image_png:
+        picture = _picture(shown.image_png)
+        side = min(SEAL_DIAMETER, width, height)
+        scale = side / max(picture.width, picture.height)
+        wide, high = picture.width * scale, picture.height * scale
+        commands = _placed(width - (side + wide) / 2, height - (side + high) / 2, wide, high) + b"\n"
+        resources = b"/XObject <<\n/I %d 0 R\n>>\n" % _add_picture(page, picture)
+    edge = width - (side + _GAP if side else 0)
+    points, lines = _fitting([line for line in shown.lines if line], edge, height)
+    if lines:
+        resources = _font_resource(_add_font(page, "".join(lines))) + resources
+        rows = [(edge - typeface.width(line, points), line) for line in lines]
+        commands += _rows(rows, height, points)
+    return form(page, size, commands, resources, rotation)
+
+
+def _fitting(lines: list[str], width: float, height: float) -> tuple[float, list[str]]:
+    """Return the lines broken between words at 10 points; smaller only where the box cannot hold them otherwise."""
+    points = CORNER_POINTS
+    while True:
+        broken = [part for line in lines for part in _broken(line, width, points)]
+        too_wide = any(typeface.width(part, points) > width for part in broken)
+        if points <= 1 or (not too_wide and len(broken) * points * _LINE <= height):
+            return points, broken
+        points -= 0.5
+
+
+def _broken(line: str, width: float, points: float) -> list[str]:
+    rows: list[str] = []
+    for word in line.split():
+        longer = f"{rows[-1]} {word}" if rows else word
+        if rows and typeface.width(longer, points) <= width:
+            rows[-1] = longer
+        else:
+            rows.append(word)
+    return rows
+
+
+def _placed(left: float, bottom: float, wide: float, high: float) -> bytes:
+    return b"q %.3f 0 0 %.3f %.3f %.3f cm /I Do Q" % (wide, high, left, bottom)
+
+
+def _column(lines: list[str], width: float, top: float, points: float, left: float | None) -> bytes:
+    """Return lines below each other, from a left edge or else centred."""
+    middle = [(width - typeface.width(line, points)) / 2 if left is None else left for line in lines]
+    return _rows(list(zip(middle, lines, strict=True)), top, points)
+
+
+def _rows(rows: list[tuple[float, str]], top: float, points: float) -> bytes:
+    """Return black lines below `top`, each from its own left edge."""
+    if not rows:
+        return b""
+    set_ones = (
+        b"1 0 0 1 %.3f %.3f Tm %s Tj" % (left, top - points - place * points * _LINE, _hex(line))
+        for place, (left, line) in enumerate(rows)
+    )
+    return b"BT 0 g /F %.3f Tf %s ET" % (points, b" ".join(set_ones))
 
 
 def mark_form(page: Page, size: tuple[float, float], text: str, rotation: int = 0) -> int:

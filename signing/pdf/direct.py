@@ -18,7 +18,7 @@ from pyhanko.pdf_utils.generic import pdf_string
 from signing.contract import PrepareOrder, Sha256
 from signing.pdf import appearance, cms
 from signing.pdf.classic import Classic, Entries, Unusual, numbers, reference, references, whole
-from signing.pdf.fields import ISSUED_DATE, NUMBER, SEAL, TEXT_POINTS, VIETNAM
+from signing.pdf.fields import ISSUED_DATE, NUMBER, SEAL, TEXT_POINTS, VIETNAM, style_of
 
 _HEADER: Final = re.compile(rb"%PDF-(\d)\.(\d)")
 _NEWEST_VERSION: Final = b"/1.7"
@@ -92,11 +92,13 @@ def _fields(file: Classic, listed: list[int]) -> dict[str, tuple[int, Entries]]:
 
 
 def increment(known: Plan, order: PrepareOrder) -> Increment:
-    """Return the revision that one signature appends.
+    """Return the revision that one signature appends; one that certifies touches the catalog, which pyHanko does.
 
     Raises:
         Unusual: the order is not plain either, or is to be refused; pyHanko's way says which.
     """
+    if order.plan.certification != "none":
+        raise Unusual
     revision = _Revision(known)
     number, field = _claim(known, order)
     for name, value in order.fills.items():
@@ -135,7 +137,7 @@ def _fill(revision: "_Revision", name: str, value: str) -> None:
     held = dict(held)
     rotation = revision.rotation(reference(held.get(b"/P")))
     size = _size(held, rotation)
-    drawn = appearance.text_form(revision, size, value, points=TEXT_POINTS, rotation=rotation)
+    drawn = appearance.text_form(revision, size, value, points=TEXT_POINTS, style=style_of(name), rotation=rotation)
     held[b"/V"] = _text(value)
     held[b"/AP"] = b"<<\n/N %d 0 R\n>>" % drawn
     revision.objects[number] = _rendered(held)
@@ -151,7 +153,7 @@ def _size(held: Entries, rotation: int) -> tuple[float, float]:
 
 def _draw(revision: "_Revision", field: Entries, order: PrepareOrder) -> None:
     shown = order.appearance
-    if shown.kind == "none" or not (shown.image_png or shown.lines):
+    if shown.kind == "none" or not (shown.image_png or shown.lines or shown.above):
         return
     rotation = revision.rotation(reference(field[b"/P"])) if b"/P" in field else 0
     size = _size(field, rotation)

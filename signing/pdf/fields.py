@@ -1,10 +1,10 @@
-"""Laying all fields of a document in one revision before its first signature, and the places of an uploaded draft.
+"""Laying all fields of a document in one revision before its first signature.
 
 What may still change after a signature is fixed here: a person's signature locks everything but the other signatures,
 the number and the date; the seal locks all (ISO 32000-2 12.8.2.4 FieldMDP). Later a field can no longer be added.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import timedelta, timezone
 from typing import Any, Final
 
@@ -33,16 +33,15 @@ from signing.errors import NotSignable
 from signing.pdf import appearance
 from signing.pdf.files import read, write_durably
 from signing.pdf.reading import (
-    Box,
     RevisionWriter,
     Sheet,
     look,
-    open_for_reading,
     open_for_revision,
     page_box,
     page_rotation,
     written,
 )
+from signing.pdf.typeface import Style
 
 NUMBER: Final = "Number"
 ISSUED_DATE: Final = "IssuedDate"
@@ -168,6 +167,7 @@ def _lay_signature(writer: RevisionWriter, field: Field, plan: FieldPlan) -> Non
         lock = FieldMDPSpec(FieldMDPAction.ALL)
     else:
         lock = FieldMDPSpec(FieldMDPAction.EXCLUDE, others)
+    closes = plan.certification == "final" and field.name == plan.signatures[-1].name
     box: Any = field.box
     spec = SigFieldSpec(
         field.name,
@@ -175,7 +175,7 @@ def _lay_signature(writer: RevisionWriter, field: Field, plan: FieldPlan) -> Non
         box=box,
         readable_field_name=field.label or None,
         field_mdp_spec=lock,
-        doc_mdp_update_value=MDPPerm.FILL_FORMS,
+        doc_mdp_update_value=MDPPerm.NO_CHANGES if closes else MDPPerm.FILL_FORMS,
         empty_field_appearance=False,
     )
     append_signature_field(writer, spec)
@@ -244,6 +244,11 @@ def _mark_page(writer: RevisionWriter, index: int, text: str) -> None:
     writer.register_annotation(reference, writer.add_object(annotation))
 
 
+def style_of(name: str) -> Style:
+    """Return how a filled value is printed: place and date in italics, the number upright (Decree 30/2020)."""
+    return "Italic" if name == ISSUED_DATE else "Regular"
+
+
 def fill_text(writer: RevisionWriter, name: str, value: str) -> None:
     """Give an empty text field its value, once; the appearance is ours, so every reader shows the same."""
     root: Any = writer.root
@@ -257,70 +262,9 @@ def fill_text(writer: RevisionWriter, name: str, value: str) -> None:
         rotation = page_rotation(widget["/P"])
         size = (y1 - y0, x1 - x0) if rotation % 180 else (x1 - x0, y1 - y0)
         sheet = Sheet(writer)
-        drawn = appearance.text_form(sheet, size, value, points=TEXT_POINTS, rotation=rotation)
+        drawn = appearance.text_form(sheet, size, value, points=TEXT_POINTS, style=style_of(name), rotation=rotation)
         widget[pdf_name("/V")] = pdf_string(value)
         widget[pdf_name("/AP")] = _looks(sheet, drawn)
         writer.update_container(widget)
         return
     raise NotSignable(f"Tệp không có trường {name}", f"The file has no field {name}")
-
-
-def plan_draft(source: str, chain: Sequence[str]) -> FieldPlan:
-    """Return the places for an uploaded draft: number and date at the head of page 1, signatures at the end.
-
-    `chain` names the signatures in order. Decree 30/2020 Appendix I: number under the agency at the left, date at the
-    right, the signatory at the lower right, the seal over a third of the signature at its left.
-    """
-    reader = open_for_reading(read(source))
-    pages = [page for _, page in pages_of(reader)]
-    first, last = _Frame(pages[0]), _Frame(pages[-1])
-    initials = [name for name in chain if name.startswith("Initials")]
-    signatories = [name for name in chain if name not in initials and name != SEAL]
-    fields: dict[str, Field] = {}
-    for place, name in enumerate(initials):
-        box = (30 + place % 8 * 62, 28, 30 + place % 8 * 62 + 56, 52)
-        fields[name] = _signature(last, name, box, "Ký nháy")
-    for place, name in enumerate(reversed(signatories)):
-        left, bottom = 380 - place % 2 * 190, 120 + place // 2 * 110
-        fields[name] = _signature(last, name, (left, bottom, left + 150, bottom + 70), "Chữ ký người có thẩm quyền")
-    if SEAL in chain:
-        side, third = appearance.SEAL_DIAMETER, 380 + 150 / 3
-        fields[SEAL] = _signature(last, SEAL, (third - side, 88, third, 88 + side + 18), "Chữ ký số của cơ quan")
-    sealed = SEAL in chain
-    return FieldPlan(
-        number=_text(first, NUMBER, (85, 722, 245, 740), "Số") if sealed else None,
-        issued_date=_text(first, ISSUED_DATE, (330, 722, 560, 740), "Ngày ban hành") if sealed else None,
-        signatures=tuple(fields[name] for name in chain),
-    )
-
-
-class _Frame:
-    """Turns places on an upright A4 page into boxes of a page of any size, origin and rotation."""
-
-    def __init__(self, page: Any) -> None:
-        self.box = page_box(page)
-        self.rotation = page_rotation(page)
-
-    def place(self, seen: Box) -> Box:
-        x0, y0, x1, y1 = self.box
-        wide, high = (y1 - y0, x1 - x0) if self.rotation % 180 else (x1 - x0, y1 - y0)
-        across, up = wide / 595.28, high / 841.89
-        scale = min(1.0, across, up)
-        left = seen[0] * across if across < 1 else seen[0] + (wide - 595.28) * (seen[0] > 297)
-        bottom = seen[1] * up if up < 1 else seen[1] + (high - 841.89) * (seen[1] > 421)
-        right, top = left + (seen[2] - seen[0]) * scale, bottom + (seen[3] - seen[1]) * scale
-        turned = {
-            0: (left, bottom, right, top),
-            90: (high - top, left, high - bottom, right),
-            180: (wide - right, high - top, wide - left, high - bottom),
-            270: (bottom, wide - right, top, wide - left),
-        }[self.rotation]
-        return (x0 + turned[0], y0 + turned[1], x0 + turned[2], y0 + turned[3])
-
-
-def _signature(frame: _Frame, name: str, seen: Box, label: str) -> Field:
-    return Field(name=name, kind="signature", page=-1, box=frame.place(seen), label=label)
-
-
-def _text(frame: _Frame, name: str, seen: Box, label: str) -> Field:
-    return Field(name=name, kind="text", page=0, box=frame.place(seen), label=label)

@@ -37,6 +37,17 @@ def read_base(source: str, expected: Sha256) -> tuple[bytes, Any]:
     return data, digest
 
 
+def check_base(source: str, expected: Sha256) -> None:
+    """Demand that a file is still the one with this SHA-256, without taking it into memory."""
+    try:
+        with Path(source).open("rb") as stream:
+            found = hashlib.file_digest(stream, "sha256").digest()
+    except OSError as error:
+        raise UnreadableFile("Không đọc được tệp", f"The file cannot be read: {error.strerror}") from error
+    if found != expected:
+        raise base_changed()
+
+
 def base_changed() -> BaseChanged:
     """Say that a file is not the one that was prepared."""
     return BaseChanged(

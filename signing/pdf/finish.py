@@ -20,7 +20,7 @@ def finish(order: FinishOrder, target: str) -> Signed:
             raise base_changed()
         draft.append(increment)
         verdict = _verify(draft, order)
-        own = _demand(verdict, prepared.field)
+        own = demand_good(verdict, prepared.field)
         size = draft.keep()
     return Signed(sha256=own.revision_sha256, size=size, verdict=verdict)
 
@@ -94,8 +94,8 @@ def _check_room(prepared: Prepared, base_size: int, digits: int) -> None:
         )
 
 
-def _demand(verdict: Verdict, field: str) -> SignatureVerdict:
-    """Return the verdict on the new signature, whose revision is the whole file."""
+def demand_good(verdict: Verdict, field: str) -> SignatureVerdict:
+    """Return the verdict on the new signature, whose revision is the whole file; raise OutputInvalid if not good."""
     own = next((signature for signature in verdict.signatures if signature.field == field), None)
     if verdict.ok and own is not None and own.covers == "whole_file":
         return own

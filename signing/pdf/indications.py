@@ -10,6 +10,7 @@ from signing.contract import Indication, Problem, Revocation, Sha256
 FORMAT: Final = "FORMAT_FAILURE"
 WEAK: Final = "CRYPTO_CONSTRAINTS_FAILURE"
 NO_CHAIN: Final = "NO_CERTIFICATE_CHAIN_FOUND"
+NOT_YET_VALID: Final = "NOT_YET_VALID"
 REVOKED_NO_POE: Final = "REVOKED_NO_POE"
 REVOKED_CA_NO_POE: Final = "REVOKED_CA_NO_POE"
 

@@ -1,19 +1,19 @@
 """One signature of one file: its value, what changed since, under whom, and what time proves (EN 319 102-1, 5.3-5.5).
 
-Built on pyHanko's validation of one moment. What it leaves open is decided here: a certificate that has run out is
-judged at the moment that a trusted timestamp proves, and a revocation by which of the two came first. The long-term
-process of pyHanko is not used, because it finds no past path where a file brings no revocation data.
+Built on pyHanko's validation of one moment, that of the oldest good document timestamp behind the signature where
+there is one. What it leaves open is decided here: the same for a timestamp inside the signature, and of a revocation
+which of the two came first. The long-term process of pyHanko is not used, because it finds no past path where a file
+brings no revocation data.
 """
 
 import hashlib
-import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import cached_property
 from itertools import pairwise
 from typing import Any, Final
 
 import msgspec
-from asn1crypto import x509 as asn1
 from cryptography import x509
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.diff_analysis import ModificationLevel
@@ -25,13 +25,14 @@ from pyhanko.sign.validation.errors import SignatureValidationError
 from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
 from pyhanko.sign.validation.settings import KeyUsageConstraints
 from pyhanko.sign.validation.status import SignatureCoverageLevel
-from pyhanko_certvalidator import ValidationContext
 
 from signing.contract import Problem, Revocation, Sha256, SignatureVerdict, Trust
+from signing.levels import Evidence
 from signing.pdf import indications, structure, wording
+from signing.pdf.moments import Moments, joined, judged_by
 from signing.pdf.policy import SERVICE_POLICY, explain
 from signing.pdf.reading import look
-from signing.pdf.revocation import Evidence, Known
+from signing.pdf.revocation import Known, Revocations
 
 _USAGE: Final = KeyUsageConstraints(key_usage={"non_repudiation", "digital_signature"})
 """Either is enough: organisation certificates often carry digital_signature alone."""
@@ -44,7 +45,7 @@ Remember = Callable[[EmbeddedPdfSignature, Any, bool], None]
 
 
 class Case(msgspec.Struct):
-    """What all signatures of a file are judged by. `stamps` are the trusted document timestamps found so far."""
+    """What all signatures of a file are judged by. `evidence` is the file's and the caller's."""
 
     data: bytes
     reader: PdfFileReader
@@ -52,10 +53,9 @@ class Case(msgspec.Struct):
     at: datetime
     last: int
     """The last revision with a signature of a person; -1 where there are only timestamps."""
-    revocations: tuple[bytes, ...]
-    certificates: list[asn1.Certificate]
+    evidence: Evidence
+    moments: Moments
     remember: Remember
-    stamps: list[tuple[int, datetime]] = []
 
 
 class _Standing(msgspec.Struct, frozen=True):
@@ -85,18 +85,19 @@ async def judge(case: Case, signature: EmbeddedPdfSignature) -> SignatureVerdict
 
 
 class _Judgement:
-    """One signature; a fresh validation context each time, since those remember failures."""
+    """One signature."""
 
     def __init__(self, case: Case, signature: EmbeddedPdfSignature) -> None:
         self.case = case
         self.signature = signature
         self.stamp = signature.sig_object_type == "/DocTimeStamp"
         self.revision = signature.signed_revision
+        self.behind = case.moments.behind(self.revision)
 
     async def verdict(self) -> SignatureVerdict:
         gap = structure.exact_gap(self.case.data, self.signature)
         revision = self._hash(exact=gap)
-        status = await self._status(self.case.at, skip_diff=self.stamp and self.case.last >= 0)
+        status = await self._status(self.behind or self.case.at, skip_diff=self.stamp and self.case.last >= 0)
         well_formed = gap and structure.strict_cms(self.signature)
         problems: list[Problem] = []
         if not well_formed:
@@ -111,7 +112,7 @@ class _Judgement:
         if sound and status.valid:
             problems += self._told(standing)
             if self.stamp and standing.anchored and permitted:
-                self.case.stamps.append((self.revision, status.timestamp))
+                self.case.moments.stamped(self.revision, status.timestamp)
         covers = "whole_file" if status.coverage == SignatureCoverageLevel.ENTIRE_FILE else "part"
         if status.coverage == SignatureCoverageLevel.ENTIRE_REVISION:
             covers = "revision"
@@ -133,12 +134,7 @@ class _Judgement:
         return wording.describe(self.signature, facts)
 
     async def _status(self, moment: datetime, *, skip_diff: bool) -> Any:
-        context = ValidationContext(
-            trust_roots=_anchors(self.case.trust),
-            other_certs=self.case.certificates,
-            moment=moment,
-            allow_fetching=False,
-        )
+        context = judged_by(self.case.trust, moment, Evidence(certificates=self.case.evidence.certificates))
         if self.stamp:
             return await async_validate_pdf_timestamp(
                 self.signature, validation_context=context, diff_policy=SERVICE_POLICY, skip_diff=skip_diff
@@ -225,22 +221,26 @@ class _Judgement:
             return _Standing()
         proven = self._proven(status)
         path, cause = _path(status)
-        if path is None and proven is not None and cause in indications.TIME_MAY_HEAL:
+        if path is None and proven is not None and proven != self.behind and cause in indications.TIME_MAY_HEAL:
             path, _ = _path(await self._status(proven, skip_diff=True))
+        if path is not None and proven is not None and proven < self.signature.signer_cert.not_valid_before:
+            path, cause = None, indications.NOT_YET_VALID
         if path is None:
             return _Standing(cause=cause, proven_at=proven)
         root = path.trust_anchor.certificate.dump()
         demo = root in set(self.case.trust.demo_anchors) and root not in set(self.case.trust.anchors)
-        evidence = self._evidence()
-        if not evidence:
-            if status.trusted and not self.case.trust.revocations:
-                self.case.remember(self.signature, path, demo)
-            return _Standing(anchored=True, demo=demo, proven_at=proven)
-        return self._against(evidence, path, status, _Standing(anchored=True, demo=demo, proven_at=proven))
+        found = _Standing(anchored=True, demo=demo, proven_at=proven)
+        if self._revocations:
+            found = self._against(path, status, found)
+        elif status.trusted and self.case.evidence == Evidence():
+            self.case.remember(self.signature, path, demo)
+        if found.anchored:
+            self.case.moments.reached(str(self.signature.field_name), path)
+        return found
 
-    def _against(self, evidence: Evidence, path: Any, status: Any, found: _Standing) -> _Standing:
+    def _against(self, path: Any, status: Any, found: _Standing) -> _Standing:
         """Hold a standing against what is known of revocations on its path."""
-        leaf, *authorities = _known(evidence, path)
+        leaf, *authorities = _known(self._revocations, path)
         proven = found.proven_at
         if any(_came_first(each.revoked_at, proven) for each in authorities):
             return msgspec.structs.replace(found, anchored=False, cause=indications.REVOKED_CA_NO_POE)
@@ -250,7 +250,7 @@ class _Judgement:
             return msgspec.structs.replace(found, revocation="good" if good else "unknown")
         if not _came_first(leaf.revoked_at, proven):
             return msgspec.structs.replace(found, revocation="revoked_later", revoked_at=leaf.revoked_at)
-        after = max((time for revision, time in self.case.stamps if revision < self.revision), default=None)
+        after = self.case.moments.before(self.revision)
         content = getattr(status, "content_timestamp_validity", None)
         if content is not None and _good(content) and (after is None or content.timestamp > after):
             after = content.timestamp
@@ -259,24 +259,26 @@ class _Judgement:
             found, anchored=False, cause=indications.REVOKED_NO_POE, revocation=state, revoked_at=leaf.revoked_at
         )
 
-    def _evidence(self) -> Evidence:
-        """Return the revocation data of caller and file, and those that the signature itself carries."""
-        own: list[bytes] = []
+    @cached_property
+    def _revocations(self) -> Revocations:
+        """What caller and file tell of revocations, and what the signature itself carries (Adobe's attribute)."""
+        own = Evidence()
         try:
             held: Any = find_unique_cms_attribute(
                 self.signature.signer_info["signed_attrs"], "adobe_revocation_info_archival"
             )
-            own = [one.dump() for kind in ("crl", "ocsp") for one in held[kind]]
+            ocsps, crls = (tuple(one.dump() for one in held[kind]) for kind in ("ocsp", "crl"))
+            own = Evidence(ocsps=ocsps, crls=crls)
         except (NonexistentAttributeError, TypeError, ValueError):
             pass
-        return Evidence((*self.case.revocations, *own))
+        return Revocations(joined(self.case.evidence, own))
 
     def _proven(self, status: Any) -> datetime | None:
         """Return the earliest moment at which a trusted timestamp saw this signature."""
-        times = [time for revision, time in self.case.stamps if revision > self.revision]
+        times = [self.behind] if self.behind is not None else []
         own = getattr(status, "timestamp_validity", None)
         if own is not None and _good(own):
-            known = _known(self._evidence(), own.validation_path)
+            known = _known(self._revocations, own.validation_path)
             if not any(each.revoked_at is not None for each in known):
                 times.append(own.timestamp)
         return min(times, default=None)
@@ -285,7 +287,9 @@ class _Judgement:
         if standing.anchored:
             return [wording.DEMO] if standing.demo else []
         if standing.revoked_at is not None:
-            return [wording.revoked(standing.revoked_at, before=standing.revocation == "revoked_before")]
+            return [wording.revoked(standing.revoked_at, standing.revocation, standing.proven_at)]
+        if standing.cause == indications.REVOKED_CA_NO_POE:
+            return [wording.AUTHORITY_REVOKED]
         if standing.cause.startswith(indications.WEAK):
             return [wording.weak(_weakness(self.signature))]
         return [wording.untrusted(standing.cause)]
@@ -306,12 +310,12 @@ def _came_first(revoked_at: datetime | None, proven: datetime | None) -> bool:
     return revoked_at is not None and (proven is None or proven >= revoked_at)
 
 
-def _known(evidence: Evidence, path: Any) -> list[Known]:
+def _known(said: Revocations, path: Any) -> list[Known]:
     """Return what is known of each certificate of a path, from the signer's upwards, the anchor left out."""
     held = [x509.load_der_x509_certificate(each.dump()) for each in path.iter_certs(include_root=True)][::-1]
-    if not evidence or len(held) < 2:
+    if not said or len(held) < 2:
         return [Known() for _ in held[:-1] or held]
-    return [evidence.of(certificate, issuer) for certificate, issuer in pairwise(held)]
+    return [said.of(certificate, issuer) for certificate, issuer in pairwise(held)]
 
 
 def _weakness(signature: EmbeddedPdfSignature) -> str:
@@ -326,15 +330,3 @@ def _weakness(signature: EmbeddedPdfSignature) -> str:
     if key.algorithm == "ec" and key.bit_size < _LEAST_EC_BITS:
         return f"EC-{key.bit_size}"
     return str(info["signature_algorithm"]["algorithm"].native)
-
-
-_kept = threading.local()
-
-
-def _anchors(trust: Trust) -> list[asn1.Certificate]:
-    """Return the anchors, parsed once per thread: they read themselves bit by bit, which is not for two threads."""
-    held: tuple[Trust, list[asn1.Certificate]] | None = getattr(_kept, "anchors", None)
-    if held is None or held[0] != trust:
-        found = [asn1.Certificate.load(der) for der in (*trust.anchors, *trust.demo_anchors)]
-        held = _kept.anchors = (trust, found)
-    return held[1]

@@ -81,6 +81,7 @@ def _prepared(order: PrepareOrder, base_size: int, written: direct.Increment) ->
 def through_pyhanko(base: bytes, order: PrepareOrder) -> direct.Increment:
     """Let pyHanko write the increment: the way for every file, and the measure of the direct one."""
     writer, buffer = open_for_revision(base)
+    certified = _certified(writer, order)
     field = _claim_field(writer, order)
     _fill(writer, order)
     _draw(writer, field, order)
@@ -94,7 +95,9 @@ def through_pyhanko(base: bytes, order: PrepareOrder) -> direct.Increment:
     )
     steps: Any = PdfCMSEmbedder().write_cms(order.field, writer, existing_fields_only=True)
     next(steps)
-    mdp = SigMDPSetup(md_algorithm="sha256", field_lock=lock, docmdp_perms=permissions)
+    mdp = SigMDPSetup(
+        md_algorithm="sha256", certify=certified is not None, field_lock=lock, docmdp_perms=certified or permissions
+    )
     steps.send(SigObjSetup(sig_placeholder=placeholder, mdp_setup=mdp))
     digest, _ = steps.send(SigIOSetup(md_algorithm="sha256", in_place=True))
     return direct.Increment(
@@ -103,6 +106,18 @@ def through_pyhanko(base: bytes, order: PrepareOrder) -> direct.Increment:
         digest.reserved_region_start,
         digest.reserved_region_end,
     )
+
+
+def _certified(writer: RevisionWriter, order: PrepareOrder) -> MDPPerm | None:
+    """Return the level that this signature certifies the document at, if it is the first and the plan wants one.
+
+    Only a first signature can certify (ISO 32000-2, 12.8.2.2). Where others follow it, forms stay open for them; what
+    the last one forbids then stands in its own lock.
+    """
+    if order.plan.certification == "none" or any(value is not None for _, value, _ in enumerate_sig_fields(writer)):
+        return None
+    alone = order.plan.certification == "final" and len(order.plan.signatures) == 1
+    return MDPPerm.NO_CHANGES if alone else MDPPerm.FILL_FORMS
 
 
 def check_certificate(certificate: Der, mechanism: Mechanism, at: datetime) -> None:
@@ -172,7 +187,7 @@ def _fill(writer: RevisionWriter, order: PrepareOrder) -> None:
 
 def _draw(writer: RevisionWriter, field: Any, order: PrepareOrder) -> None:
     shown = order.appearance
-    if shown.kind == "none" or not (shown.image_png or shown.lines):
+    if shown.kind == "none" or not (shown.image_png or shown.lines or shown.above):
         return
     x0, y0, x1, y1 = (float(edge) for edge in field["/Rect"])
     rotation = page_rotation(field["/P"]) if "/P" in field else 0

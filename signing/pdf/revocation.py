@@ -5,23 +5,28 @@ and speak only when the issuer signed them. A revocation holds for ever, so a li
 that a certificate was *not* revoked is proved up to the moment of the list or answer (RFC 5280, RFC 6960).
 """
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final
 
 import msgspec
+from asn1crypto import ocsp
+from asn1crypto import x509 as asn1
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from cryptography.x509 import ocsp
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
+from pyhanko_certvalidator.sig_validate import DefaultSignatureValidator
+
+from signing.levels import Evidence
 
 _MOST: Final = 256
 """How many lists and answers of one file are looked at."""
-_TORN: Final = (ValueError, TypeError, UnsupportedAlgorithm, InvalidSignature, x509.ExtensionNotFound)
+_TORN: Final = (
+    ValueError, TypeError, LookupError, AttributeError, UnsupportedAlgorithm, InvalidSignature, x509.ExtensionNotFound
+)  # fmt: skip
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -31,18 +36,21 @@ class Known(msgspec.Struct, frozen=True):
     good_as_of: datetime | None = None
 
 
-class Evidence:
-    """The lists and answers at hand, read once."""
+class Revocations:
+    """The lists and answers in some evidence, read once; what cannot be read proves nothing."""
 
-    def __init__(self, ders: Iterable[bytes]) -> None:
+    def __init__(self, evidence: Evidence) -> None:
         self.lists: list[x509.CertificateRevocationList] = []
-        self.answers: list[ocsp.OCSPResponse] = []
-        for der in list(dict.fromkeys(ders))[:_MOST]:
+        self.answers: list[Any] = []
+        """OCSP answers as asn1crypto reads them: cryptography refuses fractions of a second, which responders send."""
+        for der in list(dict.fromkeys((*evidence.crls, *evidence.ocsps)))[:_MOST]:
             with suppress(*_TORN):
                 self.lists.append(x509.load_der_x509_crl(der))
                 continue
             with suppress(*_TORN):
-                self.answers.append(ocsp.load_der_ocsp_response(der))
+                held: Any = ocsp.OCSPResponse.load(der, strict=True)
+                if held["response_status"].native == "successful":
+                    self.answers.append(held.basic_ocsp_response)
 
     def __bool__(self) -> bool:
         return bool(self.lists or self.answers)
@@ -69,15 +77,16 @@ class Evidence:
     def _by_answers(self, certificate: x509.Certificate, issuer: x509.Certificate) -> Iterable[Known]:
         for held in self.answers:
             with suppress(*_TORN):
-                if held.response_status != ocsp.OCSPResponseStatus.SUCCESSFUL or not _answered_by(held, issuer):
+                if not _answered_by(held, issuer):
                     continue
-                for each in held.responses:
-                    if not _is_about(each, certificate, issuer):
+                for each in held["tbs_response_data"]["responses"]:
+                    if not _is_about(each["cert_id"], certificate, issuer):
                         continue
-                    if each.certificate_status == ocsp.OCSPCertStatus.REVOKED:
-                        yield Known(revoked_at=each.revocation_time_utc)
-                    elif each.certificate_status == ocsp.OCSPCertStatus.GOOD:
-                        yield Known(good_as_of=each.this_update_utc)
+                    status = each["cert_status"]
+                    if status.name == "revoked":
+                        yield Known(revoked_at=status.chosen["revocation_time"].native)
+                    elif status.name == "good":
+                        yield Known(good_as_of=each["this_update"].native)
 
 
 def _is_of(entry: x509.RevokedCertificate, issuer: x509.Name) -> bool:
@@ -98,31 +107,23 @@ def _is_whole(held: x509.CertificateRevocationList) -> bool:
     return not any(isinstance(extension.value, kinds) for extension in held.extensions)
 
 
-def _is_about(said: ocsp.OCSPSingleResponse, certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
-    if said.serial_number != certificate.serial_number:
+def _is_about(said: Any, certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Compare the serial number, and the hashes of the issuer's name and of its key alone (RFC 6960, 4.1.1)."""
+    if said["serial_number"].native != certificate.serial_number:
         return False
-    return said.issuer_name_hash == _hash(said.hash_algorithm, issuer.subject.public_bytes()) and (
-        said.issuer_key_hash == _hash(said.hash_algorithm, _key_bytes(issuer))
+    by: Any = asn1.Certificate.load(issuer.public_bytes(Encoding.DER))
+    algorithm = said["hash_algorithm"]["algorithm"].native
+    name, key = by.subject.dump(), bytes(by.public_key["public_key"])
+    return (said["issuer_name_hash"].native, said["issuer_key_hash"].native) == (
+        hashlib.new(algorithm, name).digest(),
+        hashlib.new(algorithm, key).digest(),
     )
 
 
-def _key_bytes(certificate: x509.Certificate) -> bytes:
-    """Return the key as its identifier hashes it: without the algorithm (RFC 6960, 4.1.1)."""
-    key: Any = certificate.public_key()
-    if isinstance(key, rsa.RSAPublicKey):
-        return key.public_bytes(Encoding.DER, PublicFormat.PKCS1)
-    return key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
-
-
-def _hash(algorithm: hashes.HashAlgorithm, data: bytes) -> bytes:
-    digest = hashes.Hash(algorithm)
-    digest.update(data)
-    return digest.finalize()
-
-
-def _answered_by(held: ocsp.OCSPResponse, issuer: x509.Certificate) -> bool:
+def _answered_by(held: Any, issuer: x509.Certificate) -> bool:
     """Say whether the issuer signed an answer, or somebody whom the issuer made its responder."""
-    return any(_signed(held, one) for one in (issuer, *(one for one in held.certificates if _delegated(one, issuer))))
+    brought = [x509.load_der_x509_certificate(each.dump()) for each in held["certs"]]
+    return any(_signed(held, one) for one in (issuer, *(one for one in brought if _delegated(one, issuer))))
 
 
 def _delegated(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
@@ -135,15 +136,13 @@ def _delegated(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     return False
 
 
-def _signed(held: ocsp.OCSPResponse, by: x509.Certificate) -> bool:
-    key, algorithm = by.public_key(), held.signature_hash_algorithm
+def _signed(held: Any, by: x509.Certificate) -> bool:
     with suppress(*_TORN):
-        if algorithm is None:
-            return False
-        if isinstance(key, rsa.RSAPublicKey):
-            key.verify(held.signature, held.tbs_response_bytes, padding.PKCS1v15(), algorithm)
-            return True
-        if isinstance(key, ec.EllipticCurvePublicKey):
-            key.verify(held.signature, held.tbs_response_bytes, ec.ECDSA(algorithm))
-            return True
+        DefaultSignatureValidator().validate_signature(
+            signature=held["signature"].native,
+            signed_data=held["tbs_response_data"].dump(),
+            public_key_info=asn1.Certificate.load(by.public_bytes(Encoding.DER)).public_key,
+            signature_algorithm=held["signature_algorithm"],
+        )
+        return True
     return False

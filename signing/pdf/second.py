@@ -124,7 +124,7 @@ def _number(value: Any) -> int:
 def _fields(laid: Revision) -> dict[str, _Field]:
     """Return all form fields, none of them with a value."""
     catalog = plain(laid.bodies[_number(laid.trailer[b"/Root"])])
-    demand(b"/Perms" not in catalog)
+    demand(b"/Perms" not in catalog and b"/DSS" not in catalog)
     form = plain(laid.bodies[_number(catalog[b"/AcroForm"])])
     demand(form.keys() == {b"/Fields", b"/SigFlags"} and form[b"/SigFlags"] == b"3")
     found: dict[str, _Field] = {}

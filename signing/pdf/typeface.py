@@ -11,18 +11,19 @@ import zlib
 from functools import cache, lru_cache
 from importlib.resources import files
 from itertools import pairwise
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 from fontTools.ttLib import TTFont
 
 from signing.errors import NotSignable
 
+Style = Literal["Regular", "Italic"]
 _KEPT: Final = (b"glyf", b"head", b"hhea", b"hmtx", b"loca", b"maxp")
 
 
 class Typeface(msgspec.Struct, frozen=True):
-    """What a process knows of the stamp font after reading it once."""
+    """What a process knows of one style of the stamp font after reading it once; `slant` in degrees, 0 upright."""
 
     glyph_of: dict[int, int]
     widths: tuple[int, ...]
@@ -32,12 +33,13 @@ class Typeface(msgspec.Struct, frozen=True):
     ascent: int
     descent: int
     name: str
+    slant: float
 
 
 @cache
-def stamp_typeface() -> Typeface:
+def stamp_typeface(style: Style = "Regular") -> Typeface:
     """Read the shipped font once per process."""
-    source = io.BytesIO((files("signing.pdf.fonts") / "MotcuaSerif-Regular.ttf").read_bytes())
+    source = io.BytesIO((files("signing.pdf.fonts") / f"MotcuaSerif-{style}.ttf").read_bytes())
     font: Any = TTFont(source)
     order = font.getReverseGlyphMap()
     tables = {name: bytes(font.reader[name.decode()]) for name in _KEPT}
@@ -51,13 +53,14 @@ def stamp_typeface() -> Typeface:
         hhea.ascent,
         hhea.descent,
         font["name"].getDebugName(6),
+        font["post"].italicAngle,
     )
 
 
 @lru_cache(maxsize=4096)
-def glyphs(text: str) -> tuple[int, ...]:
+def glyphs(text: str, style: Style = "Regular") -> tuple[int, ...]:
     """Return the glyph numbers of a text; a letter that the font lacks is an error, never a blank box."""
-    known = stamp_typeface().glyph_of
+    known = stamp_typeface(style).glyph_of
     composed = unicodedata.normalize("NFC", text)
     if missing := sorted({char for char in composed if ord(char) not in known}):
         shown = " ".join(f"U+{ord(char):04X}" for char in missing)
@@ -65,15 +68,15 @@ def glyphs(text: str) -> tuple[int, ...]:
     return tuple(known[ord(char)] for char in composed)
 
 
-def width(text: str, size: float) -> float:
+def width(text: str, size: float, style: Style = "Regular") -> float:
     """Return the width of a text in points."""
-    face = stamp_typeface()
-    return sum(face.widths[glyph] for glyph in glyphs(text)) * size / 1000
+    face = stamp_typeface(style)
+    return sum(face.widths[glyph] for glyph in glyphs(text, style)) * size / 1000
 
 
-def cut(used: set[int]) -> bytes:
+def cut(used: set[int], style: Style = "Regular") -> bytes:
     """Return a TrueType file that holds only these glyphs, each under its own number."""
-    face = stamp_typeface()
+    face = stamp_typeface(style)
     kept = used | {0}
     last = max(kept)
     offsets, outlines = [0], bytearray()

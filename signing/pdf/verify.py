@@ -7,49 +7,51 @@ where the file or the caller brings the data.
 
 import asyncio
 import logging
-from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Final
 
 import msgspec
-from asn1crypto import x509
-from pyhanko.pdf_utils.decode_limits import DecodePurpose
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
 
 from signing.contract import Der, Problem, SignatureVerdict, Trust, Verdict
+from signing.levels import CertPath, Evidence
 from signing.pdf import indications, structure
 from signing.pdf.embedded import collect
 from signing.pdf.files import read
 from signing.pdf.judgement import Case, judge
+from signing.pdf.moments import Moments, evidence_in, joined
 from signing.pdf.reading import QuickReader, look, open_for_reading
 
 for _noisy in ("pyhanko", "pyhanko_certvalidator"):
     logging.getLogger(_noisy).setLevel(logging.CRITICAL)
 
 
-def verify(source: str, trust: Trust, at: datetime) -> Verdict:
-    """Judge a file as of a moment; only a file that is not there raises."""
-    return verify_bytes(read(source), trust, at=at)
+def verify(source: str, trust: Trust, at: datetime, known: Evidence | None = None) -> Verdict:
+    """Judge a file as of a moment; `known` is evidence besides the file's own. Only a file that is not there raises."""
+    return verify_bytes(read(source), trust, at=at, known=known)
 
 
-def verify_bytes(data: bytes, trust: Trust, *, at: datetime) -> Verdict:
+def verify_bytes(data: bytes, trust: Trust, *, at: datetime, known: Evidence | None = None) -> Verdict:
     """Judge a file's bytes as of a moment."""
+    return verify_paths(data, trust, at, known or Evidence())[0]
+
+
+def verify_paths(data: bytes, trust: Trust, at: datetime, known: Evidence) -> tuple[Verdict, dict[str, CertPath]]:
+    """Judge a file's bytes, and tell by which certificates each signature's anchor was reached."""
+    moments = Moments()
     try:
-        return asyncio.run(_judge(data, trust, at))
+        return asyncio.run(_judge(data, trust, at, known, moments)), moments.paths
     except Exception as error:  # noqa: BLE001  hostile files raise anything: AssertionError, KeyError, RecursionError
-        return _refused(
-            "unreadable",
-            "Không đọc được cấu trúc tệp",
-            f"The file's structure cannot be read ({type(error).__name__})",
-        )
+        said = f"The file's structure cannot be read ({type(error).__name__})"
+        return _refused("unreadable", "Không đọc được cấu trúc tệp", said), {}
 
 
 def anchored(certificate: Der, certificates: bytes, trust: Trust, at: datetime) -> bool | None:
     """Say what was found before of a certificate among others: under a demo anchor, a real one, or not known (None).
 
-    Without revocation data, which this verifier does not fetch, only the moment could change the answer, and that
-    must lie within the times of all certificates of the path.
+    It was found without any evidence, so only the moment could change the answer, and that must lie within the times
+    of all certificates of the path. Not for a file that brings evidence, nor where the caller does.
     """
     found = _found.get((certificate, certificates, trust))
     return found[0] if found is not None and found[1] <= at <= found[2] else None
@@ -59,22 +61,23 @@ _found: dict[tuple[Der, bytes, Trust], tuple[bool, datetime, datetime]] = {}
 _MOST_FOUND: Final = 512
 
 
-async def _judge(data: bytes, trust: Trust, at: datetime) -> Verdict:
+async def _judge(data: bytes, trust: Trust, at: datetime, known: Evidence, moments: Moments) -> Verdict:
     reader = open_for_reading(data)
     try:
-        return await _judge_read(data, reader, trust, at)
+        return await _judge_read(data, reader, trust, at, known, moments)
     finally:
         reader.let_go()
 
 
-async def _judge_read(data: bytes, reader: QuickReader, trust: Trust, at: datetime) -> Verdict:
+async def _judge_read(
+    data: bytes, reader: QuickReader, trust: Trust, at: datetime, known: Evidence, moments: Moments
+) -> Verdict:
     if reader.encrypted:
         return _refused("encrypted", "Tệp bị mã hóa", "The file is encrypted")
     found = collect(reader)
     if not found.fields:
         return _refused("no-signature", "Tệp không có chữ ký số nào", "The file has no digital signature")
     problems = structure.problems_of(data, reader, found)
-    stored = _stored(reader)
     persons = [each.signed_revision for each in found.signatures if each.sig_object_type != "/DocTimeStamp"]
 
     def remember(signature: EmbeddedPdfSignature, path: Any, demo: bool) -> None:
@@ -86,8 +89,8 @@ async def _judge_read(data: bytes, reader: QuickReader, trust: Trust, at: dateti
         trust=trust,
         at=at,
         last=max(persons, default=-1),
-        revocations=(*trust.revocations, *stored["/CRLs"], *stored["/OCSPs"]),
-        certificates=[x509.Certificate.load(der) for der in stored["/Certs"]],
+        evidence=joined(evidence_in(reader), known),
+        moments=moments,
         remember=remember,
     )
     return _whole(await _each(case, found.signatures), found.refused, problems, _fills(reader))
@@ -142,17 +145,6 @@ def _remember(signature: EmbeddedPdfSignature, trust: Trust, path: Any, *, demo:
     signed: Any = signature.signed_data
     key = (Der(signature.signer_cert.dump()), bytes(signed["certificates"].dump()), trust)
     _found[key] = (demo, begins, ends)
-
-
-def _stored(reader: PdfFileReader) -> dict[str, list[bytes]]:
-    """Return certificates and revocation data from the file's security store (DSS, ISO 32000-2, 12.8.4.3)."""
-    store = look(reader.root, "/DSS")
-    purposes = {"/Certs": DecodePurpose.CERTIFICATE, "/CRLs": DecodePurpose.CRL, "/OCSPs": DecodePurpose.OCSP_RESPONSE}
-    found: dict[str, list[bytes]] = {}
-    for key, purpose in purposes.items():
-        streams: Iterable[Any] = look(store, key, ()) if store is not None else ()
-        found[key] = [stream.get_object().read_data(purpose) for stream in streams]
-    return found
 
 
 def _fills(reader: PdfFileReader) -> dict[str, str]:

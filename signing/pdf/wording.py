@@ -9,7 +9,7 @@ import msgspec
 from asn1crypto import x509
 from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
 
-from signing.contract import DEMO_MARK, Der, Problem, Sha256, SignatureKind, SignatureVerdict
+from signing.contract import DEMO_MARK, Der, Problem, Revocation, Sha256, SignatureKind, SignatureVerdict
 from signing.pdf import indications
 
 _VIETNAM: Final = timezone(timedelta(hours=7))
@@ -73,15 +73,29 @@ def unheard(subfilter: str) -> Problem:
     )
 
 
-def revoked(at: datetime, *, before: bool) -> Problem:
-    """Say that the certificate was revoked, and whether that is known to have come first."""
-    known_vi = "chữ ký được tạo sau khi thu hồi" if before else "không có gì chứng minh chữ ký được tạo trước đó"
-    known_en = "the signature was made afterwards" if before else "nothing proves the signature to be older"
+def revoked(at: datetime, state: Revocation, proven: datetime | None) -> Problem:
+    """Say that the certificate was revoked, and what is known of which came first."""
+    after = state == "revoked_before"
+    if after:
+        known_vi, known_en = "chữ ký được tạo sau khi thu hồi", "the signature was made afterwards"
+    elif proven is None:
+        known_vi = "không có dấu thời gian chứng minh đã ký trước đó"
+        known_en = "no timestamp proves that the signature was there before"
+    else:
+        known_vi = f"dấu thời gian chỉ chứng minh đã ký trước {_day(proven)}"
+        known_en = f"a timestamp proves the signature to be older than {proven:%Y-%m-%d %H:%MZ} only"
     return Problem(
-        code="revoked",
+        code="revoked" if after or proven is not None else "revoked-time-unknown",
         vi=f"Chứng thư đã bị thu hồi lúc {_day(at)}; {known_vi}",
         en=f"The certificate was revoked at {at:%Y-%m-%d %H:%MZ}; {known_en}",
     )
+
+
+AUTHORITY_REVOKED: Final = Problem(
+    code="authority-revoked",
+    vi="Chứng thư của tổ chức chứng thực đã bị thu hồi, và không có gì chứng minh chữ ký có trước đó",
+    en="The certificate of an authority was revoked, and nothing proves the signature to be older",
+)
 
 
 def untrusted(cause: str) -> Problem:
@@ -180,10 +194,18 @@ def describe(signature: EmbeddedPdfSignature, facts: indications.Facts) -> Signa
         bearer=bearer(Der(signature.signer_cert.dump())),
         pss=info["signature_algorithm"].signature_algo == "rsassa_pss",
         digest=signature.md_algorithm,
-        signed_at=_aware(signature.self_reported_timestamp),
+        signed_at=_aware(_time_in(signature)),
         subfilter=str(signature.sig_object.get("/SubFilter", ""))[1:],
     )
     return say(told, facts)
+
+
+def _time_in(signature: EmbeddedPdfSignature) -> datetime | None:
+    """Return the signer's own word, or the authority's where it is a timestamp."""
+    if signature.sig_object_type != "/DocTimeStamp":
+        return signature.self_reported_timestamp
+    signed: Any = signature.signed_data
+    return signed["encap_content_info"]["content"].parsed["gen_time"].native
 
 
 def say(told: Told, facts: indications.Facts) -> SignatureVerdict:

@@ -1,6 +1,7 @@
 """One contract for every key holder: key files and a token in this process, remote signers as real servers."""
 
 import asyncio
+import contextlib
 import hashlib
 import os
 import socket
@@ -21,6 +22,7 @@ from tests.csc_ground import csc_settings
 from tests.hsm import hsm
 from tests.paper import chain, pki
 from tests.signer_process import remote_signer
+from tests.upload_ground import upload_settings
 
 
 class Remote:
@@ -78,9 +80,25 @@ def token():
         yield made
 
 
-@pytest.fixture(params=["software", "pkcs11", "sp769", "csc-v1", "csc-v2", "vtss"])
+ANSWERING = ["software", "pkcs11", "sp769", "csc-v1", "csc-v2", "vtss"]
+"""They are asked and answer; what a token signed is handed back by its bearer (tests/contract/test_upload.py)."""
+
+
+@pytest.fixture(params=[*ANSWERING, "upload"])
 async def holder(request, remote, token, csc_server, vtss_server, tmp_path):
-    if request.param == "sp769":
+    async with opened(request.param, remote, token, csc_server, vtss_server, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture(params=ANSWERING)
+async def answering(request, remote, token, csc_server, vtss_server, tmp_path):
+    async with opened(request.param, remote, token, csc_server, vtss_server, tmp_path) as made:
+        yield made
+
+
+@contextlib.asynccontextmanager
+async def opened(kind, remote, token, csc_server, vtss_server, tmp_path):
+    if kind == "sp769":
         yield remote.holder
         return
     config = {
@@ -95,9 +113,10 @@ async def holder(request, remote, token, csc_server, vtss_server, tmp_path):
         state_dir=str(tmp_path / "vtss"), check_every_s=0.02, certificate_class="demo",
     )  # fmt: skip
     config["vtss"] = HolderConfig(kind="vtss", production=False, vtss=mysign)
-    opened = open_holder(config[request.param])
-    yield opened
-    await opened.close()
+    config["upload"] = HolderConfig(kind="upload", production=False, upload=upload_settings(pki(), tmp_path))
+    made = open_holder(config[kind])
+    yield made
+    await made.close()
 
 
 def hashes(count: int) -> list[bytes]:
@@ -140,17 +159,17 @@ async def test_certificates_come_with_their_chain(holder):
 @pytest.mark.parametrize(
     ("owner", "mechanism"), [("leader", "ecdsa"), ("leader-rsa", "rsa_pkcs1v15"), ("leader-rsa", "rsa_pss")]
 )
-async def test_values_fit_what_was_asked(holder, owner, mechanism):
-    held = (await holder.list_certificates(owner))[0]
+async def test_values_fit_what_was_asked(answering, owner, mechanism):
+    held = (await answering.list_certificates(owner))[0]
     attributes = [signed_attributes(held.certificate, digest) for digest in hashes(3)]
     digests = [hashlib.sha256(one).digest() for one in attributes]
-    order = await order_for(holder, owner, mechanism=mechanism, digests=digests)
-    if holder.capabilities.name == "vtss" and mechanism == "rsa_pss":  # its interface has no parameters for it
+    order = await order_for(answering, owner, mechanism=mechanism, digests=digests)
+    if answering.capabilities.name == "vtss" and mechanism == "rsa_pss":  # its interface has no parameters for it
         with pytest.raises(HolderRefused):
-            await holder.start(order)
+            await answering.start(order)
         return
-    await holder.start(order)
-    told = await outcome(holder, order.transaction_id)
+    await answering.start(order)
+    told = await outcome(answering, order.transaction_id)
     assert told.state == "signed"
     assert set(told.values) == {"item-0", "item-1", "item-2"}
     for number, one in enumerate(attributes):
@@ -159,16 +178,16 @@ async def test_values_fit_what_was_asked(holder, owner, mechanism):
         check_value(held.certificate, attributes[0], told.values["item-1"], mechanism)
 
 
-async def test_asking_twice_is_asking_once(holder):
-    order = await order_for(holder)
-    await holder.start(order)
-    first = await outcome(holder, order.transaction_id)
-    await holder.start(order)
-    assert await outcome(holder, order.transaction_id) == first
+async def test_asking_twice_is_asking_once(answering):
+    order = await order_for(answering)
+    await answering.start(order)
+    first = await outcome(answering, order.transaction_id)
+    await answering.start(order)
+    assert await outcome(answering, order.transaction_id) == first
 
 
-async def test_an_unseen_transaction_is_unknown(holder):
-    assert (await holder.poll("never-seen")).state == "unknown"
+async def test_an_unseen_transaction_is_unknown(answering):
+    assert (await answering.poll("never-seen")).state == "unknown"
 
 
 async def test_anothers_key_is_refused(holder):
@@ -182,9 +201,18 @@ async def test_a_holder_says_what_it_can(holder):
     assert able.hashes_per_authorisation > 0
     assert able.window.total_seconds() > 0
     assert able.parallel_limit > 0
-    asks = {"software": False, "pkcs11": False, "sp769": True, "csc-v1": True, "csc-v2": True, "vtss": True}
+    asks = {
+        "software": False,
+        "pkcs11": False,
+        "sp769": True,
+        "csc-v1": True,
+        "csc-v2": True,
+        "vtss": True,
+        "upload": True,
+    }
     assert able.asks_person == asks[able.name]
-    assert able.development == (able.name == "software")
+    assert able.carried == (able.name == "upload")
+    assert able.development == (able.name in {"software", "upload"})
 
 
 def test_key_files_do_not_open_in_production():

@@ -36,6 +36,14 @@ SELECT b.id, 1, r.id, sha256('x')
   FROM (SELECT id, person_id, row_number() OVER (PARTITION BY person_id ORDER BY id) AS n FROM signature_batch) b
   JOIN LATERAL (SELECT id FROM signature_request WHERE person_id = b.person_id ORDER BY id OFFSET b.n % 50 LIMIT 1) r
     ON true;
+INSERT INTO key_holder (name, kind, hashes_per_authorisation, window_s, parallel_limit, shows_document_names,
+       certificate_class, asks_person, development, carried)
+VALUES ('upload', 'UploadHolder', 200, 1800, 5, true, 'demo', true, true, true);
+INSERT INTO holder_transaction (id, holder, batch_id, credential_id, person_id, item_count, started_at, expires_at,
+       poll_at, state, ended_at)
+SELECT 'mc-' || n, 'upload', id, 'x', person_id, 1, now(), now() + interval '1 h', now(),
+       CASE WHEN n % 100 = 0 THEN 'waiting' ELSE 'ended' END, CASE WHEN n % 100 <> 0 THEN now() END
+  FROM (SELECT id, person_id, row_number() OVER (ORDER BY id) AS n FROM signature_batch) b;
 UPDATE signature_request r SET state = 'recorded', recorded_at = now() - interval '1 day', batch_id = uuidv7()
   FROM account a
  WHERE a.login = 'chutich.kinhbac' AND r.role = 'signatory'
@@ -94,7 +102,7 @@ READS = {
         {"task_open_list"},
         4 * PAGE,
     ),
-    "ticket": (signatures.ticket, "'{ticket}'", {"signature_batch_pkey"}, 12),
+    "ticket": (signatures.ticket, "'{ticket}'", {"signature_batch_pkey", "holder_transaction_batch"}, 13),
     "ticket's items": (signatures.ticket_items, "'{ticket}'", {"batch_item_pkey"}, 4),
     "session": (auth.find_sessions, "ARRAY[sha256('77')], now(), current_date", {"session_token_sha256_key"}, 1),
 }  # fmt: skip

@@ -103,12 +103,12 @@ def test_a_route_with_another_budget_stops_the_start(opt, said):
 
 async def test_a_request_ends_by_itself_and_no_later_than_its_caller_waits():
     now = asyncio.get_running_loop().time()
-    asked = [(b"prefer", b"respond-async, wait=7")]
-    patient = [(b"prefer", b"wait=600")]
-    assert deadline_of([]) == pytest.approx(now + REQUEST_S, abs=1)
+    asked = {b"prefer": b"respond-async, wait=7"}
+    patient = {b"prefer": b"wait=600"}
+    assert deadline_of({}) == pytest.approx(now + REQUEST_S, abs=1)
     assert deadline_of(asked) == pytest.approx(now + 7, abs=1)
     assert deadline_of(patient) == pytest.approx(now + REQUEST_S, abs=1)
-    assert deadline_of([], lasts=True) is None
+    assert deadline_of({}, lasts=True) is None
     assert deadline_of(patient, lasts=True) == pytest.approx(now + 600, abs=1)
 
 

@@ -108,11 +108,13 @@ NOT_THE_APIS = (
     "key_holder",
     "key_use",
     "signature_value",
+    "handed_back_verdict",
 )
 """What the signer decides by, and what it alone records."""
 
 APPEND_ONLY = (
     "audit", "view_log", "audit_chain", "audit_checkpoint", "audit_key", "journal", "key_use", "signature_answer",
+    "handed_back", "handed_back_verdict",
 )  # fmt: skip
 
 

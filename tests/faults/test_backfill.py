@@ -1,5 +1,9 @@
 """The database dies while old rows are rewritten: no batch waits for the disk, and yet no row is left out."""
 
+import contextlib
+import os
+from pathlib import Path
+
 import asyncpg
 import pytest
 
@@ -47,3 +51,24 @@ async def test_a_power_cut_loses_batches_only_with_their_marks(durable, monkeypa
         assert done.rows == ROWS
         assert await db.admin.fetchval("SELECT count(*) FROM leaf WHERE folded") == ROWS
         assert await db.admin.fetchval("SELECT ended_at IS NOT NULL FROM backfill")
+
+
+async def test_whoever_works_goes_before_a_rewrite(durable):
+    async with durable.database() as db:
+        await db.admin.execute("CREATE TABLE leaf (id int PRIMARY KEY, folded boolean)")
+        await db.admin.execute(f"INSERT INTO leaf SELECT id FROM generate_series(1, {ROWS}) AS id")
+        seen: list[list[int]] = []
+        await backfill.run(db.dsn("admin"), REWRITE, lambda _: seen.append(_priorities(f" {db.name} ")))
+    assert seen
+    assert all(priorities == [0, backfill.NICENESS] for priorities in seen)
+
+
+def _priorities(database: str) -> list[int]:
+    """Return those of the server's processes that work for this database, the most important one's first."""
+    found: list[int] = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            title = (process / "cmdline").read_bytes().decode()
+            if title.startswith("postgres: ") and database in title:
+                found.append(os.getpriority(os.PRIO_PROCESS, int(process.name)))
+    return sorted(found)

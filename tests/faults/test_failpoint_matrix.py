@@ -7,20 +7,31 @@ or all that is under way is delivered a second time to the end before the first 
 import asyncio
 import contextlib
 import sys
+from collections.abc import AsyncIterator
 from hashlib import sha256
 from pathlib import Path
 
+import asyncpg
+import msgspec
 import pytest
 
+from api.errors import MotcuaError
 from api.failpoints import POINTS
-from api.signatures import asking
+from api.signatures import asking, handing
 from api.signatures.contract import Ask, AskItem
+from api.signatures.tool_contract import ValueBack
+from loadtests.outside.keyring import Keyring
+from loadtests.outside.officer import Token
+from tests.hsm import hsm
 from tests.many_documents import lay_many
 from tests.paper import pdfsig_valid
 from tests.signer_process import SignerProcess, remote_signer
 from tests.signing_ground import Ground
+from tests.upload_ground import upload_settings
 
 PATIENCE_S = 60
+LOST = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError, MotcuaError)
+"""What a client of the API is told while PostgreSQL is away."""
 SIGNERS = 3
 OF_THE_SIGNER = [point for point in POINTS if point != "committed"]
 IN_THE_POLLER = ("value", "value-received")
@@ -161,7 +172,7 @@ async def orphans_of(ground: Ground) -> list[str]:
 
 
 @contextlib.asynccontextmanager
-async def matrix(durable, province, holders, change=None):
+async def matrix(durable, province, holders, change=None, **environment):
     async with durable.database() as database:
         ground = await Ground(database, province).open()
         made = Matrix(ground, durable, holders)
@@ -173,6 +184,7 @@ async def matrix(durable, province, holders, change=None):
             requests = await lay_many(ground, model, len(FAULTS) * len(OF_THE_SIGNER))
             for signer in made.signers:
                 signer.may_end = True
+                signer.environment |= environment
                 await signer.start(made.orders)
             yield made, requests
         finally:
@@ -190,6 +202,12 @@ async def suffer_everything(made: Matrix, requests, capsys, name: str) -> None:
     await made.judge()
 
 
+def held_by(name: str, *, serials: bool = True) -> str:
+    """The statement that gives every certificate to a holder."""
+    known = ", credential_id = serial" if serials else ""
+    return f"UPDATE certificate SET holder = '{name}'{known}"
+
+
 @pytest.mark.timeout(300)
 async def test_software_key(durable, province, capsys):
     async with matrix(durable, province, [{"kind": "software", "keys": str(province.pki)}]) as (made, requests):
@@ -200,6 +218,68 @@ async def test_software_key(durable, province, capsys):
 async def test_remote_signer(durable, province, capsys):
     async with remote_signer(province.pki) as url:
         service = {"base_url": url, "sp_id": "motcua", "sp_password": "demo", "development": True}
-        change = "UPDATE certificate SET holder = 'sp769', credential_id = serial"
-        async with matrix(durable, province, [{"kind": "sp769", "sp769": service}], change) as (made, requests):
+        told = [{"kind": "sp769", "sp769": service}]
+        async with matrix(durable, province, told, held_by("sp769")) as (made, requests):
             await suffer_everything(made, requests, capsys, "remote signer")
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("kind", ["csc", "vtss"])
+async def test_remote_signers_that_know_none_of_our_ids(durable, province, capsys, tmp_path, kind):
+    async with remote_signer(province.pki, kind) as url:
+        service = {
+            "client_id": "motcua", "client_secret": "demo-secret", "state_dir": str(tmp_path / "state"),
+            "check_every_s": 0.1, "certificate_class": "demo", "development": True,
+        }  # fmt: skip
+        own = {"csc": {"base_url": url, "version": "v2", "name": "csc"}}
+        own["vtss"] = {"base_url": f"{url}/vtss/service", "profile_id": "profile"}
+        told = [{"kind": kind, kind: {**service, **own[kind]}}]
+        async with matrix(durable, province, told, held_by(kind)) as (made, requests):
+            await suffer_everything(made, requests, capsys, kind)
+
+
+@pytest.mark.timeout(300)
+async def test_hsm(durable, province, capsys):
+    with hsm(province.pki) as token:
+        told = [{"kind": "pkcs11", "pkcs11": msgspec.to_builtins(token.settings(name="hsm", development=True))}]
+        configuration = token.environment["SOFTHSM2_CONF"]
+        change = held_by("hsm", serials=False)
+        async with matrix(durable, province, told, change, SOFTHSM2_CONF=configuration) as (made, requests):
+            await suffer_everything(made, requests, capsys, "HSM")
+
+
+@pytest.mark.timeout(300)
+async def test_an_officials_own_token(durable, province, capsys, tmp_path):
+    told = [{"kind": "upload", "upload": msgspec.to_builtins(upload_settings(province.pki, tmp_path))}]
+    async with (
+        matrix(durable, province, told, held_by("upload")) as (made, requests),
+        tool_at_work(made.ground),
+    ):
+        await suffer_everything(made, requests, capsys, "official's own token")
+
+
+@contextlib.asynccontextmanager
+async def tool_at_work(ground: Ground) -> AsyncIterator[None]:
+    """The signatory's desktop tool by the routes' own functions: it signs whatever waits, whoever dies meanwhile."""
+    token = Token(Keyring(ground.province.pki))
+
+    async def work() -> None:
+        actor = ground.actor("chutich")
+        while True:
+            with contextlib.suppress(*LOST):
+                async with ground.app.reading() as tx:
+                    waiting = await handing.to_sign(tx, actor, "", ground.clock())
+                for one in waiting:
+                    values = [token.value(msgspec.to_builtins(errand)) for errand in one.items]
+                    given = handing.given_values(msgspec.convert(values, list[ValueBack]))
+                    async with ground.app.transaction() as tx:
+                        await handing.take(tx, actor, one.transaction_id, given, at=ground.clock())
+            await asyncio.sleep(0.2)
+
+    task = asyncio.create_task(work())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task

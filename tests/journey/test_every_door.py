@@ -39,6 +39,7 @@ OWN: set[Route] = {
     ("GET", "/desk/holders"), ("GET", "/factors/signed"), ("POST", "/factors/lost"), ("POST", "/factors/enrolments"),
     ("GET", "/proposals"), ("POST", "/proposals"), ("POST", "/proposals/challenge"), ("GET", "/certificates"),
     ("POST", "/signature-batches/challenge"), ("GET", "/sessions"),
+    ("GET", "/signing-tool/transactions"),
 }  # fmt: skip
 """About whoever asks: everybody gets their own, and nothing of anybody else."""
 HELD: set[Route] = {
@@ -65,6 +66,11 @@ HELD: set[Route] = {
     ("POST", "/proposals/{proposal_id}/refusal"), ("GET", "/factors/enrolments/{enrolment_id}"),
     ("GET", "/factors/enrolments/{enrolment_id}/challenge"), ("POST", "/factors/enrolments/{enrolment_id}/passkey"),
     ("POST", "/factors/enrolments/{enrolment_id}/confirmation"), ("DELETE", "/sessions/{session_id}"),
+    ("GET", "/signing-tool/transactions/{transaction_id}/items/{request_id}/base"),
+    ("GET", "/signing-tool/transactions/{transaction_id}/items/{request_id}/prepared"),
+    ("POST", "/signing-tool/transactions/{transaction_id}/items/{request_id}/file"),
+    ("POST", "/signing-tool/transactions/{transaction_id}/refusal"),
+    ("POST", "/signing-tool/transactions/{transaction_id}/values"),
 }  # fmt: skip
 """Of one agency or one person: others are told 403 or 404, and nothing else."""
 ENDS_THE_SESSION: set[Route] = {("DELETE", "/session"), ("PUT", "/session/password"), ("PUT", "/session")}
@@ -91,6 +97,7 @@ async def left(site):
     citizen, other = await site.filed(), await site.filed()
     return ids | {
         "upload_id": made(upload)["id"], "print_id": made(printed)["id"], "person_id": str(person),
+        "transaction_id": await site.server.database.admin.fetchval("SELECT id FROM holder_transaction LIMIT 1"),
         "account_id": account, "proposal_id": NOWHERE, "enrolment_id": NOWHERE,
         "session_id": next(session["session_id"] for session in sessions if session["this"]),
         "citizen_code": citizen["code"], "secret": citizen["secret"], "other_secret": other["secret"],
@@ -119,7 +126,7 @@ def request_for(route: Route, described: dict[str, Any], left: dict[str, str]) -
     method, path = route
     code = PROCEDURE if path.startswith("/procedures") else left["code"]
     places = {**left, "code": code, "action": "withdraw", "form": "intake_slip", "holder": "sp769", "path": "x"}
-    places["check_id"] = left["document_id"]
+    places |= {"check_id": left["document_id"], "transaction_id": left["transaction_id"]}
     if route in SECRET:
         places["code"] = left["citizen_code"]
     request: dict[str, Any] = {"headers": new_key()} if method != "GET" else {}

@@ -9,7 +9,7 @@ import pytest_asyncio
 
 from api.embedded.walk import CITIZEN, TERRITORY, Refusal
 from tests.dossier_ground import copied
-from tests.paper import page, pdfsig_valid
+from tests.paper import page, pdfsig_valid, run
 from tests.server import Official, Server, officials, serving
 
 pytestmark = pytest.mark.timeout(180)
@@ -107,6 +107,7 @@ async def test_a_paper_signed_by_hand_ends_as_a_sealed_scan_in_both_persons_hand
     sealed = tmp_path / "sealed.pdf"
     sealed.write_bytes(await ward.clerk.fetch(f"/documents/{document}/file"))
     assert pdfsig_valid(sealed) == 1, "the seal alone: who signed, signed the paper"
+    assert f"Bản số hóa số {seal['number_text']}" in run("pdftotext", "-layout", sealed, "-").stdout
     facts = await ward.facts(result["verify_code"])
     assert (facts["ok"], states(facts)) == (True, ["yes"] * 4)
     alone = await ward.refuses(ward.deliver(code, result["id"], **AT_COUNTER))

@@ -1,7 +1,6 @@
 """Classes of work at the door: bounded inside, bounded waiting, nobody starves another class."""
 
 import asyncio
-from types import SimpleNamespace
 
 import pytest
 
@@ -13,6 +12,13 @@ SMALL = {
     "signing": Room(inside=2, waiting=2, patience_s=0.2, retry_after_s=2),
     "reports": Room(inside=1, waiting=0, patience_s=0.2, retry_after_s=15),
 }
+
+
+class Handler:
+    """What the door knows of a handler."""
+
+    def __init__(self, opt: dict[str, str]) -> None:
+        self.opt = opt
 
 
 class Street:
@@ -31,7 +37,8 @@ class Street:
             await self.leave.wait()
             self.inside -= 1
 
-        scope = {"type": "http", "method": "GET", "headers": [], "route_handler": SimpleNamespace(opt={"work": work})}
+        handler = Handler({"work": work})
+        scope = {"type": "http", "method": "GET", "state": {"headers": {}}, "route_handler": handler}
         try:
             await self.admission.handle(scope, None, None, app)
         except Busy as busy:

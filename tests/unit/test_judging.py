@@ -63,7 +63,7 @@ SIGNATORY = rows.LockedRequest(
     waits_for_others=False,
     document_busy=False,
     head_is_signed=False,
-    main_state=None,
+    main_sealed=False,
 )
 SEAL = replace(
     SIGNATORY, role="seal", person_id=None, post_id=None, mandate_id=None, post_roles=["clerk"], head_is_signed=True
@@ -105,8 +105,7 @@ def test_a_good_signature_and_a_good_seal_have_no_fault():
     assert fault(SEAL, NUMBERED, mandates=()) is None
     assert fault(replace(SEAL, act="copy", head_is_certified=True), NUMBERED) is None
     assert fault(replace(SEAL, act="digitised_paper", head_is_certified=True), NUMBERED) is None
-    assert fault(replace(SEAL, act="separate_annex", main_state="signed")) is None
-    assert fault(replace(SEAL, act="separate_annex", main_state="issued")) is None
+    assert fault(replace(SEAL, act="separate_annex", main_sealed=True)) is None
     assert fault(replace(SIGNATORY, role="initials", pdf_signature=False), mandates=(), certificate=None) is None
 
 
@@ -127,8 +126,7 @@ FAULTS = [
     (SEAL, ITEM, "no-number"),
     (replace(SEAL, act="copy", head_is_certified=True), ITEM, "no-number"),
     (replace(SEAL, head_is_signed=False), NUMBERED, "not-signed"),
-    (replace(SEAL, act="separate_annex", main_state="in_signing"), ITEM, "main-not-signed"),
-    (replace(SEAL, act="separate_annex", main_state=None), ITEM, "main-not-signed"),
+    (replace(SEAL, act="separate_annex"), ITEM, "main-not-sealed"),
     (replace(SEAL, act="copy"), NUMBERED, "no-decision"),
     (replace(SEAL, act="digitised_paper"), NUMBERED, "no-decision"),
 ]

@@ -28,7 +28,8 @@ def item(**changes) -> rows.Item:
         "ordinal": 1, "request_id": ONE, "outcome": None, "cause": None, "ended_at": None, "state": "asked",
         "state_at": AT, "attempt": 0, "role": "signatory", "holder": "sp769", "transaction_id": None,
         "prepared_at": None, "sent_at": None, "key_uses": 0, "received_at": None, "source": None,
-        "recorded_at": None, "deadline_at": None,
+        "recorded_at": None, "deadline_at": None, "level_owed": None, "level": None, "raised_at": None,
+        "level_problem": None,
     }  # fmt: skip
     return rows.Item(**(kept | changes))
 
@@ -47,6 +48,17 @@ def test_a_finished_ticket_shows_the_time_of_each_stage():
     for part in ("prepared 2026-11-24T09:00:01Z (+1.00 s)", "(+0.50 s)", "value by poll", "(+1.5 min)", "key uses 1"):
         assert part in text
     assert "All is signed; nothing is to be done." in text
+
+
+def test_a_seals_timestamp_is_a_stage_of_its_own_and_owed_until_then():
+    done = {"outcome": "recorded", "state": "recorded", "recorded_at": AT, "role": "seal", "level_owed": "B-LTA"}
+    owed = item(**done, level="B-B", level_problem="silent")
+    paid = item(**done, level="B-LTA", raised_at=AT + timedelta(seconds=30))
+    said = ["\n".join(telling.lines(told(ticket(closed_at=AT), one), AT)) for one in (owed, paid, item())]
+    assert "timestamp owed: B-LTA (silent)" in said[0]
+    assert "timestamp B-LTA" in said[1]
+    assert "(+30.00 s)" in said[1]
+    assert "timestamp" not in said[2]
 
 
 def test_each_stage_that_stands_still_has_its_own_advice():

@@ -7,7 +7,9 @@ import msgspec
 import pytest
 
 from api.settings import BadSettings, all_faults, own_environment, read
-from signing.holders import HolderConfig, open_holder
+from signing.contract import Trust
+from signing.errors import HolderMisconfigured
+from signing.holders import AuthoritySettings, HolderConfig, open_holder, open_timestamps
 
 KEY = "ab" * 32
 
@@ -136,10 +138,30 @@ def test_a_bucket_stands_in_for_the_directory_and_must_be_whole(environment):
 
 def test_the_example_of_key_holders_opens_in_production(tmp_path):
     made = json.loads((Path(__file__).parents[2] / "deploy" / "holders.example.json").read_text())
-    assert sorted(one["kind"] for one in made) == ["csc", "pkcs11", "sp769", "vtss"]
+    assert sorted(one["kind"] for one in made) == ["csc", "pkcs11", "sp769", "upload", "vtss"]
     for one in made:
         if "state_dir" in one[one["kind"]]:
             one[one["kind"]]["state_dir"] = str(tmp_path / one["kind"])
+        if "certificates" in one[one["kind"]]:
+            one[one["kind"]]["certificates"] = str(tmp_path)
         config = msgspec.convert({**one, "production": True}, HolderConfig)
         assert set(one[one["kind"]]) <= set(msgspec.to_builtins(config)[one["kind"]]), "a setting that nobody reads"
         assert open_holder(config).capabilities.name == one[one["kind"]].get("name", one["kind"])
+
+
+def test_the_example_of_timestamping_authorities_opens_in_production_but_a_tests_does_not():
+    path = Path(__file__).parents[2] / "deploy" / "timestamps.example.json"
+    made = [msgspec.convert(one, AuthoritySettings) for one in json.loads(path.read_text())]
+    named = [msgspec.structs.replace(one, chain="") for one in made]
+    assert open_timestamps(named, Trust(), production=True).well() == {"tsa-1": True, "tsa-2": True}
+    assert "…" not in repr(named[0])
+    with pytest.raises(HolderMisconfigured):
+        open_timestamps([msgspec.structs.replace(named[0], development=True)], Trust(), production=True)
+
+
+def test_timestamping_authorities_are_told_to_the_signer_alone(environment, tmp_path):
+    (tmp_path / "tsa.json").write_text('[{"name": "a", "url": "https://a.example"}]')
+    environment |= {"MOTCUA_TIMESTAMPS_FILE": str(tmp_path / "tsa.json")}
+    assert read("signer", environment).authorities == ({"name": "a", "url": "https://a.example"},)
+    assert read("worker", environment).authorities == ()
+    assert "MOTCUA_TIMESTAMPS_FILE" not in own_environment("api", environment)

@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.errors import Invalid, Refused
+from api.kernel import VIETNAM
 from api.registry.authority import Role
 from api.registry.procedures import ChainEntry, chain_of
 from api.signatures import chain, cursor, cutting, stepup
-from api.signatures.engine import stamp
+from api.signatures.engine import rows, stamp
 from api.signatures.states import APP_MAY, OPEN, TRANSITIONS, State, move
 
 SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
@@ -203,5 +204,55 @@ def test_a_date_is_written_as_the_decree_wants_it(day, text):
     assert stamp.vietnamese_date(datetime(*day, tzinfo=UTC).date()) == text
 
 
+def work(**changes):
+    """What a preparation knows of a seal on a main document."""
+    plain = dict.fromkeys(rows.ToPrepare.__struct_fields__) | {
+        "role": "seal", "act": "main_document", "field": "Seal", "title_lines": ["CHỦ TỊCH"],
+        "person_name": "Lê Văn An",
+        "agency_name": "UBND phường Kinh Bắc", "image_png": b"png", "printed_places": False, "number_text": "7/SY",
+        "number_day": NOON.date(), "plan": {"number": {}, "issued_date": {}, "signatures": ()},
+    }  # fmt: skip
+    return rows.ToPrepare(**plain | changes)
+
+
+def test_a_seal_shows_what_the_decree_wants_on_each_kind_of_document():
+    at = datetime(2026, 11, 22, 1, 5, 10, tzinfo=UTC)
+    main = stamp.appearance(work(), at, VIETNAM)
+    assert (main.kind, main.lines) == ("seal", ("Thời gian ký: 22.11.2026", "08:05:10 +07:00"))
+    annex = stamp.appearance(work(act="separate_annex", main_number_text="12/QĐ-UBND"), at, VIETNAM)
+    assert (annex.kind, annex.image_png) == ("corner", None)
+    assert annex.lines == ("Số: 12/QĐ-UBND", "Thời gian ký: 22.11.2026 08:05:10 +07:00")
+    for act, form, printed in (
+        ("copy", "true_copy", "Sao y"), ("copy", "copy_of_copy", "Sao lục"), ("copy", "extract", "Trích sao"),
+        ("copy", "certified_copy", "Chứng thực bản sao đúng với bản chính"),
+        ("digitised_paper", None, "Bản số hóa"),
+    ):  # fmt: skip
+        shown = stamp.appearance(work(act=act, copy_form=form), at, VIETNAM)
+        assert (shown.kind, shown.image_png) == ("corner", b"png")
+        assert shown.lines[:2] == (f"{printed} số 7/SY", "UBND phường Kinh Bắc")
+
+
+def test_a_signatorys_title_and_name_are_printed_unless_the_page_has_them():
+    place = {"name": "Signatory1", "titled": True}
+    persons = {"role": "signatory", "field": "Signatory1"}
+    plain = stamp.appearance(work(**persons), NOON, VIETNAM)
+    assert (plain.above, plain.lines) == (("CHỦ TỊCH",), ("Lê Văn An",))
+    for there in ({"printed_places": True}, {"plan": {"signatures": [place]}}):
+        shown = stamp.appearance(work(**persons | there), NOON, VIETNAM)
+        assert (shown.above, shown.lines, shown.image_png) == ((), (), b"png")
+    other = {"plan": {"signatures": [place | {"name": "Signatory2"}]}}
+    assert stamp.appearance(work(**persons | other), NOON, VIETNAM) == plain
+
+
+def test_number_and_date_go_where_there_is_a_place_and_an_annex_takes_its_main_documents():
+    wanted = {"Number": "7/SY", "IssuedDate": stamp.vietnamese_date(NOON.date())}
+    assert stamp.fills(work()) == wanted
+    assert stamp.fills(work(role="signatory")) == {}
+    assert stamp.fills(work(plan={"number": {}, "issued_date": None})) == {"Number": "7/SY"}
+    assert stamp.fills(work(act="copy", plan={})) == {}
+    annex = work(act="separate_annex", main_number_text="12/QĐ", main_number_day=NOON.date(), number_text=None)
+    assert stamp.fills(annex) == wanted | {"Number": "12/QĐ"}
+
+
 def test_the_time_of_signing_is_vietnams_whatever_the_machine_thinks():
-    assert stamp.signing_time(datetime(2026, 12, 31, 17, 0, tzinfo=UTC)) == "01.01.2027 00:00:00 +07:00"
+    assert stamp.signing_time(datetime(2026, 12, 31, 17, 0, tzinfo=UTC), VIETNAM) == "01.01.2027 00:00:00 +07:00"

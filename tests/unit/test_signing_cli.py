@@ -9,7 +9,8 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from api.embedded.pki import lay_pki
 from signing.__main__ import main
 from signing.keys.software import sign_hash
-from tests.paper import PEOPLE, lay, page
+from tests.paper import PEOPLE, lay, page, pdfsig_valid, run
+from tests.unit.test_signing_stamps import DRAFT, typeset
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +69,35 @@ def test_prepare_and_finish_by_hand(tmp_path, say, keys):
     code, told = say("finish", prepared, "--value", tmp_path / "value.bin", *rest)
     assert code == 0, told.err
     assert say("verify", out, "--anchors", keys / "root.pem")[0] == 0
+
+
+def test_places_stamp_number_and_certification_by_hand(tmp_path, say, keys):
+    draft, laid, plan = typeset(DRAFT, tmp_path / "draft.pdf"), tmp_path / "laid.pdf", tmp_path / "plan.json"
+    places = [{"field": "Signatory1", "anchor": "CHỦ TỊCH", "side": "below"}, {"field": "Number", "anchor": "Số:"}]
+    (tmp_path / "places.json").write_text(json.dumps(places), encoding="utf-8")
+    code, told = say(
+        "lay", draft, "--out", laid, "--plan", plan, "--fields", "Signatory1", "Seal",
+        "--places", tmp_path / "places.json", "--certification", "final",
+    )  # fmt: skip
+    assert code == 0, told.err
+    assert "Seal: 1 (" in told.out
+    signed, sealed = tmp_path / "signed.pdf", tmp_path / "sealed.pdf"
+    by_hand = ("--keys", keys, "--plan", plan)
+    hand = ("--kind", "signatory", "--image", keys / "leader.png")
+    code, told = say("sign", laid, *by_hand, "--owner", "leader", "--out", signed, *hand)
+    assert code == 0, told.err
+    seal = ("--kind", "seal", "--image", keys / "seal.png", "--line", "Thời gian ký: 20.11.2026")
+    fills = ("--fill", "Number=12/UBND", "--fill", "IssuedDate=20/11")
+    code, told = say("sign", signed, *by_hand, "--owner", "seal", "--field", "Seal", "--out", sealed, *seal, *fills)
+    assert code == 0, told.err
+    code, told = say("verify", sealed, "--demo-anchors", keys / "root.pem", "--json")
+    assert (code, json.loads(told.out)["fills"]) == (0, {"Number": "12/UBND", "IssuedDate": "20/11"})
+    assert "Số: 12/UBND" in run("pdftotext", "-layout", sealed, "-").stdout
+    assert pdfsig_valid(sealed) == 2
+    (tmp_path / "places.json").write_text(json.dumps([{"field": "Seal", "anchor": "?"}]), encoding="utf-8")
+    code, told = say("lay", draft, "--out", laid, "--plan", plan, "--places", tmp_path / "places.json")
+    assert code == 1
+    assert "chữ mốc của Seal" in told.err
 
 
 def test_a_broken_file_is_mended_on_request(tmp_path, say):

@@ -4,13 +4,15 @@ import json
 from datetime import datetime
 from pathlib import Path
 
-import msgspec
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import load_der_x509_crl
 
 import signing
 from signing.__main__ import main
 from signing.contract import Trust, Verdict
-from signing.pdf.revocation import Evidence
+from signing.levels import Evidence
+from signing.pdf.revocation import Revocations
 from signing.trust.anchors import load_trust
 from tests.paper import openssl_accepts, pdfsig_valid, run, split
 
@@ -110,19 +112,20 @@ def test_what_is_known_of_revocation_is_told():
 def test_the_caller_may_bring_the_list(tmp_path):
     """A file without validation data is judged by the caller's, and so is one whose own data say the same."""
     listed = (ROOM / "revocations.crl").read_bytes()
-    believing = msgspec.structs.replace(trust(), revocations=(listed,))
-    bare = signing.verify(str(ROOM / "revoked-bare.pdf"), believing, at=AT)
+    known = Evidence(crls=(listed,))
+    bare = signing.verify(str(ROOM / "revoked-bare.pdf"), trust(), at=AT, known=known)
     assert [(one.sub_indication, one.revocation) for one in bare.signatures] == [("REVOKED_NO_POE", "revoked")]
     assert signing.verify(str(ROOM / "revoked-bare.pdf"), trust(), at=AT).ok
-    assert signing.verify(str(ROOM / "cades-rsa.pdf"), believing, at=AT).signatures[0].revocation == "good"
+    assert signing.verify(str(ROOM / "cades-rsa.pdf"), trust(), at=AT, known=known).signatures[0].revocation == "good"
 
 
 def test_a_list_speaks_only_when_its_issuer_signed_it():
     listed = bytearray((ROOM / "revocations.crl").read_bytes())
     listed[-5] ^= 1
-    believing = msgspec.structs.replace(trust(), revocations=(bytes(listed), b"nonsense"))
-    assert signing.verify(str(ROOM / "revoked-bare.pdf"), believing, at=AT).ok
-    assert not Evidence([b"", b"\x30\x03\x02\x01\x01"])
+    known = Evidence(crls=(bytes(listed), b"nonsense"), ocsps=(b"nonsense",))
+    assert signing.verify(str(ROOM / "revoked-bare.pdf"), trust(), at=AT, known=known).ok
+    torn = (b"", b"\x30\x03\x02\x01\x01")
+    assert not Revocations(Evidence(crls=torn, ocsps=torn))
 
 
 @pytest.mark.parametrize("name", ["cades-rsa", "content-flipped", "revoked-without-time", "adbe-sha1"])
@@ -139,6 +142,19 @@ def test_the_command_exits_by_the_verdict_and_reports_in_etsis_terms(name, capsy
     assert status.get("SubIndication", []) == [f"urn:etsi:019102:subindication:{each}" for each in reason]
     assert main(["verify", *words]) == code
     assert ("HỢP LỆ / valid" in capsys.readouterr().out.splitlines()) == (code == 0)
+
+
+def test_the_command_takes_lists_from_files_and_refuses_what_is_none(tmp_path, capsys):
+    words = ["verify", str(ROOM / "revoked-bare.pdf"), "--anchors", str(ROOM / "root.pem"), "--at", AT.isoformat()]
+    listed = load_der_x509_crl((ROOM / "revocations.crl").read_bytes())
+    (tmp_path / "list.pem").write_bytes(listed.public_bytes(Encoding.PEM))
+    assert main(words) == 0
+    for place in (ROOM / "revocations.crl", tmp_path / "list.pem"):
+        assert main([*words, "--revocations", str(place)]) == 1
+        assert "[INDETERMINATE REVOKED_NO_POE]" in capsys.readouterr().out
+    (tmp_path / "none.crl").write_bytes(b"nonsense")
+    assert main([*words, "--revocations", str(tmp_path / "none.crl")]) == 1
+    assert "none.crl" in capsys.readouterr().err
 
 
 def test_an_unsigned_file_is_reported_too(capsys):

@@ -10,8 +10,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from signing.levels import Evidence
 from signing.making import make_certificate
-from signing.pdf.revocation import Evidence, Known
+from signing.pdf.revocation import Known, Revocations
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 REVOKED = datetime(2026, 6, 1, tzinfo=UTC)
@@ -79,7 +80,7 @@ def entry(*, lifted=False):
 
 
 def known(*ders):
-    return Evidence(ders).of(SIGNER.certificate, ISSUER.certificate)
+    return Revocations(Evidence(ocsps=ders, crls=ders)).of(SIGNER.certificate, ISSUER.certificate)
 
 
 def test_an_answer_of_the_issuer_or_of_its_responder_counts():

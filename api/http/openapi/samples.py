@@ -36,6 +36,7 @@ PARAMETERS: Final[dict[str, tuple[str, Any]]] = {
     "kind": ("Loại cơ quan / kind of agency.", "commune"),
     "limit": ("Số dòng nhiều nhất / at most so many lines.", 50),
     "number_id": ("Số đã cấp / the number.", _ID),
+    "ordinal": ("Số thứ tự văn bản trong kết quả / the document's number in its result.", 1),
     "print_id": ("Bản in / the print.", _ID),
     "procedure_code": ("Mã thủ tục / the procedure.", "1.004873"),
     "profile": ("Tệp nộp vào hay tệp để ký / handed in, or to be signed.", "handed_in"),
@@ -51,6 +52,7 @@ PARAMETERS: Final[dict[str, tuple[str, Any]]] = {
     "soon": ("Kể cả sắp đến hạn / those due soon, too.", True),
     "state": ("Trạng thái / the state.", "waiting"),
     "task_id": ("Việc / the task.", _ID),
+    "transaction_id": ("Giao dịch ở nơi giữ khóa / the transaction at a key holder.", "mc-0f8e3c1b5a7d4e6f"),
     "upload_id": ("Tệp đã tải lên / the upload.", _ID),
     "year": ("Năm của sổ / the register's year.", 2026),
 }

@@ -21,16 +21,19 @@ from api.signatures.engine.passkeys import RelyingParty
 from api.signatures.engine.store import Detail
 from signing.contract import KeyHolder, Trust
 from signing.errors import Crashed, HolderMisconfigured, TimedOut
+from signing.levels import RevocationSource, TimestampSource
 
 JUDGE: Final = "signatures.judge"
 PREPARE: Final = "signatures.prepare"
 SEND: Final = "signatures.send"
 ANSWER: Final = "signatures.answer"
 FINISH: Final = "signatures.finish"
+HANDED: Final = "signatures.handed"
 RELEASE: Final = "signatures.release"
 STOP: Final = "signatures.stop"
+REPAY: Final = "signatures.repay"
 
-_TIMES: Final = 3
+TIMES: Final = 3
 """How often a file may end or exhaust its process before it is put aside."""
 
 
@@ -49,6 +52,9 @@ class Engine:
     clock: Clock
     relying_party: RelyingParty | None = None
     """For whom passkeys are verified; without one, none is accepted."""
+    timestamps: TimestampSource | None = None
+    """Who gives timestamps; without any, levels are owed and not paid."""
+    revocation: RevocationSource | None = None
     kicks: dict[str, asyncio.Event] = field(default_factory=dict)
 
     def holder(self, name: str) -> KeyHolder:
@@ -129,8 +135,8 @@ def demand_another_try(context: JobContext, error: TimedOut | Crashed) -> None:
     Raises:
         Park: it did so for the third time; the file is poison, and the others must go on.
     """
-    if context.failures + 1 >= _TIMES:
-        raise Park(f"the file ended its process {_TIMES} times ({error.code})") from None
+    if context.failures + 1 >= TIMES:
+        raise Park(f"the file ended its process {TIMES} times ({error.code})") from None
 
 
 async def enqueue_send(tx: Tx, batch_id: UUID) -> None:

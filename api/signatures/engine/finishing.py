@@ -4,6 +4,8 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
+import msgspec
+
 import signing
 from api.audit import append
 from api.db.pools import Tx
@@ -14,7 +16,7 @@ from api.jobs.queue import enqueue_many
 from api.jobs.runner import JobContext
 from api.kernel import AccountId, Actor, AgencyId, PersonId, PostId, Sha256
 from api.signatures.chain import CERTIFIED
-from api.signatures.engine import factor_store, measures, rows, store
+from api.signatures.engine import factor_store, level_store, measures, repaying, rows, store
 from api.signatures.engine.context import (
     STOPPED,
     Engine,
@@ -25,8 +27,9 @@ from api.signatures.engine.context import (
     set_aside,
 )
 from api.signatures.engine.judging import prepare_job
+from api.signatures.levels import Wish
 from api.telemetry.spans import Span
-from signing.contract import Der, FinishOrder, Prepared, Signed
+from signing.contract import Der, FinishOrder, Prepared, Signed, Verdict
 from signing.contract import Sha256 as BaseSha256
 from signing.errors import Crashed, SigningError, TimedOut
 
@@ -54,7 +57,7 @@ async def finish(engine: Engine, context: JobContext, ids: dict[str, Any]) -> No
         return
     try:
         with Span("signatures.embed"):
-            signed = await _embed(engine, work)
+            signed = handed_back(work) or await _embed(engine, work)
     except (TimedOut, Crashed) as error:
         demand_another_try(context, error)
         raise
@@ -67,6 +70,14 @@ async def finish(engine: Engine, context: JobContext, ids: dict[str, Any]) -> No
     with Span("signatures.record"):
         await _record(engine, work, signed)
     await reach("recorded", work.batch_id)
+
+
+def handed_back(work: rows.ToFinish) -> Signed | None:
+    """Return the whole file that the signatory's program made, where it did: stored and judged when it was taken."""
+    if work.file_sha256 is None or work.file_size is None:
+        return None
+    verdict = msgspec.convert(work.file_verdict, Verdict, strict=False)
+    return Signed(sha256=BaseSha256(work.file_sha256), size=work.file_size, verdict=verdict)
 
 
 async def _embed(engine: Engine, work: rows.ToFinish) -> Signed:
@@ -90,7 +101,7 @@ async def _embed(engine: Engine, work: rows.ToFinish) -> Signed:
     return signed
 
 
-def prepared_of(work: rows.ToFinish) -> Prepared:
+def prepared_of(work: rows.Preparation) -> Prepared:
     """Return the preparation as the signing core gave it."""
     return Prepared(
         base_sha256=BaseSha256(work.base_sha256),
@@ -110,9 +121,10 @@ def prepared_of(work: rows.ToFinish) -> Prepared:
 
 async def _record(engine: Engine, work: rows.ToFinish, signed: Signed) -> None:
     at = engine.clock()
+    wish = await repaying.wish_of(engine, work, at)
     try:
         async with engine.pools.transaction() as tx:
-            await record(engine.dossiers, tx, work, signed, at)
+            await record(engine.dossiers, tx, work, signed, at, wish)
         measures.recorded(work, at)
     except HeadMoved:
         async with engine.pools.transaction() as tx:
@@ -135,8 +147,10 @@ async def _record(engine: Engine, work: rows.ToFinish, signed: Signed) -> None:
             await close_if_done(tx, work.batch_id, at)
 
 
-async def record(dossiers: Dossiers, tx: Tx, work: rows.ToFinish, signed: Signed, at: datetime) -> None:
-    """Record one signed revision: two conditional updates, the life cycle, the audit row.
+async def record(
+    dossiers: Dossiers, tx: Tx, work: rows.ToFinish, signed: Signed, at: datetime, wish: Wish | None = None
+) -> None:
+    """Record one signed revision: two conditional updates, the level it owes, the life cycle, the audit row.
 
     Raises:
         HeadMoved: either conditional update found nothing; the caller's transaction must roll back.
@@ -158,6 +172,8 @@ async def record(dossiers: Dossiers, tx: Tx, work: rows.ToFinish, signed: Signed
     revision_id = await store.insert_signed_revision(tx, work, signed, origin, at)
     if not await store.move_head(tx, work.document_id, work.base_sha256, revision_id, signed.sha256):
         raise HeadMoved
+    if wish is not None:
+        await level_store.owe_level(tx, revision_id, work.document_id, work.id, wish, signed.sha256, at)
     await _step_dossier(dossiers, tx, work, at)
     await store.end_item(tx, work.batch_id, work.id, "recorded", None, at)
     await append(

@@ -29,4 +29,5 @@ async def declare_holder(tx: Tx, kind: str, can: Capabilities, at: datetime) -> 
         can.asks_person,
         can.development,
         at,
+        can.carried,
     )

@@ -12,6 +12,7 @@ from api.jobs.queue import Job, enqueue_many
 from api.jobs.runner import JobContext
 from api.kernel import AccountId, Actor, AgencyId, PersonId, PostId
 from api.registry.authority import Mandate, Role
+from api.registry.procedures import NUMBERED
 from api.signatures import cutting, stepup
 from api.signatures.chain import CERTIFIED
 from api.signatures.engine import factor_store, factors, measures, refusing, rows, store
@@ -20,7 +21,6 @@ from api.signatures.engine.store import Detail
 
 CHUNK: Final = 50
 FACTOR_AGE: Final = timedelta(minutes=5)
-_NUMBERED: Final = frozenset({"main_document", "copy", "digitised_paper"})
 
 
 async def judge(engine: Engine, _context: JobContext, ids: dict[str, Any]) -> None:
@@ -269,7 +269,7 @@ def _seal_checks(request: rows.LockedRequest, item: rows.OpenItem) -> tuple[tupl
         return ()
     return (
         (
-            request.act in _NUMBERED and item.number_id is None,
+            request.act in NUMBERED and item.number_id is None,
             detail("no-number", "Chưa cấp số cho văn bản.", "No number has been given."),
         ),
         (
@@ -278,8 +278,9 @@ def _seal_checks(request: rows.LockedRequest, item: rows.OpenItem) -> tuple[tupl
             detail("not-signed", "Văn bản chưa có chữ ký của người có thẩm quyền.", "No signatory has signed it."),
         ),
         (
-            request.act == "separate_annex" and request.main_state not in {"signed", "issued"},
-            detail("main-not-signed", "Văn bản chính chưa được ký.", "The main document is not signed."),
+            # Its corner prints the main document's number, which stands only once that one is sealed.
+            request.act == "separate_annex" and not request.main_sealed,
+            detail("main-not-sealed", "Văn bản chính chưa được ký số của cơ quan.", "The main document is not sealed."),
         ),
         (
             request.act in CERTIFIED and not request.head_is_certified,

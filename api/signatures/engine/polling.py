@@ -86,8 +86,11 @@ async def _ask_for(engine: Engine, transaction: rows.Transaction) -> None:
 
 
 async def _look_again(engine: Engine, transaction: rows.Transaction) -> None:
+    at = engine.clock() + next_interval(transaction.polls)
+    if engine.holders[transaction.holder].capabilities.carried:  # it would say nothing new until the window has ended
+        at = max(at, transaction.expires_at + SILENCE_GRACE)
     async with engine.pools.transaction() as tx:
-        await store.next_poll(tx, transaction.id, engine.clock() + next_interval(transaction.polls))
+        await store.next_poll(tx, transaction.id, at)
 
 
 async def settle(engine: Engine, transaction: rows.Transaction, outcome: Outcome, source: str) -> str:

@@ -9,8 +9,8 @@ import msgspec
 import signing
 from api.failpoints import reach
 from api.jobs.runner import JobContext
-from api.kernel import Sha256, vn_day
-from api.signatures.engine import rows, stamp, store
+from api.kernel import VIETNAM, Sha256, vn_day
+from api.signatures.engine import revoking, rows, stamp, store
 from api.signatures.engine.context import Engine, demand_another_try, detail, give_back, move_on, set_aside
 from api.signatures.engine.store import Detail
 from signing.contract import Der, FieldPlan, Prepared, PrepareOrder
@@ -27,8 +27,9 @@ async def prepare(engine: Engine, context: JobContext, ids: dict[str, Any]) -> N
         work = await store.to_prepare(connection, request_id)
     if work is None or work.state != "asked" or work.attempt != attempt:
         return
+    revoked = await revoking.revoked_now(engine, work.certificate_id, _path(work))
     at = engine.clock()
-    why, outcome = _not_now(work, at)
+    why, outcome = (REVOKED, "failed") if revoked else _not_now(work, at)
     if why is not None:
         async with engine.pools.transaction() as tx:
             await give_back(tx, work.batch_id, work.id, work.number_id, outcome, why, at)
@@ -55,6 +56,17 @@ async def prepare(engine: Engine, context: JobContext, ids: dict[str, Any]) -> N
         await store.insert_preparation(tx, work.id, new_attempt, prepared, work.certificate_id)
         await move_on(tx, work.batch_id, at)
     await reach("prepared", work.batch_id)
+
+
+REVOKED: Final = detail(
+    "certificate-revoked",
+    "Chứng thư đã bị tổ chức chứng thực thu hồi.",
+    "The certificate was revoked by its authority.",
+)
+
+
+def _path(work: rows.ToPrepare) -> tuple[Der, ...]:
+    return tuple(Der(der) for der in (work.certificate, *work.chain))
 
 
 def _not_now(work: rows.ToPrepare, at: datetime) -> tuple[Detail | None, str]:
@@ -95,7 +107,7 @@ def order_for(work: rows.ToPrepare, base: str, at: datetime) -> PrepareOrder:
         field=work.field,
         certificate=Der(work.certificate),
         chain=tuple(Der(der) for der in work.chain),
-        appearance=stamp.appearance(work, at),
+        appearance=stamp.appearance(work, at, VIETNAM),
         at=at,
         mechanism=work.mechanism,
         plan=msgspec.convert(work.plan, FieldPlan, strict=False),

@@ -130,8 +130,7 @@ SELECT request.id, request.state, request.role, request.pdf_signature, request.a
                   AND person.recorded_sha256 = document.head_sha256) AS head_is_signed,
        EXISTS (SELECT 1 FROM signature_request person WHERE person.chain_id = request.chain_id AND person.role = 'signatory'
                   AND person.state = 'recorded' AND person.recorded_sha256 = document.head_sha256) AS head_is_certified,
-       (SELECT main_result.state FROM document main JOIN result main_result ON main_result.id = main.result_id
-         WHERE main.id = document.main_document_id) AS main_state
+       EXISTS (SELECT 1 FROM chain main WHERE main.document_id = document.main_document_id AND main.state = 'done') AS main_sealed
   FROM signature_request request
   JOIN chain ON chain.id = request.chain_id
   JOIN document ON document.id = request.document_id
@@ -206,17 +205,21 @@ SELECT request.id, request.state, request.attempt, request.turn, request.role, r
        number.text AS number_text, number.day AS number_day, number.document_id AS number_document_id, batch.authorised_until, batch.lane,
        (SELECT max(earlier.recorded_at) FROM signature_request earlier
          WHERE earlier.chain_id = request.chain_id AND earlier.role <> 'seal') AS signed_at,
-       agency.name AS agency_name, draft.origin = 'rendered' AS printed_places, official.display_name AS person_name
+       agency.name AS agency_name, draft.origin = 'rendered' AS printed_places, official.display_name AS person_name,
+       coalesce(document.copy_form, CASE WHEN result.form = 'd' THEN 'certified_copy' WHEN document.act = 'copy' THEN 'true_copy' END)
+         AS copy_form, main_number.text AS main_number_text, main_number.day AS main_number_day
   FROM signature_request request
   JOIN chain ON chain.id = request.chain_id
   JOIN revision draft ON draft.id = chain.draft_revision_id
   LEFT JOIN official ON official.person_id = request.person_id
   JOIN document ON document.id = request.document_id
+  JOIN result ON result.id = document.result_id
   JOIN dossier ON dossier.id = request.dossier_id
   JOIN certificate ON certificate.id = request.certificate_id
   JOIN signature_batch batch ON batch.id = request.batch_id
   JOIN agency ON agency.id = request.agency_id
   LEFT JOIN number ON number.id = request.number_id
+  LEFT JOIN number main_number ON main_number.document_id = document.main_document_id AND main_number.state = 'used'
  WHERE request.id = $1;
 
 -- name: move_to_prepared
@@ -302,8 +305,8 @@ UPDATE signature_request SET state = 'sent', transaction_id = $2, state_at = $3,
  WHERE id = $1 AND state = 'prepared';
 
 -- name: transaction_started
--- The holder has taken the order, for the first time or again: look at once.
-UPDATE holder_transaction SET state = 'waiting', poll_at = $2 WHERE id = $1 AND state <> 'ended';
+-- The holder has taken the order, for the first time or again, and may show a code beside it: look at once.
+UPDATE holder_transaction SET state = 'waiting', poll_at = $2, shown_code = coalesce($3, shown_code) WHERE id = $1 AND state <> 'ended';
 
 -- name: claim_transactions
 -- What one poller looks at next; the row's next look is moved ahead, so nobody else takes it meanwhile and a crash only costs a wait.
@@ -367,7 +370,8 @@ SELECT request.id, request.state, request.attempt, request.role, request.field, 
        preparation.reserved_end, preparation.signed_attrs, preparation.tbs_sha256, preparation.mechanism, preparation.prepared_at,
        certificate.certificate, certificate.chain, signature_value.value, dossier.procedure_code, batch.account_id, batch.post_id AS actor_post_id,
        batch.agency_id AS actor_agency_id, batch.person_id AS actor_person_id, batch.trace_id,
-       batch.asked_at, holder_transaction.started_at AS sent_at, signature_value.received_at, request.holder
+       batch.asked_at, holder_transaction.started_at AS sent_at, signature_value.received_at, request.holder,
+       file.sha256 AS file_sha256, file.size AS file_size, taken.verdict AS file_verdict
   FROM signature_request request
   JOIN preparation ON preparation.request_id = request.id AND preparation.attempt = request.attempt
   JOIN signature_value ON signature_value.request_id = request.id AND signature_value.attempt = request.attempt
@@ -375,6 +379,9 @@ SELECT request.id, request.state, request.attempt, request.role, request.field, 
   JOIN dossier ON dossier.id = request.dossier_id
   JOIN signature_batch batch ON batch.id = request.batch_id
   LEFT JOIN holder_transaction ON holder_transaction.id = request.transaction_id
+  LEFT JOIN (handed_back handed
+        JOIN handed_back_verdict taken ON taken.handed_id = handed.id AND taken.code = 'signed'
+        JOIN blob file ON file.sha256 = handed.file_sha256) ON handed.request_id = request.id AND handed.transaction_id = request.transaction_id
  WHERE request.id = $1;
 
 -- name: lock_dossier
@@ -488,12 +495,12 @@ SELECT coalesce(min(request.turn), 0) AS floor, max(request.turn) FILTER (WHERE 
 -- name: declare_holder
 -- What a key holder declares of itself.
 INSERT INTO key_holder (name, kind, hashes_per_authorisation, window_s, parallel_limit, shows_document_names, certificate_class, asks_person,
-       development, declared_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+       development, declared_at, carried)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 ON CONFLICT (name) DO UPDATE SET kind = excluded.kind, hashes_per_authorisation = excluded.hashes_per_authorisation,
        window_s = excluded.window_s, parallel_limit = excluded.parallel_limit, shows_document_names = excluded.shows_document_names,
        certificate_class = excluded.certificate_class, asks_person = excluded.asks_person, development = excluded.development,
-       declared_at = excluded.declared_at;
+       declared_at = excluded.declared_at, carried = excluded.carried;
 
 -- name: save_holder_state
 -- Whether a holder was reached now, and since when that is so.

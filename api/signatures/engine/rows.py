@@ -115,7 +115,7 @@ class LockedRequest(_Row, frozen=True, kw_only=True):
     document_busy: bool
     head_is_signed: bool
     head_is_certified: bool
-    main_state: str | None
+    main_sealed: bool
 
 
 class Certificate(_Row, frozen=True, kw_only=True):
@@ -170,6 +170,9 @@ class ToPrepare(_Row, frozen=True, kw_only=True):
     agency_name: str
     printed_places: bool
     person_name: str | None
+    copy_form: str | None
+    main_number_text: str | None
+    main_number_day: date | None
 
 
 class Ready(_Row, frozen=True, kw_only=True):
@@ -237,14 +240,30 @@ class SentItem(_Row, frozen=True, kw_only=True):
     number_id: UUID | None
 
 
-class ToFinish(_Row, frozen=True, kw_only=True):
-    """Everything that finishing one signature needs."""
+class Preparation(_Row, frozen=True, kw_only=True):
+    """What survives the wait for a value, and the certificate that it must fit."""
+
+    field: str
+    base_sha256: bytes
+    base_size: int
+    increment: bytes
+    document_digest: bytes
+    reserved_start: int
+    reserved_end: int
+    signed_attrs: bytes
+    tbs_sha256: bytes
+    mechanism: Mechanism
+    prepared_at: datetime
+    certificate: bytes
+
+
+class ToFinish(Preparation, frozen=True, kw_only=True):
+    """Everything that finishing one signature needs; where a whole file was handed back, that file as it was judged."""
 
     id: UUID
     state: str
     attempt: int
     role: str
-    field: str
     batch_id: UUID
     document_id: UUID
     dossier_id: UUID
@@ -257,17 +276,6 @@ class ToFinish(_Row, frozen=True, kw_only=True):
     mandate_id: UUID | None
     group_no: int
     number_id: UUID | None
-    base_sha256: bytes
-    base_size: int
-    increment: bytes
-    document_digest: bytes
-    reserved_start: int
-    reserved_end: int
-    signed_attrs: bytes
-    tbs_sha256: bytes
-    mechanism: Mechanism
-    prepared_at: datetime
-    certificate: bytes
     chain: list[bytes]
     value: bytes
     procedure_code: str
@@ -280,6 +288,9 @@ class ToFinish(_Row, frozen=True, kw_only=True):
     sent_at: datetime | None
     received_at: datetime
     holder: str | None
+    file_sha256: bytes | None
+    file_size: int | None
+    file_verdict: dict[str, Any] | None
 
 
 class Turns(_Row, frozen=True, kw_only=True):

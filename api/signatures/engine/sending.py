@@ -127,7 +127,7 @@ async def start(engine: Engine, transaction: rows.Transaction) -> None:
     try:
         with calls.calling(transaction.holder, "start", calls.place(transaction)) as span:
             span.attributes["items"] = len(open_items)
-            await engine.holder(transaction.holder).start(order)
+            code = await engine.holder(transaction.holder).start(order)
     except (HolderUnavailable, HolderMisconfigured):
         async with engine.pools.transaction() as tx:
             await store.next_poll(tx, transaction.id, engine.clock() + AFTER_FAILURE)
@@ -137,7 +137,7 @@ async def start(engine: Engine, transaction: rows.Transaction) -> None:
         return
     await reach("started", transaction.batch_id)
     async with engine.pools.transaction() as tx:
-        await store.transaction_started(tx, transaction.id, engine.clock())
+        await store.transaction_started(tx, transaction.id, engine.clock(), code)
     engine.kick(transaction.holder)
 
 

@@ -215,9 +215,9 @@ async def move_to_sent(tx: Tx, request_id: UUID, transaction_id: str, at: dateti
     await tx.execute(_q.move_to_sent, request_id, transaction_id, at, deadline_at)
 
 
-async def transaction_started(tx: Tx, transaction_id: str, poll_at: datetime) -> None:
-    """Note that the holder has taken the order."""
-    await tx.execute(_q.transaction_started, transaction_id, poll_at)
+async def transaction_started(tx: Tx, transaction_id: str, poll_at: datetime, code: str | None) -> None:
+    """Note that the holder has taken the order, and the code that it shows beside it."""
+    await tx.execute(_q.transaction_started, transaction_id, poll_at, code)
 
 
 async def claim_transactions(

@@ -1,4 +1,4 @@
-"""Cut MotcuaSerif-Regular.ttf, the font of stamps, from Liberation Serif.
+"""Cut MotcuaSerif, the upright and italic font of stamps, from Liberation Serif.
 
 Run as `python -m signing.pdf.fonts.build_stamp_font`; the same source gives the same bytes.
 1000 units per em, because pyHanko and hand-written width arrays count in thousandths; composites are flattened, so
@@ -40,8 +40,8 @@ def flatten(font: Any) -> None:
         font["glyf"][name] = pen.glyph()
 
 
-def build(source: Path, target: Path) -> None:
-    """Write the stamp font."""
+def build(source: Path, target: Path, style: str) -> None:
+    """Write the stamp font in one style."""
     font: Any = TTFont(source, recalcTimestamp=False)
     options = Options(layout_features=[], hinting=False, notdef_outline=True, recalc_timestamp=False)
     cutter = Subsetter(options)
@@ -56,10 +56,16 @@ def build(source: Path, target: Path) -> None:
         if record.nameID in {0, 13, 14}:
             continue
         font["name"].removeNames(nameID=record.nameID)
-    for name_id, text in ((1, FAMILY), (2, "Regular"), (4, FAMILY), (6, "MotcuaSerif-Regular")):
+    for name_id, text in (
+        (1, FAMILY),
+        (2, style),
+        (4, FAMILY if style == "Regular" else f"{FAMILY} {style}"),
+        (6, f"MotcuaSerif-{style}"),
+    ):
         font["name"].setName(text, name_id, 3, 1, 0x409)
     font.save(target)
 
 
 if __name__ == "__main__":
-    build(HERE / "LiberationSerif-Regular.ttf", HERE / "MotcuaSerif-Regular.ttf")
+    for style in ("Regular", "Italic"):
+        build(HERE / f"LiberationSerif-{style}.ttf", HERE / f"MotcuaSerif-{style}.ttf", style)

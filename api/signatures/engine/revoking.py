@@ -1,0 +1,102 @@
+"""Knowing of a revoked certificate before anybody is asked to sign with it, and while its authority is silent.
+
+Every certificate in use is asked about ahead of time, by one signer at a time; before a preparation the answer is at
+most a minute old where the authority answers within two seconds. Silence and garbage refuse nobody and are told by
+name: only a signed answer that says "revoked" ends a certificate, and it does so for good.
+"""
+
+import asyncio
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+import structlog
+from prometheus_client import Counter
+
+from api.audit import append
+from api.db.pools import Pools
+from api.kernel import Clock
+from api.signatures.engine import level_store
+from api.signatures.engine.context import Engine
+from signing.levels import CertificateStatus, CertPath
+
+_log: Final = structlog.get_logger("signer.revocation")
+_STATUS: Final = Counter("motcua_certificate_status", "Certificates asked about, by what was answered.", ["answer"])
+
+EVERY: Final = timedelta(minutes=5)
+FRESH: Final = timedelta(minutes=1)
+PATIENCE_S: Final = 2.0
+AT_ONCE: Final = 100
+TOGETHER: Final = 8
+
+
+class AnswerShelf:
+    """Keeps fetched answers in the database, for all signers and across restarts."""
+
+    def __init__(self, pools: Pools, clock: Clock) -> None:
+        self._pools = pools
+        self._clock = clock
+
+    async def get(self, key: str) -> bytes | None:
+        """Return what was kept."""
+        async with self._pools.reading() as connection:
+            return await level_store.kept_answer(connection, key)
+
+    async def put(self, key: str, value: bytes, until: datetime) -> None:
+        """Keep an answer."""
+        async with self._pools.transaction() as tx:
+            await level_store.keep_answer(tx, key, value, until, self._clock())
+
+
+async def look(engine: Engine) -> None:
+    """Ask about the certificates that were asked about longest ago; a sweep, safe to repeat."""
+    if engine.revocation is None:
+        return
+    source, at = engine.revocation, engine.clock()
+    async with engine.pools.transaction() as tx:
+        due = await level_store.certificates_to_ask(tx, at, at - EVERY, AT_ONCE)
+    together = asyncio.Semaphore(TOGETHER)
+
+    async def one(asked: level_store.ToAsk) -> None:
+        async with together:
+            status = await source.status(asked.path(), newer_than=at - FRESH)
+            await _write(engine, asked.certificate_id, status)
+
+    await asyncio.gather(*(one(each) for each in due))
+
+
+async def revoked_now(engine: Engine, certificate_id: UUID, path: CertPath) -> bool:
+    """Say whether a certificate is revoked, by an answer of the last minute where one is to be had in two seconds."""
+    if engine.revocation is None:
+        return False
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            status = await engine.revocation.status(path, newer_than=engine.clock() - FRESH)
+    except TimeoutError:
+        return False
+    if status.state != "revoked":
+        return False
+    await _write(engine, certificate_id, status)
+    return True
+
+
+async def _write(engine: Engine, certificate_id: UUID, status: CertificateStatus) -> None:
+    """Write what was answered; a certificate that was revoked signs nothing from now on."""
+    _STATUS.labels(status.problem.code if status.problem else status.state).inc()
+    at = engine.clock()
+    async with engine.pools.transaction() as tx:
+        await level_store.write_status(tx, certificate_id, status, at)
+        since = status.revoked_at or at
+        if status.state != "revoked" or not await level_store.certificate_revoked(tx, certificate_id, since):
+            return
+        _log.warning("certificate_revoked", certificate=str(certificate_id))
+        await append(
+            tx,
+            None,
+            process="signer",
+            action="certificate.revoked",
+            subject_kind="certificate",
+            subject_id=certificate_id,
+            detail={"since": since.isoformat()},
+            at=at,
+        )

@@ -1,0 +1,222 @@
+"""The levels above B-B, made with real authorities and judged by others: pyHanko's engine, poppler, openssl."""
+
+import asyncio
+import logging
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pikepdf
+import pytest
+from asn1crypto import x509
+from pyhanko.pdf_utils.reader import PdfFileReader
+from pyhanko.sign.validation import async_validate_pdf_signature, async_validate_pdf_timestamp
+from pyhanko.sign.validation.dss import DocumentSecurityStore
+from pyhanko_certvalidator import ValidationContext
+
+import signing
+from signing.levels import LEVELS, Evidence
+from tests import stamping_ground as ground
+from tests.paper import openssl_accepts, pdfsig_valid, run, split
+
+logging.getLogger("pyhanko").setLevel(logging.CRITICAL)
+
+
+@pytest.fixture
+async def made(tmp_path):
+    async with ground.outside(tmp_path) as authorities:
+        yield authorities
+
+
+@pytest.fixture
+async def sealed(made, tmp_path) -> Path:
+    return await asyncio.to_thread(ground.signed_and_sealed, made, tmp_path)
+
+
+async def verified(made, path: Path, at: datetime | None = None, known: Evidence | None = None):
+    return await asyncio.to_thread(
+        signing.verify, str(path), ground.trust(made), at=at or datetime.now(UTC), known=known
+    )
+
+
+async def judged_by_others(made, path: Path, room: Path) -> dict[str, int]:
+    """Have openssl judge every container, and poppler the signatures; returns how many of each were found good."""
+    room.mkdir()
+    root, found = made.keys / "root.pem", {"cades": 0, "timestamps": 0}
+    for container, content in split(path, room):
+        if openssl_accepts(container, content, room, root, datetime.now(UTC)):
+            found["cades"] += 1
+            continue
+        done = run(
+            "openssl", "ts", "-verify", "-data", content, "-in", container, "-token_in", "-CAfile", root,
+            "-untrusted", made.keys / "tsa.pem",
+        )  # fmt: skip
+        found["timestamps"] += "Verification: OK" in done.stdout + done.stderr
+    return {**found, "pdfsig": pdfsig_valid(path)}
+
+
+async def test_every_level_is_reached_and_judged_by_others(made, sealed, tmp_path):
+    """Both signatures rise together, by appended revisions alone."""
+    before, said = sealed.read_bytes(), {}
+    for level, stamps in (("b-t", 1), ("b-lt", 1), ("b-lta", 1)):
+        done = await ground.raised(made, tmp_path, sealed, f"{level}.pdf", level)
+        assert done.standing.level == level
+        assert done.verdict.ok
+        assert [one.kind for one in done.verdict.signatures] == ["signatory", "seal", "timestamp"]
+        path = tmp_path / f"{level}.pdf"
+        assert path.read_bytes().startswith(before)
+        said[level] = await asyncio.to_thread(
+            lambda path=path, level=level: asyncio.run(judged_by_others(made, path, tmp_path / f"split-{level}"))
+        )
+        assert said[level] == {"cades": 2, "timestamps": stamps, "pdfsig": 2}
+        with pikepdf.open(path) as document:
+            assert ("/DSS" in document.Root) == (level != "b-t")
+    assert await ground.raised(made, tmp_path, tmp_path / "b-lta.pdf", "again.pdf", "b-lt") is None
+
+
+async def test_a_file_climbs_from_each_level_to_the_next(made, sealed, tmp_path):
+    at = sealed
+    for level in LEVELS[1:]:
+        done = await ground.raised(made, tmp_path, at, f"{level}.pdf", level)
+        at = tmp_path / f"{level}.pdf"
+        assert done.standing.level == level
+        told = await asyncio.to_thread(signing.stand, str(at), ground.trust(made), at=datetime.now(UTC))
+        assert told == done.standing
+
+
+async def test_an_archived_file_proves_itself_offline_to_plain_pyhanko_and_can_be_renewed(made, sealed, tmp_path):
+    """Nothing but the file and the anchor, every certificate shown to be good as of the oldest timestamp.
+
+    pyHanko's `ades_lta_validation` is not asked: it wants a timestamp inside each signature (0.38), where ETSI
+    EN 319 142-1 leaves the choice.
+    """
+    first = await ground.raised(made, tmp_path, sealed, "first.pdf", "b-lta")
+    second = await ground.raised(made, tmp_path, tmp_path / "first.pdf", "second.pdf", "b-lta", renew=True)
+    assert second.standing.level == "b-lta"
+    assert second.standing.proven_at == first.standing.proven_at
+    assert second.size > first.size
+    for name, stamps in (("first.pdf", 1), ("second.pdf", 2)):
+        with (tmp_path / name).open("rb") as stream:
+            reader = PdfFileReader(stream)
+            held = DocumentSecurityStore.read_dss(reader)
+            told = {
+                "ocsps": [one.get_object().data for one in held.ocsps],
+                "crls": [c.get_object().data for c in held.crls],
+            }
+
+            def offline(at, held=held, told=told):
+                return ValidationContext(
+                    trust_roots=[x509.Certificate.load(made.der("root"))], other_certs=list(held.load_certs()),
+                    moment=at, revocation_mode="require", retroactive_revinfo=True, **told,
+                )  # fmt: skip
+
+            timestamps = reader.embedded_timestamp_signatures
+            assert len(timestamps) == stamps
+            said = [await async_validate_pdf_timestamp(one, offline(datetime.now(UTC))) for one in timestamps]
+            assert all(one.valid and one.intact and one.trusted for one in said)
+            for one in reader.embedded_regular_signatures:
+                status = await async_validate_pdf_signature(one, offline(said[0].timestamp))
+                assert status.bottom_line, status.summary()
+
+
+async def test_what_follows_the_last_timestamp_is_judged_as_strictly_as_before(made, sealed, tmp_path):
+    await ground.raised(made, tmp_path, sealed, "lta.pdf", "b-lta")
+    whole = (tmp_path / "lta.pdf").read_bytes()
+    with pikepdf.open(tmp_path / "lta.pdf") as document:
+        document.pages[0].obj.Contents = document.make_stream(b"BT ET")
+        document.save(tmp_path / "rewritten.pdf")
+    altered = {
+        "a letter of a signature": whole.replace(b"/M (D", b"/M (E", 1),
+        "objects behind the end": whole + b"9 0 obj\n<<>>\nendobj\n",
+        "a byte of the token": whole[:-2000] + bytes((whole[-2000] ^ 1,)) + whole[-1999:],
+        "rewritten": (tmp_path / "rewritten.pdf").read_bytes(),
+    }
+    for name, data in altered.items():
+        (tmp_path / "altered.pdf").write_bytes(data)
+        verdict = await verified(made, tmp_path / "altered.pdf")
+        assert not verdict.ok, name
+    assert (await verified(made, tmp_path / "lta.pdf")).ok
+
+
+@pytest.mark.parametrize(
+    ("revoked_after", "stamped", "expected"),
+    [
+        (timedelta(hours=2), True, None),
+        (timedelta(hours=-2), True, "revoked"),
+        (timedelta(hours=2), False, "revoked-time-unknown"),
+        (timedelta(hours=-2), False, "revoked-time-unknown"),
+        (None, False, None),
+    ],
+)
+async def test_a_revocation_counts_from_its_time_on_and_time_counts_only_where_it_is_proven(
+    made, tmp_path, revoked_after, stamped, expected
+):
+    """Signed ten days ago. Revoked after the timestamp: good. Before it, or nobody knows: not good."""
+    signed_at = (datetime.now(UTC) - timedelta(days=10)).replace(microsecond=0)
+    sealed = await asyncio.to_thread(ground.signed_and_sealed, made, tmp_path, "leader", signed_at)
+    path = sealed
+    if stamped:
+        made.at = signed_at
+        done = await ground.raised(made, tmp_path, sealed, "stamped.pdf", "b-t", at=signed_at)
+        assert done.standing.proven_at == signed_at
+        path, made.at = tmp_path / "stamped.pdf", None
+    known = Evidence()
+    if revoked_after is not None:
+        made.revoke("leader", signed_at + revoked_after)
+        known = await told_of(made, tmp_path)
+    verdict = await verified(made, path, known=known)
+    signatory = next(one for one in verdict.signatures if one.kind == "signatory")
+    assert [problem.code for problem in signatory.problems] == ([expected] if expected else [])
+    assert verdict.ok == (expected is None)
+    assert next(one for one in verdict.signatures if one.kind == "seal").trusted
+
+
+async def told_of(made, room: Path) -> Evidence:
+    """What the authorities say of the revoked certificate now, to be given to the verifier from outside."""
+    source = ground.revocation(room)
+    paths = [(made.der("leader"), made.der("interm"), made.der("root"))]
+    try:
+        return await source.evidence(paths, newer_than=datetime.now(UTC) - timedelta(hours=1))
+    finally:
+        await source.close()
+
+
+async def test_signatures_outlive_their_certificates_by_the_timestamp(made, sealed, tmp_path):
+    """Five years later the signers' certificates have ended; B-B proves nothing any more, B-LTA still does."""
+    done = await ground.raised(made, tmp_path, sealed, "lta.pdf", "b-lta")
+    later = datetime.now(UTC) + timedelta(days=5 * 365)
+    assert later < done.standing.renew_by
+    assert not (await verified(made, sealed, later)).ok
+    assert (await verified(made, tmp_path / "lta.pdf", later)).ok
+    assert not (await verified(made, tmp_path / "lta.pdf", later + timedelta(days=9000))).ok
+
+
+async def test_the_service_by_hand_signs_at_a_level_and_raises(made, tmp_path):
+    from tests.paper import page  # noqa: PLC0415
+
+    draft = page(tmp_path / "draft.pdf")
+    tsa = f"{made.prefix}/a/tsa/tsa"
+
+    async def by_hand(*words: object) -> tuple[int, str]:
+        done = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "signing", *map(str, words),
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        )  # fmt: skip
+        said, _ = await done.communicate()
+        return done.returncode or 0, said.decode()
+
+    keys = ("--keys", made.keys, "--owner", "leader")
+    done, said = await by_hand("sign", draft, *keys, "--out", tmp_path / "lta.pdf", "--level", "b-lta", "--tsa", tsa)
+    assert (done, said.split(",")[0]) == (0, "B-LTA"), said
+    anchors = ("--anchors", made.keys / "root.pem")
+    done, said = await by_hand(
+        "raise", tmp_path / "lta.pdf", "--renew", "--tsa", tsa, *anchors, "--out", tmp_path / "renewed.pdf"
+    )
+    assert (done, said.split(",")[0]) == (0, "B-LTA"), said
+    made.faults["tsa/tsa"] = "garbage"
+    done, said = await by_hand(
+        "raise", tmp_path / "lta.pdf", "--renew", "--tsa", tsa, *anchors, "--out", tmp_path / "never.pdf"
+    )
+    assert done == 1
+    assert "No authority gives a timestamp" in said
+    assert not (tmp_path / "never.pdf").exists()

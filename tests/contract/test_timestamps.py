@@ -1,0 +1,157 @@
+"""The pool of timestamping authorities against real ones that are slow, silent, over their quota, or liars."""
+
+import asyncio
+import time
+
+import aiohttp
+import pytest
+
+from signing.errors import TimestampUnavailable
+from signing.trust import timestamps
+from tests import stamping_ground as ground
+
+DIGEST = bytes(range(32))
+
+
+@pytest.fixture(scope="module")
+async def made(tmp_path_factory):
+    async with ground.outside(tmp_path_factory.mktemp("authorities")) as authorities:
+        yield authorities
+
+
+@pytest.fixture
+async def pool_of(made):
+    """Makes pools that are closed afterwards; authorities behave again."""
+    opened = []
+    made.faults.clear()
+    made.asked.clear()
+
+    def make(*names, **changes):
+        opened.append(ground.pool(made, *names, **changes))
+        return opened[-1]
+
+    yield make
+    for one in opened:
+        await one.close()
+    made.faults.clear()
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        ("429", "429"),
+        ("garbage", "garbage"),
+        ("wrong-imprint", "wrong-imprint"),
+        ("wrong-nonce", "wrong-nonce"),
+        ("refused", "refused"),
+        ("silent", "silent"),
+    ],
+)
+async def test_a_bad_answer_is_refused_by_name_and_another_authority_steps_in(made, pool_of, fault, code):
+    made.faults["tsa/tsa"] = fault
+    with pytest.raises(TimestampUnavailable) as raised:
+        await pool_of("tsa", timeout_s=0.5).stamp(DIGEST)
+    assert [problem.code for problem in raised.value.problems] == [code]
+    assert raised.value.retry_s >= 1
+    token = await pool_of("tsa", "tsa2", timeout_s=0.5).stamp(DIGEST)
+    assert token.authority == "tsa2"
+
+
+async def test_a_certificate_that_is_not_for_timestamps_is_refused(pool_of):
+    with pytest.raises(TimestampUnavailable) as raised:
+        await pool_of("not-tsa").stamp(DIGEST)
+    assert [problem.code for problem in raised.value.problems] == ["wrong-key-usage"]
+
+
+async def test_another_authoritys_anchor_is_not_trusted(made, tmp_path):
+    async with ground.outside(tmp_path) as strangers:
+        pool = ground.pool(strangers)
+        pool._trust = ground.trust(made)
+        with pytest.raises(TimestampUnavailable) as raised:
+            await pool.stamp(DIGEST)
+        await pool.close()
+    assert [problem.code for problem in raised.value.problems] == ["untrusted"]
+
+
+async def test_a_token_of_another_time_is_refused(made, pool_of):
+    from datetime import UTC, datetime, timedelta  # noqa: PLC0415
+
+    made.at = datetime.now(UTC) - timedelta(minutes=10)
+    try:
+        with pytest.raises(TimestampUnavailable) as raised:
+            await pool_of("tsa").stamp(DIGEST)
+    finally:
+        made.at = None
+    assert [problem.code for problem in raised.value.problems] == ["wrong-clock"]
+
+
+@pytest.mark.parametrize("fault", ["5", "429", "silent"])
+async def test_a_slow_or_refusing_first_authority_leaves_the_95th_percentile_as_it_was(
+    made, pool_of, fault, monkeypatch
+):
+    """40 stamps with the second alone, then with both of which the first is ill."""
+    monkeypatch.setattr(timestamps, "_FIRST_HEDGE_S", 0.5)
+
+    async def measured(pool) -> float:
+        took = []
+        for _ in range(40):
+            began = time.monotonic()
+            await pool.stamp(DIGEST)
+            took.append(time.monotonic() - began)
+        return sorted(took)[37]
+
+    alone = await measured(pool_of("tsa2"))
+    made.faults["tsa/tsa"] = fault
+    both = await measured(pool_of("tsa", "tsa2"))
+    assert both <= 2 * alone + 0.1
+    assert made.asked["tsa/tsa"] <= 5
+
+
+async def test_a_quota_is_kept_and_said_before_anybody_is_asked(made, pool_of):
+    """Twenty requests in twenty minutes are real; the twenty-first is not sent."""
+    pool = pool_of("tsa", quota=5, quota_s=600)
+    for _ in range(5):
+        await pool.stamp(DIGEST)
+    with pytest.raises(TimestampUnavailable) as raised:
+        await pool.stamp(DIGEST)
+    assert 590 < raised.value.retry_s <= 600
+    assert made.asked["tsa/tsa"] == 5
+    assert 590 < pool.free_in() <= 600
+
+
+async def test_after_three_failures_an_authority_rests_and_comes_back(made, pool_of, monkeypatch):
+    monkeypatch.setattr(timestamps, "_FIRST_REST_S", 0.3)
+    pool = pool_of("tsa")
+    made.faults["tsa/tsa"] = "garbage"
+    for _ in range(3):
+        pool._all[0]._rests_until = 0.0
+        with pytest.raises(TimestampUnavailable):
+            await pool.stamp(DIGEST)
+    assert pool.well() == {"tsa": False}
+    with pytest.raises(TimestampUnavailable) as raised:
+        await pool.stamp(DIGEST)
+    assert raised.value.problems == ()
+    assert made.asked["tsa/tsa"] == 3
+    made.faults.clear()
+    pool._all[0]._rests_until = 0.0
+    assert (await pool.stamp(DIGEST)).authority == "tsa"
+    assert pool.well() == {"tsa": True}
+
+
+async def test_one_connection_is_kept_for_all_requests(made, pool_of, monkeypatch):
+    created = []
+    real = aiohttp.TCPConnector._create_connection
+
+    async def counted(self, *args, **kwargs):
+        created.append(1)
+        return await real(self, *args, **kwargs)
+
+    monkeypatch.setattr(aiohttp.TCPConnector, "_create_connection", counted)
+    pool = pool_of("tsa")
+    for _ in range(6):
+        await pool.stamp(DIGEST)
+    assert len(created) == 1
+    many = pool_of("tsa", parallel=4)
+    done = await asyncio.gather(*(many.stamp(DIGEST) for _ in range(4)))
+    assert len(done) == 4
+    assert len(created) <= 5
