@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, NoReturn
 
-from api.embedded import operators
+from api.embedded import measuring, operators
 from api.errors import MotcuaError
 
 _PROGRAMS: Final = {"api": "api.http.server", "signer": "api.signer", "worker": "api.worker"}
@@ -240,14 +240,6 @@ def _keys(options: argparse.Namespace) -> int:
     return rotating.retire(options.kind, options.id, write=sys.stdout.write)
 
 
-def _bench(options: argparse.Namespace) -> int:
-    """Start a benchmark as a process of its own: the product never imports its load tests."""
-    import subprocess  # noqa: PLC0415
-
-    told = ["--json"] if options.json else []
-    return subprocess.run([sys.executable, "-m", f"loadtests.bench.{options.name}", *told], check=False).returncode  # noqa: S603 - the name is one of a fixed list
-
-
 def _no_options(_: argparse.ArgumentParser) -> None:
     """Add nothing: the command has no options."""
 
@@ -350,12 +342,6 @@ def _keys_options(command: argparse.ArgumentParser) -> None:
     retire.add_argument("id", help="tên khóa / the key's id")
 
 
-def _bench_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument("name", choices=_BENCHES, help="đo gì / what to measure")
-    command.add_argument("--json", action="store_true", help="in JSON / print JSON")
-
-
-_BENCHES: Final = ("api", "audit", "backfill")
 _Command = tuple[str, Callable[[argparse.Namespace], int], Callable[[argparse.ArgumentParser], None]]
 _COMMANDS: Final[dict[str, _Command]] = {
     "up": ("chạy tất cả trên máy này / run everything on this machine", _up, _up_options),
@@ -375,7 +361,7 @@ _COMMANDS: Final[dict[str, _Command]] = {
     **operators.COMMANDS,
     "mode": ("bảo trì, chỉ xem / maintenance, read-only", _mode, _mode_options),
     "limit": ("giới hạn số yêu cầu của cơ quan / how often an agency may ask", _limit, _limit_options),
-    "bench": ("đo tốc độ / measure speed", _bench, _bench_options),
+    **measuring.COMMANDS,
     "audit": ("kiểm tra, xuất nhật ký kiểm toán / verify or export the audit", _audit, _audit_options),
     "keys": ("tạo, đổi, bỏ khóa / draw, rotate and drop keys", _keys, _keys_options),
     "doctor": ("tìm xem thiếu gì, hỏng gì / say what is missing or wrong", _doctor, _no_options),

@@ -41,8 +41,9 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
 class Supervisor:
     """Keeps the services of one run alive until `stop`."""
 
-    def __init__(self, log_dir: Path, run_dir: Path, say: Progress) -> None:
-        """Write logs to `log_dir` and the state of the run to `run_dir/up.json`."""
+    def __init__(self, log_dir: Path, run_dir: Path, say: Progress, *, echo: bool = True) -> None:
+        """Write logs to `log_dir`, and to the console with `echo`; the state of the run to `run_dir/up.json`."""
+        self._echoes = echo
         self._log_dir = log_dir
         self._run_dir = run_dir
         self._say = say
@@ -65,7 +66,8 @@ class Supervisor:
         begins = log.stat().st_size if log.exists() else 0
         await self._spawn(service)
         self._keepers.append(asyncio.create_task(self._keep(service), name=f"keep-{service.name}"))
-        self._keepers.append(asyncio.create_task(self._echo(service.name, begins), name=f"echo-{service.name}"))
+        if self._echoes:
+            self._keepers.append(asyncio.create_task(self._echo(service.name, begins), name=f"echo-{service.name}"))
 
     def alive(self, name: str) -> bool:
         """Return whether the process of a service runs at this moment."""

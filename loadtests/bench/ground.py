@@ -8,7 +8,7 @@ import contextlib
 import os
 import tempfile
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -111,15 +111,18 @@ class Ground:
         return {row["name"]: row["setting"] for row in await self.owner.fetch(q.durability)}
 
 
+Seed = Callable[[Cluster, str], Awaitable[None]]
+"""Fills an empty, migrated database of a cluster: what a template is made by."""
+
+
 @contextlib.asynccontextmanager
 async def ground(root: Path, dossiers: int, say: Progress) -> AsyncIterator[Ground]:
     """Start the cluster, seed the template unless it is there, and lend a copy of it."""
-    cluster = Cluster(root, tuning=TUNING)
-    await cluster.start(say)
-    try:
-        template = await _template(cluster, dossiers, say)
-        database = f"run_{os.getpid()}"
-        await _command(cluster, f"CREATE DATABASE {database} TEMPLATE {template} STRATEGY file_copy")
+
+    async def seed(cluster: Cluster, database: str) -> None:
+        await _seed(cluster, database, dossiers, say)
+
+    async with lend(root, f"seeded_{dossiers}_{_MADE_FROM}", seed, say) as (cluster, database):
         owner = await asyncpg.connect(cluster.dsn("admin", database))
         try:
             model = await owner.fetchval("SELECT id FROM dossier WHERE code NOT LIKE '%-250701-%'")
@@ -127,21 +130,33 @@ async def ground(root: Path, dossiers: int, say: Progress) -> AsyncIterator[Grou
             yield Ground(cluster, database, owner, model)
         finally:
             await owner.close()
+
+
+@contextlib.asynccontextmanager
+async def lend(root: Path, template: str, seed: Seed, say: Progress) -> AsyncIterator[tuple[Cluster, str]]:
+    """Start the cluster of a directory, seed the template unless it is there, and lend a copy of it by its name."""
+    cluster = Cluster(root, tuning=TUNING)
+    await cluster.start(say)
+    try:
+        await _make(cluster, template, seed)
+        database = f"run_{os.getpid()}"
+        await _command(cluster, f"CREATE DATABASE {database} TEMPLATE {template} STRATEGY file_copy")
+        try:
+            yield cluster, database
+        finally:
             await _command(cluster, f"DROP DATABASE {database} WITH (FORCE)")
     finally:
         await cluster.stop()
 
 
-async def _template(cluster: Cluster, dossiers: int, say: Progress) -> str:
-    name = f"seeded_{dossiers}_{_MADE_FROM}"
+async def _make(cluster: Cluster, name: str, seed: Seed) -> None:
     if await _command(cluster, f"SELECT FROM pg_database WHERE datname = '{name}'") == "SELECT 1":
-        return name
+        return
     await _command(cluster, f"DROP DATABASE IF EXISTS {name}_half WITH (FORCE)")
     await _command(cluster, f"CREATE DATABASE {name}_half")
     await migrate(cluster.dsn("admin", f"{name}_half"))
-    await _seed(cluster, f"{name}_half", dossiers, say)
+    await seed(cluster, f"{name}_half")
     await _command(cluster, f"ALTER DATABASE {name}_half RENAME TO {name}")
-    return name
 
 
 async def _seed(cluster: Cluster, database: str, dossiers: int, say: Progress) -> None:
@@ -169,7 +184,7 @@ async def fill(owner: asyncpg.Connection, app: str, keys: Vault, dossiers: int, 
         last = min(first + _CHUNK - 1, dossiers)
         for name in _COPIED:
             await owner.execute(q.statements[name], model, first, last)
-        say(*_bar(last, dossiers, time.monotonic() - began))
+        say(*bar(last, dossiers, time.monotonic() - began))
 
 
 async def _model(app: str, keys: Vault) -> UUID:
@@ -196,9 +211,10 @@ def actor(slug: str) -> Actor:
     )
 
 
-def _bar(done: int, of: int, seconds: float) -> tuple[str, str]:
-    bar = "█" * (done * 20 // of)
-    return (f"Gieo {bar:░<20} {done:,} hồ sơ, {seconds:.0f} giây", f"Seeded {done:,} dossiers, {seconds:.0f} s")
+def bar(done: int, of: int, seconds: float) -> tuple[str, str]:
+    """Return how far a seeding has come, in Vietnamese and English."""
+    drawn = "█" * (done * 20 // of)
+    return (f"Gieo {drawn:░<20} {done:,} hồ sơ, {seconds:.0f} giây", f"Seeded {done:,} dossiers, {seconds:.0f} s")
 
 
 async def _command(cluster: Cluster, statement: str) -> str:

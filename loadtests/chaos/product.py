@@ -1,7 +1,6 @@
 """The product under test: `motcua up --demo` in a directory of its own, and where its processes are."""
 
 import asyncio
-import contextlib
 import json
 import os
 import signal
@@ -13,6 +12,7 @@ from api.embedded.demo_laying import read_accounts
 from api.embedded.demo_settings import Layout, read_environment
 from api.embedded.postgres import die_with_parent
 from api.embedded.province import Accounts
+from loadtests.processes import descendants, parents, words_of
 
 ROOT = Path(__file__).resolve().parents[2]
 START_S = 240.0
@@ -93,30 +93,9 @@ class Product:
         """The process of this name (`api`, `signer`, `worker`, `postgres`) with all that it started, itself first."""
         if self._process is None:
             return []
-        parents = _parents()
-        for pid in (pid for pid, parent in parents.items() if parent == self._process.pid):
-            words = _words(pid)
+        above = parents()
+        for pid in (pid for pid, parent in above.items() if parent == self._process.pid):
+            words = words_of(pid)
             if (name == "postgres" and words[:1] and words[0].endswith("postgres")) or words[-1:] == [name]:
-                return [pid, *_descendants(pid, parents)]
-        return []
-
-
-def _parents() -> dict[int, int]:
-    found: dict[int, int] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal():
-            with contextlib.suppress(OSError):
-                found[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-    return found
-
-
-def _descendants(pid: int, parents: Mapping[int, int]) -> list[int]:
-    children = [child for child, parent in parents.items() if parent == pid]
-    return [*children, *(further for child in children for further in _descendants(child, parents))]
-
-
-def _words(pid: int) -> list[str]:
-    try:
-        return [word for word in Path(f"/proc/{pid}/cmdline").read_text().split("\0") if word]
-    except OSError:
+                return [pid, *descendants(pid, above)]
         return []

@@ -7,6 +7,7 @@ confirms or refuses one transaction by hand, `GET /control` tells what happened.
 
 import asyncio
 import base64
+import random
 import secrets
 import time
 from pathlib import Path
@@ -23,6 +24,19 @@ Behaviour = Literal["confirm", "refuse", "silent", "expire", "garbage", "wrong_h
 WEBHOOK_HEADER = "X-Webhook-Secret"
 
 
+class Crowd(msgspec.Struct, kw_only=True):
+    """Many people, each of their own mind: how long they take, and which part of them does what else than confirm."""
+
+    delay_s: tuple[float, float]
+    expire: float = 0.0
+    refuse: float = 0.0
+    twice: float = 0.0
+    """Tap twice: what is signed is told twice."""
+    lost: float = 0.0
+    """Have no network after the tap: nobody is called back, who asks finds it signed."""
+    seed: int = 0
+
+
 class Profile(msgspec.Struct, kw_only=True):
     """How the person and the service behave; changed while running through /control."""
 
@@ -35,6 +49,8 @@ class Profile(msgspec.Struct, kw_only=True):
     webhook_url: str = ""
     webhook_secret: str = ""
     webhook_times: int = 1
+    crowd: Crowd | None = None
+    """In place of `behaviour`, `delay_s` and `webhook_times`: drawn for each transaction."""
 
 
 class Transaction(msgspec.Struct, kw_only=True):
@@ -54,6 +70,9 @@ class Transaction(msgspec.Struct, kw_only=True):
     """What the app shows beside it."""
     traceparents: list[str] = []
     """Of every call about it, in order."""
+    calls_back: int = 1
+    tapped_at: float | None = None
+    """When the person confirmed, in seconds since the epoch."""
 
 
 class Service:
@@ -119,10 +138,27 @@ class Service:
             traceparents=[request.headers.get("traceparent", "")],
         )
         self.transactions[transaction.id] = transaction
+        delay_s, transaction.calls_back = self.profile.delay_s, self.profile.webhook_times
+        if self.profile.crowd is not None:
+            delay_s = self.of_the_crowd(transaction, self.profile.crowd)
         if not self.profile.by_hand:
-            self.later(self.person(transaction, self.profile.delay_s))
+            self.later(self.person(transaction, delay_s))
         data = {"transaction_id": transaction.id, "tran_code": transaction.code}
         return web.json_response({"status_code": 200, "message": transaction.state, "data": data})
+
+    def of_the_crowd(self, transaction: Transaction, crowd: Crowd) -> float:
+        """Draw what this person does; return after how many seconds."""
+        chance = random.Random(f"{crowd.seed} {len(self.transactions)}")
+        drawn = chance.random()
+        for part, behaviour, times in (
+            (crowd.expire, "expire", 1), (crowd.refuse, "refuse", 1), (crowd.twice, "confirm", 2),
+            (crowd.lost, "confirm", 0),
+        ):  # fmt: skip
+            if drawn < part:
+                transaction.behaviour, transaction.calls_back = behaviour, times
+                break
+            drawn -= part
+        return chance.uniform(*crowd.delay_s)
 
     def later(self, work: Any) -> None:
         task = asyncio.ensure_future(work)
@@ -138,8 +174,9 @@ class Service:
         if transaction.behaviour in states:
             transaction.state = states[transaction.behaviour]
         else:
+            transaction.tapped_at = time.time()
             await asyncio.to_thread(self.use_key, transaction)
-        for _ in range(self.profile.webhook_times if self.profile.webhook_url else 0):
+        for _ in range(transaction.calls_back if self.profile.webhook_url else 0):
             await self.call_back(transaction)
 
     def use_key(self, transaction: Transaction) -> None:

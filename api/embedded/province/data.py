@@ -4,6 +4,7 @@ Nothing in the code names a province, an agency or a procedure: another province
 """
 
 import tomllib
+from collections.abc import Sequence
 from datetime import date
 from functools import cache
 from importlib import resources
@@ -117,12 +118,8 @@ def _procedure(row: ProcedureEntry, way: Way, field_name: str, basis: str) -> Pr
 @cache
 def people() -> tuple[DemoPerson, ...]:
     """Return everybody of the demo: the wards' certificate holders in the order of their posts, then the province's."""
-    file = msgspec.convert(_toml("people.toml"), People)
-    found: list[DemoPerson] = []
-    for ward in file.ward:
-        places = [(line, number) for line in file.post for number in range(1, line.count + 1)]
-        for (line, number), name in zip(places, ward.names, strict=True):
-            found.append(_ward_person(ward, line, number, name))
+    file = _people()
+    found = [person for ward in file.ward for person in ward_staff(ward)]
     found += [
         DemoPerson(
             slug=row.slug, name=row.name, title=row.title, rank=row.rank, roles=row.roles, agency=row.agency,
@@ -131,6 +128,19 @@ def people() -> tuple[DemoPerson, ...]:
         for row in file.official
     ]  # fmt: skip
     return tuple(found)
+
+
+def ward_staff(ward: Ward) -> tuple[DemoPerson, ...]:
+    """Return a ward's certificate holders: its names in the order of the posts that every ward has."""
+    places = [(line, number) for line in _people().post for number in range(1, line.count + 1)]
+    return tuple(
+        _ward_person(ward, line, number, name) for (line, number), name in zip(places, ward.names, strict=True)
+    )
+
+
+@cache
+def _people() -> People:
+    return msgspec.convert(_toml("people.toml"), People)
 
 
 def _ward_person(ward: Ward, line: PostLine, number: int, name: str) -> DemoPerson:
@@ -172,17 +182,18 @@ def centre_name(commune: str) -> str:
     return "Trung tâm Phục vụ hành chính công " + commune[0].lower() + commune[1:]
 
 
-def certificates_wanted() -> tuple[CertificateWanted, ...]:
-    """Return the certificates to make: one for each holder of the two wards, and each ward's organisation."""
+def certificates_wanted(staff: Sequence[DemoPerson] | None = None) -> tuple[CertificateWanted, ...]:
+    """Return the certificates to make: one for each holder among these people, and each ward's organisation."""
+    staff = people() if staff is None else staff
     names = {commune_code(commune.code): committee_name(commune.name) for commune in communes()}
     wanted = [
         CertificateWanted(id=person.slug, common_name=person.name, organisation=names[person.committee])
-        for person in people()
+        for person in staff
         if person.certificate and person.committee
     ]
     wanted += [
         CertificateWanted(id=f"seal.{code}", common_name=names[code], organisation=names[code], kind="seal")
-        for code in sorted({person.committee for person in people() if person.committee})
+        for code in sorted({person.committee for person in staff if person.committee})
     ]
     return tuple(wanted)
 

@@ -91,14 +91,17 @@ async def lay_province(
     at: datetime,
     accounts: Accounts | None = None,
     holder: str = "software",
+    people: Sequence[DemoPerson] | None = None,
 ) -> Accounts:
     """Lay the province unless the registry holds one; give back the log-ins, with `laid` true if it was now.
 
     `connection` is the owner's; `vault` seals personal data, `factors` what only the signer may read. `pki` is the
     directory that `lay_pki(data.certificates_wanted())` filled, `holder` the key holder that serves its certificates.
+    `people` are the demo's own unless others are given.
     """
     accounts = accounts or new_accounts()
-    certificates = await asyncio.to_thread(_certificates, pki, holder, vault)
+    people = data.people() if people is None else people
+    certificates = await asyncio.to_thread(_certificates, pki, holder, vault, people)
     hashes = await asyncio.to_thread(_hashes, accounts.accounts)
     async with connection.transaction():
         await connection.execute(q.lock_laying)
@@ -106,7 +109,7 @@ async def lay_province(
             return msgspec.structs.replace(accounts, laid=False)
         await _lay_agencies(connection)
         await _lay_law(connection, at)
-        await _lay_people(connection, vault, at)
+        await _lay_people(connection, people, vault, at)
         await _lay_log_ins(connection, factors, accounts.accounts, hashes, at)
         columns = (
             "person_id", "agency_id", "named_agency_id", "serial", "issuer", "subject", "certificate", "chain",
@@ -203,8 +206,7 @@ async def _lay_law(connection: Connection, at: datetime) -> None:
     )
 
 
-async def _lay_people(connection: Connection, vault: Vault, at: datetime) -> None:
-    people = data.people()
+async def _lay_people(connection: Connection, people: Sequence[DemoPerson], vault: Vault, at: datetime) -> None:
     since = data.agencies().province.since
     begun = rows.midnight(since)
     await _copy(connection, "person", ("id", "kind"), [(rows.person_id(p), "official") for p in people])
@@ -239,7 +241,7 @@ async def _lay_people(connection: Connection, vault: Vault, at: datetime) -> Non
         "id", "kind", "capacity", "person_id", "post_id", "agency_id", "given_by_post_id", "acts", "procedure_codes",
         "title_lines", "legal_basis", "valid_from", "valid_to",
     )  # fmt: skip
-    await _copy(connection, "mandate", columns, list(rows.mandates(at)))
+    await _copy(connection, "mandate", columns, list(rows.mandates(people, at)))
 
 
 async def _lay_log_ins(
@@ -264,14 +266,16 @@ async def _lay_log_ins(
 
 
 def _hashes(accounts: Sequence[DemoAccount]) -> list[str]:
+    passwords = {account.password for account in accounts}
     with ThreadPoolExecutor(2) as threads:
-        return list(threads.map(lambda account: hash_now(account.password), accounts))
+        hashed = dict(zip(passwords, threads.map(hash_now, passwords), strict=True))
+    return [hashed[account.password] for account in accounts]
 
 
-def _certificates(directory: Path, holder: str, vault: Vault) -> list[rows.Row]:
+def _certificates(directory: Path, holder: str, vault: Vault, staff: Sequence[DemoPerson]) -> list[rows.Row]:
     index = msgspec.json.decode((directory / "index.json").read_bytes(), type=Index)
     chain = [_der(directory / name) for name in index.chain]
-    people = {person.slug: person for person in data.people()}
+    people = {person.slug: person for person in staff}
     return [_certificate(directory, entry, chain, people, holder, vault) for entry in index.entries]
 
 

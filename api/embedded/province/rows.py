@@ -3,7 +3,7 @@
 Every id is derived from what the row stands for, so that tests and load scripts find an agency or a person by its code.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime, time
 from typing import Any, Final
 from uuid import UUID, uuid5
@@ -229,15 +229,15 @@ def official(person: DemoPerson) -> Row:
     return person_id(person), person.name, sort_key(" ".join((given, family, *middle)))
 
 
-def mandates(at: datetime) -> Iterator[Row]:
+def mandates(people: Sequence[DemoPerson], at: datetime) -> Iterator[Row]:
     """Give the rights to sign; a written mandate ends in the middle of next year.
 
     The columns: id, kind, capacity, person_id, post_id, agency_id, given_by_post_id, acts, procedure_codes,
     title_lines, legal_basis, valid_from, valid_to.
     """
     since = midnight(data.agencies().province.since)
-    heads = {person.agency: person for person in data.people() if person.right and person.rank == "head"}
-    for person in data.people():
+    heads = {person.agency: person for person in people if person.right and person.rank == "head"}
+    for person in people:
         right = person.right
         if right is None:
             continue

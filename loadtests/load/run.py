@@ -1,0 +1,324 @@
+"""One run from the first row to the verdict's evidence: prepare, start what is not running, load, drain, check."""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import asyncpg
+import msgspec
+
+from api.db.queries import load
+from api.embedded.ports import choose
+from api.embedded.postgres import Progress, die_with_parent
+from api.settings import Address
+from loadtests.bench.ground import lend
+from loadtests.load import casting, courses, faults, gather, seeding
+from loadtests.load.checking import LookedBack, Tap, look_back
+from loadtests.load.dataset import QUICK, WHOLE, Dataset
+from loadtests.load.machine import Machine, measure
+from loadtests.load.model import NOT_SIMULATED, OPERATIONS, PERSONAS, Phones, told
+from loadtests.load.plan import VARIABLE, Plan
+from loadtests.load.sampling import Sample, sampling
+from loadtests.load.shapes import RAMP_S, SHAPES, Shape, duration_s, peak_of
+from loadtests.load.site import ROOT, Place, site
+from loadtests.load.verdict import Evidence, Latency
+from loadtests.processes import threads_of
+
+VAR: Final = Path(os.environ.get("MOTCUA_VAR") or ROOT / "var").absolute() / "load"
+LOCUSTFILE: Final = "loadtests/load/locustfile.py"
+_BENCH: Final = load("loadtests.bench", "seed.sql")
+PRODUCT_CORE, GENERATOR_CORE = 0, 1
+_GRACE_S: Final = 90.0
+_OPEN: Final = "SELECT count(*) FROM signature_batch WHERE closed_at IS NULL"
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be run."""
+
+    shape: str
+    users: int
+    workers: int
+    minutes: float
+    quick: bool = False
+    host: str = ""
+    web_port: int = 0
+    seed: int = 2025
+
+    @property
+    def course(self) -> Shape:
+        return SHAPES[self.shape]
+
+    @property
+    def dataset(self) -> Dataset:
+        return QUICK if self.quick else WHOLE
+
+    @property
+    def ramp_s(self) -> float:
+        return 4.0 if self.quick else RAMP_S
+
+    @property
+    def haste(self) -> float:
+        """In a trial everybody thinks twenty times as fast, so that every operation is met."""
+        return 20.0 if self.quick else 1.0
+
+    @property
+    def phones(self) -> Phones:
+        return Phones(delay_s=(0.5, 3.0)) if self.quick else Phones()
+
+
+@contextlib.asynccontextmanager
+async def product(order: Order, root: Path, say: Progress) -> AsyncIterator[Place]:
+    """Lend a product on the data set: the one that `motcua load serve` keeps running, or one of this run's own."""
+    if order.host:
+        place = msgspec.json.decode((root / "run" / "place.json").read_bytes(), type=Place)
+        yield msgspec.structs.replace(place, url=order.host.rstrip("/"))
+        return
+    name = seeding.name_of(order.dataset)
+    kept = root / name
+
+    async def seed(cluster, database: str) -> None:  # noqa: ANN001 - as `lend` calls it
+        await seeding.seed(cluster, database, order.dataset, kept, say)
+
+    async with lend(root, name, seed, say) as (cluster, database):
+        room = Path(tempfile.mkdtemp(prefix="motcua-load-", dir=root))
+        try:
+            shutil.copytree(kept / "blobs", room / "blobs", copy_function=os.link)  # stored files are never written to
+            shutil.copytree(kept / "checkpoints", room / "checkpoints")
+            async with site(cluster, database, room, kept / "pki", say) as one:
+                yield one.place
+        finally:
+            shutil.rmtree(room, ignore_errors=True)
+
+
+async def load_once(order: Order, root: Path, say: Progress) -> Evidence:
+    """Run once; return what is known of it."""
+    machine = await asyncio.to_thread(measure, root)
+    async with product(order, root, say) as place:
+        owner = await asyncpg.connect(place.dsn)
+        try:
+            loaded = await load(order, root, place, owner, say)
+            found = await look_back(place, owner, loaded.since, loaded.written, say)
+            durability = {row["name"]: row["setting"] for row in await owner.fetch(_BENCH.durability)}
+        finally:
+            await owner.close()
+    return evidence_of(order, machine, loaded, found, durability)
+
+
+class Loaded(msgspec.Struct, frozen=True, kw_only=True):
+    """A load that has ended: since when rows are its own, what was written down, and what was seen beside it."""
+
+    since: datetime
+    written: gather.Written
+    samples: list[Sample]
+    began: float
+    ended: float
+    happened: tuple[faults.Happened, ...] = ()
+
+
+async def load(order: Order, root: Path, place: Place, owner: asyncpg.Connection, say: Progress) -> Loaded:
+    """Put the load on a product, and wait until what it asked for has come to an end."""
+    out = fresh(root / "run" / "out")
+    await place.behave(crowd={**msgspec.to_builtins(order.phones), "seed": order.seed})
+    plan = await make_plan(order, place, owner, out)
+    pin(order, place)
+    since, began = datetime.now(UTC), time.time()
+    happening: asyncio.Task[list[faults.Happened]] | None = None
+    async with sampling(place, out) as samples:
+        if order.course.faults:
+            happening = asyncio.create_task(faults.happen(place, order.minutes * 60, order.ramp_s))
+        await _generate(order, write_plan(root, plan), out, say)
+    happened = await happening if happening is not None else []
+    ended = time.time()
+    left = await _drain(owner, 60.0 if order.quick else 300.0)
+    say(f"Tải đã dừng; còn mở {left} lượt ký", f"The load has ended; {left} tickets are open")
+    written = gather.read(out)
+    first = min((level.at - 1.0 for level in written.levels), default=began)  # each tells its first second
+    return Loaded(
+        since=since, written=written, samples=samples, began=first, ended=ended, happened=tuple(happened)
+    )  # fmt: skip
+
+
+def fresh(path: Path) -> Path:
+    """Return an empty directory."""
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir(parents=True)
+    return path
+
+
+async def make_plan(order: Order, place: Place, owner: asyncpg.Connection, out: Path) -> Plan:
+    """Return this run's plan, with a session for everybody in it."""
+    return await casting.plan_of(
+        owner, order.dataset, url=place.url, shape=order.shape, users=order.users, minutes=order.minutes,
+        ramp_s=order.ramp_s, haste=order.haste, workers=order.workers, seed=order.seed, out=str(out),
+        largest_file=200_000 if order.quick else 30_000_000,
+    )  # fmt: skip
+
+
+def write_plan(root: Path, plan: Plan) -> Path:
+    """Write the plan where Locust finds it; it holds sessions, so nobody else reads it."""
+    path = root / "run" / "plan.json"
+    path.touch(mode=0o600)
+    path.write_bytes(msgspec.json.encode(plan))
+    return path
+
+
+def pin(order: Order, place: Place) -> None:
+    """Hold the product with PostgreSQL to its processor, where the shape wants that; what they start inherits it."""
+    if order.course.pinned:
+        for thread in threads_of(pid for pids in place.processes().values() for pid in pids):
+            with contextlib.suppress(ProcessLookupError):
+                os.sched_setaffinity(thread, {PRODUCT_CORE})
+
+
+def locust(order: Order, port: int) -> tuple[list[str], list[str]]:
+    """Return the command of the master and that of a worker."""
+    held = ["taskset", "-c", str(GENERATOR_CORE)] if order.course.pinned else []
+    common = [*held, sys.executable, "-m", "locust", "-f", LOCUSTFILE]
+    master = [
+        *common, "--master", "--master-bind-host", "127.0.0.1", "--master-bind-port", str(port),
+        "--expect-workers", str(order.workers), "--only-summary", "--exit-code-on-error", "0",
+    ]  # fmt: skip
+    if order.web_port:
+        master += ["--web-host", "127.0.0.1", "--web-port", str(order.web_port), "--autostart", "--autoquit", "5"]
+    else:
+        master += ["--headless"]
+    return master, [*common, "--worker", "--master-host", "127.0.0.1", "--master-port", str(port)]
+
+
+async def _generate(order: Order, plan: Path, out: Path, say: Progress) -> None:
+    """Run the generators until the shape has ended.
+
+    Raises:
+        RuntimeError: they did not end when the shape had.
+    """
+    seconds = duration_s(order.course, order.minutes, order.ramp_s)
+    say(
+        f"{order.users} người dùng, {order.workers} tiến trình sinh tải, {seconds / 60:.1f} phút",
+        f"{order.users} users, {order.workers} generator processes, {seconds / 60:.1f} minutes",
+    )
+    environment = {**os.environ, VARIABLE: str(plan)}
+    commands = locust(order, choose(Address("127.0.0.1", 0), insist=True).port)
+    started: list[asyncio.subprocess.Process] = []
+    try:
+        for number, command in enumerate([commands[0], *[commands[1]] * order.workers]):
+            with (out / f"locust-{number}.log").open("wb") as log:
+                process = await asyncio.create_subprocess_exec(
+                    *command, cwd=ROOT, env=environment, stdout=log, stderr=log,
+                    preexec_fn=die_with_parent(signal.SIGTERM, os.getpid()),
+                )  # fmt: skip
+            started.append(process)
+        async with asyncio.timeout(seconds + _GRACE_S):
+            ends = await asyncio.gather(*(process.wait() for process in started))
+        if any(ends):
+            raise RuntimeError(f"a generator ended with {ends}:\n{_last_words(out)}")
+    except TimeoutError:
+        raise RuntimeError(f"the generators did not end; their logs are in {out}") from None
+    finally:
+        for process in started:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+
+def _last_words(out: Path) -> str:
+    said = b"".join(path.read_bytes()[-2000:] for path in sorted(out.glob("locust-*.log")))
+    return said.decode(errors="replace")
+
+
+async def _drain(owner: asyncpg.Connection, patience_s: float) -> int:
+    """Wait until what was asked for has come to an end; return how many tickets have not."""
+    deadline = time.monotonic() + patience_s
+    while (left := await owner.fetchval(_OPEN)) and time.monotonic() < deadline:  # noqa: ASYNC110
+        await asyncio.sleep(0.5)
+    return left
+
+
+def evidence_of(
+    order: Order, machine: Machine, loaded: Loaded, found: LookedBack, durability: dict[str, str]
+) -> Evidence:
+    """Put together what is known of a run; of a trial or a break all of it is looked at, otherwise the peak."""
+    began, written, samples = loaded.began, loaded.written, loaded.samples
+    peak = peak_of(order.course, order.minutes, order.ramp_s)
+    within = (began + peak[0], min(began + peak[1], loaded.ended))
+    if order.quick or order.course.breaks:
+        within = (began, loaded.ended)
+    inside = [sample for sample in samples if within[0] <= sample.at <= within[1]]
+    looked = inside if len(inside) > 1 else samples
+    stalls = gather.Stalls(samples)
+    asked = [one for one in written.asked if within[0] <= one.at <= within[1]]
+    rows = gather.latencies(asked, stalls)
+    those = [persona for persona in PERSONAS if not order.course.only or persona.name in order.course.only]
+    return Evidence(
+        shape=order.shape,
+        commit=commit(),
+        at=datetime.now(UTC).isoformat(timespec="seconds"),
+        users=order.users,
+        minutes=order.minutes,
+        quick=order.quick,
+        breaks=order.course.breaks,
+        pinned=f"product on core {PRODUCT_CORE}, generators on {GENERATOR_CORE}" if order.course.pinned else "",
+        expected=tuple(sorted({op for persona in those for op in persona.asks})),
+        standing=gather.standing(written, samples, within),
+        latencies=(*rows, *_tap_row(found.taps, stalls)),
+        generators=gather.generators(written.healths),
+        resources=gather.resources(looked),
+        checked=found.checked,
+        kept=found.kept,
+        drifts=(*found.drifts, gather.server_drift(written.asked, samples)),
+        longest_wait_s=max((tap.took_s for tap in found.taps), default=0.0),
+        durability=durability,
+        machine=machine,
+        model=tuple(told()),
+        not_simulated=dict(NOT_SIMULATED),
+        series=gather.series(written, samples, began),
+        promises=_promises(order, loaded, found.taps, within),
+    )
+
+
+def _promises(
+    order: Order, loaded: Loaded, taps: Sequence[Tap], peak: tuple[float, float]
+) -> tuple[tuple[str, str], ...]:
+    """Return what the shape's own promise amounts to, and what became of each fault."""
+    asked, looks = loaded.written.asked, loaded.samples
+    users = [(level.at - loaded.began, float(level.users)) for level in gather.together(loaded.written.levels)]
+    course = (loaded.began, loaded.ended)
+    found = courses.findings(order.shape, asked, users, course, peak, gather.growth(looks))
+    if order.course.only:
+        found += courses.fairness([(tap.at, tap.recorded, tap.items) for tap in taps])
+    found += faults.judge(loaded.happened, asked, lambda op: OPERATIONS[op].p95_ms)
+    return tuple(found + ([("NOTE", f"faults not built: {', '.join(faults.NOT_YET)}")] if order.course.faults else []))
+
+
+def _tap_row(taps: Sequence[Tap], stalls: gather.Stalls) -> tuple[Latency, ...]:
+    times = sorted(tap.took_s * 1000 for tap in taps)
+    if not times:
+        return ()
+    late = sorted(taps, key=lambda tap: tap.took_s)[int(len(taps) * 0.95) :]
+    return (
+        Latency(
+            op="signed after the tap",
+            count=len(times),
+            errors=0,
+            p50_ms=gather.part(times, 0.5),
+            p95_ms=gather.part(times, 0.95),
+            p99_ms=gather.part(times, 0.99),
+            stall=sum(stalls.at(tap.recorded) for tap in late) / len(late),
+        ),
+    )
+
+
+def commit() -> str:
+    """Return the commit that is run; marked where the tree has changes."""
+    words = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
+    found = subprocess.run(words, capture_output=True, text=True, check=False)
+    return found.stdout.strip() or "unknown"

@@ -1,0 +1,121 @@
+"""What is looked at beside the load, once a second: pools, event loop, processors, memory, descriptors, dead rows."""
+
+import asyncio
+import contextlib
+import os
+import re
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+import aiohttp
+import asyncpg
+import msgspec
+
+from loadtests.load.machine import pressure_us
+from loadtests.load.site import Place
+
+EVERY_S: Final = 1.0
+_TICKS: Final = os.sysconf("SC_CLK_TCK")
+_PAGE: Final = os.sysconf("SC_PAGE_SIZE")
+_LINE: Final = re.compile(r"^(motcua_[a-z_]+)(?:\{([^}]*)\})? ([0-9.e+-]+)$", re.MULTILINE)
+_RECORDED: Final = re.compile(r'^motcua_signature_items_total\{outcome="recorded"\} ([0-9.e+]+)$', re.MULTILINE)
+_WANTED: Final = (
+    "motcua_pool_", "motcua_event_loop_lag_seconds_", "motcua_http_in_flight", "motcua_shed_total",
+    "motcua_http_seconds_sum", "motcua_http_seconds_count",
+)  # fmt: skip
+_DATABASE: Final = """
+    SELECT (SELECT sum(n_dead_tup) FROM pg_stat_user_tables)::bigint AS dead,
+           (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend') AS sessions
+"""
+
+
+class Part(msgspec.Struct, kw_only=True):
+    """One part of the product at one moment."""
+
+    cpu_s: float
+    rss_mb: float
+    descriptors: int
+
+
+class Sample(msgspec.Struct, kw_only=True):
+    """One look; `at` in seconds since the epoch."""
+
+    at: float
+    stalled_us: int
+    parts: dict[str, Part]
+    metrics: dict[str, float]
+    """Of the API, by name and labels as its page has them."""
+    dead: int = 0
+    sessions: int = 0
+    signatures: int = 0
+    """Recorded since the signer started, as it counts itself."""
+
+
+@asynccontextmanager
+async def sampling(site: Place, out: Path) -> AsyncGenerator[list[Sample]]:
+    """Look while the block lasts; every look is kept, and written down as well."""
+    seen: list[Sample] = []
+    owner = await asyncpg.connect(site.dsn)
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as web:
+        looking = asyncio.create_task(_look(site, owner, web, out, seen))
+        try:
+            yield seen
+        finally:
+            looking.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await looking
+            with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                await owner.close()
+
+
+async def _look(
+    site: Place, owner: asyncpg.Connection, web: aiohttp.ClientSession, out: Path, seen: list[Sample]
+) -> None:
+    with (out / "samples.jsonl").open("ab") as file:
+        while True:
+            began = time.monotonic()
+            sample = await _once(site, owner, web)
+            seen.append(sample)
+            file.write(msgspec.json.encode(sample) + b"\n")
+            file.flush()
+            await asyncio.sleep(max(0.1, EVERY_S - (time.monotonic() - began)))
+
+
+async def _once(site: Place, owner: asyncpg.Connection, web: aiohttp.ClientSession) -> Sample:
+    at, stalled = time.time(), pressure_us()
+    parts = await asyncio.to_thread(lambda: {name: part(pids) for name, pids in site.processes().items()})
+    sample = Sample(at=at, stalled_us=stalled, parts=parts, metrics={})
+    with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+        async with web.get(site.metrics("api")) as answer:
+            sample.metrics = read_metrics(await answer.text())
+        async with web.get(site.metrics("signer")) as answer:
+            sample.signatures = int(sum(map(float, _RECORDED.findall(await answer.text()))))
+    with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        row = await owner.fetchrow(_DATABASE)
+        if row is not None:
+            sample.dead, sample.sessions = row["dead"] or 0, row["sessions"]
+    return sample
+
+
+def read_metrics(page: str) -> dict[str, float]:
+    """Return those values of a metrics page that are looked at."""
+    return {
+        f"{name}{{{labels}}}" if labels else name: float(value)
+        for name, labels, value in _LINE.findall(page)
+        if name.startswith(_WANTED)
+    }
+
+
+def part(pids: list[int]) -> Part:
+    """Add up what some processes use; one that has just ended is left out."""
+    whole = Part(cpu_s=0.0, rss_mb=0.0, descriptors=0)
+    for pid in pids:
+        with contextlib.suppress(OSError, IndexError, ValueError):
+            stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            whole.cpu_s += (int(stat[11]) + int(stat[12])) / _TICKS
+            whole.rss_mb += int(stat[21]) * _PAGE / 2**20
+            whole.descriptors += sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
+    return whole

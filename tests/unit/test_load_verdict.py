@@ -1,0 +1,395 @@
+"""The load's verdict proved on planted faults: each makes its own line, and a run without any passes."""
+
+import os
+import threading
+
+import msgspec
+import pytest
+
+from api.embedded import measuring
+from loadtests.load import capacity, courses, faults, gather, history, report, shapes
+from loadtests.load.__main__ import conclude
+from loadtests.load.machine import CPU_UNIT_S, Machine
+from loadtests.load.model import OPERATIONS, PERSONAS, cast
+from loadtests.load.notes import Asked, Health
+from loadtests.load.sampling import Part, Sample, read_metrics
+from loadtests.load.verdict import (
+    Drift,
+    Evidence,
+    Generator,
+    Kept,
+    Latency,
+    Resources,
+    Standing,
+    compare,
+    judge,
+)
+from loadtests.load.verifier import Checked
+from loadtests.processes import threads_of
+
+MACHINE = Machine(cores=2, memory_gb=24, system="x", cpu_s=CPU_UNIT_S, fsync_ms=1, load_before=0)
+ROW = Latency(op="track", count=1000, errors=0, p50_ms=5, p95_ms=50, p99_ms=200)
+GOOD = Evidence(
+    shape="average", commit="abc1234", at="2026-01-01T00:00:00+00:00", users=6000, minutes=10, quick=False,
+    expected=("track",),
+    standing=Standing(sessions=6000, in_flight=12, requests_per_s=150, signatures_per_s=20),
+    latencies=(ROW,),
+    generators=(Generator(pid=1, busy=0.5, lag_p99_ms=10), Generator(pid=2, busy=0.4, lag_p99_ms=10)),
+    resources=Resources(
+        pools={"read": 0.2, "write": 0.3}, loop_lag_p99_ms=5, cores={"api": 0.5, "signer": 0.4}, rss_mb={"api": 200},
+        descriptors={"api": 7000}, dead_rows=10, database_sessions=30, stalled=0.1,
+    ),
+    checked=Checked(opened=1200),
+    kept=Kept(acknowledged=3000),
+    drifts=(Drift(what="tickets", count=10, http_ms=1000, database_ms=1010),),
+    longest_wait_s=3.2,
+    durability={"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on"},
+    machine=MACHINE,
+)  # fmt: skip
+
+
+def changed(**parts):
+    return msgspec.structs.replace(GOOD, **parts)
+
+
+def with_row(**parts):
+    return changed(latencies=(msgspec.structs.replace(ROW, **parts),))
+
+
+def using(**parts):
+    return changed(resources=msgspec.structs.replace(GOOD.resources, **parts))
+
+
+def keeping(**parts):
+    return changed(kept=msgspec.structs.replace(GOOD.kept, **parts))
+
+
+def generating(**parts):
+    return changed(generators=(Generator(**{"pid": 7, "busy": 0.1, "lag_p99_ms": 1, **parts}),))
+
+
+def test_a_run_without_a_fault_passes():
+    verdict = judge(GOOD)
+    assert (verdict.word, verdict.findings) == ("PASS", ())
+
+
+PLANTED = {
+    "a lost PDF": (changed(checked=Checked(opened=1200, lost=["ab"])), "FAIL", "FAIL lost: 1 of 1200"),
+    "a doubled PDF": (changed(checked=Checked(opened=1200, doubled=["ab"])), "FAIL", "FAIL doubled: 1 of 1200"),
+    "an altered PDF": (changed(checked=Checked(opened=1200, invalid=["ab"])), "FAIL", "FAIL invalid: 1 of 1200"),
+    "a reordered journal": (keeping(reordered=("d1",)), "FAIL", "FAIL journals out of order: 1 of 3000"),
+    "an acknowledged write lost": (keeping(missing=("k",)), "FAIL", "FAIL acknowledged and not there: 1"),
+    "an effect nobody asked for": (keeping(unasked=("k",)), "FAIL", "FAIL there and never asked for: 1"),
+    "a ticket without an end": (keeping(open_tickets=2), "FAIL", "FAIL tickets that came to no end: 2"),
+    "a saturated generator": (
+        generating(busy=0.86), "VOID", "VOID generator 7 used 86% of its core",
+    ),
+    "a late generator": (
+        generating(lag_p99_ms=101), "VOID", "VOID generator 7: its own loop was 101 ms",
+    ),
+    "a user who broke": (
+        generating(missing=1), "VOID", "VOID generator 7: 1 users ended",
+    ),
+    "no generator": (changed(generators=()), "VOID", "VOID no generator told how it was"),
+    "no samples": (with_row(count=0), "FAIL", "FAIL track: no samples"),
+    "a slow tail": (with_row(p99_ms=1500), "FAIL", "FAIL track: p99 1500 ms, at most 1000 ms (1.5 x)"),
+    "a slow row, machine-bound": (with_row(p95_ms=600, stall=0.3), "FAIL", "(2.0 x) (bound by the machine)"),
+    "errors": (with_row(errors=2), "FAIL", "FAIL errors: 2 of 1000"),
+    "a full pool": (using(pools={"read": 0.81}), "FAIL", "FAIL pool read: 81% in use"),
+    "a late loop": (using(loop_lag_p99_ms=50), "FAIL", "FAIL event loop of the API 50 ms late"),
+    "times that disagree": (
+        changed(drifts=(Drift(what="tickets", count=9, http_ms=1000, database_ms=1030),)), "FAIL", "30.0 ms apart",
+    ),
+    "durability off": (changed(durability={"fsync": "off"}), "VOID", "VOID durability is off: fsync"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", PLANTED)
+def test_each_planted_fault_has_its_line(fault):
+    evidence, word, line = PLANTED[fault]
+    verdict = judge(evidence)
+    assert verdict.word == word
+    told = report.text(evidence, verdict)
+    assert [one for one in told.splitlines() if line in one], told
+    assert told.splitlines()[-1] == word
+
+
+def test_a_load_that_is_to_break_is_not_blamed_for_errors_but_for_a_lost_signature():
+    broken = changed(breaks=True, latencies=(msgspec.structs.replace(ROW, errors=500, p95_ms=9000),))
+    assert judge(broken).word == "PASS"
+    assert judge(msgspec.structs.replace(broken, checked=Checked(opened=1, lost=["x"]))).word == "FAIL"
+
+
+def test_times_agree_within_a_fiftieth_or_five_milliseconds():
+    assert Drift(what="x", count=1, http_ms=14, database_ms=10).agrees
+    assert Drift(what="x", count=1, http_ms=1020, database_ms=1000).agrees
+    assert not Drift(what="x", count=1, http_ms=16, database_ms=10).agrees
+
+
+def test_a_run_is_written_into_the_history_and_held_against_the_last_of_its_kind(tmp_path):
+    text, outcome = conclude(GOOD, tmp_path)
+    assert outcome.verdict == "PASS"
+    assert text.startswith("ĐẠT: 6,000 người cùng làm việc; chờ ký lâu nhất 3.2 giây")
+    worse = changed(at="2026-02-01T00:00:00+00:00", latencies=(msgspec.structs.replace(ROW, p95_ms=80),))
+    text, outcome = conclude(worse, tmp_path)
+    assert outcome.verdict == "FAIL"
+    assert "FAIL regression: track: p95 80.0 against 50.0 of abc1234 (+60%)" in text
+    assert [one.word for one in history.read(tmp_path / "history.jsonl")] == ["PASS", "FAIL"]
+    conclude(changed(quick=True), tmp_path)
+    assert len(history.read(tmp_path / "history.jsonl")) == 2
+
+
+def test_where_the_machine_is_shared_a_clients_own_wait_is_told_and_not_judged():
+    apart = Drift(what="x", count=1, http_ms=30, database_ms=10)
+    assert judge(changed(drifts=(apart,))).word == "FAIL"
+    (told,) = judge(changed(drifts=(msgspec.structs.replace(apart, stall=0.5),))).findings
+    assert told.kind == "NOTE"
+
+
+def test_a_regression_of_more_than_a_tenth_fails_also_where_every_threshold_holds():
+    worse = changed(at="2026-01-02T00:00:00+00:00", latencies=(msgspec.structs.replace(ROW, p95_ms=56),))
+    found = compare(worse, GOOD)
+    assert [one.text for one in found] == ["regression: track: p95 56.0 against 50.0 of abc1234 (+12%)"]
+    assert report.text(worse, judge(worse), found).splitlines()[-1] == "FAIL"
+    assert compare(with_row(p95_ms=54), GOOD) == ()
+    fewer = changed(standing=msgspec.structs.replace(GOOD.standing, signatures_per_s=17))
+    assert "signatures_per_s 17.0 against 20.0" in compare(fewer, GOOD)[0].text
+
+
+def test_the_history_finds_the_last_run_of_a_kind_that_counts(tmp_path):
+    path = tmp_path / "history.jsonl"
+    for word, at, users in (("PASS", "2026-01-01", 6000), ("VOID", "2026-01-02", 6000), ("PASS", "2026-01-03", 1500)):
+        history.add(word, changed(at=at, users=users), path)
+    entries = history.read(path)
+    assert history.last_like(entries, changed(at="2026-01-09")).evidence.at == "2026-01-01"
+    assert history.last_like(entries, changed(at="2026-01-09", shape="day")) is None
+
+
+# --- from what was written down to figures ---
+
+
+def sample(at: float, stalled_s: float, busy_s: float = 0.0, signatures: int = 0) -> Sample:
+    metrics = {
+        'motcua_pool_busy_seconds_total{pool="read"}': busy_s,
+        'motcua_pool_size{pool="read"}': 8.0,
+        'motcua_event_loop_lag_seconds_bucket{le="0.005"}': at * 10,
+        'motcua_event_loop_lag_seconds_bucket{le="+Inf"}': at * 10,
+        'motcua_http_seconds_sum{route="/track/{code}"}': at * 0.01,
+        'motcua_http_seconds_count{route="/track/{code}"}': at,
+    }  # fmt: skip
+    part = Part(cpu_s=at / 2, rss_mb=100, descriptors=10)
+    return Sample(at=at, stalled_us=int(stalled_s * 1e6), parts={"api": part}, metrics=metrics, signatures=signatures)
+
+
+def test_a_rows_stall_is_that_of_its_slowest_part():
+    stalls = gather.Stalls([sample(100, 0), sample(101, 0), sample(102, 0.5)])
+    quick = [Asked(at=100.2, op="track", ms=10, status=200, size=1, slow=False)] * 19
+    late = Asked(at=101.2, op="track", ms=400, status=200, size=1, slow=False)
+    (row,) = gather.latencies([*quick, late], stalls)
+    assert (row.count, row.errors, row.p50_ms) == (20, 0, 10)
+    assert row.stall == pytest.approx(0.5)
+
+
+def test_errors_and_shed_answers_are_counted_apart_and_slow_clients_have_their_row():
+    stalls = gather.Stalls([])
+    answers = ((200, False), (503, False), (500, False), (200, True))
+    asked = [Asked(at=1, op="track", ms=5, status=status, size=0, slow=slow) for status, slow in answers]
+    fast, slow = gather.latencies(asked, stalls)
+    assert (fast.count, fast.errors, fast.shed, fast.slow) == (3, 2, 1, False)
+    assert (slow.count, slow.slow) == (1, True)
+
+
+def test_resources_are_what_was_used_between_two_looks():
+    used = gather.resources([sample(100, 0, busy_s=0), sample(110, 5, busy_s=16)])
+    assert used.pools == {"read": pytest.approx(0.2)}
+    assert used.cores == {"api": pytest.approx(0.5)}
+    assert (used.loop_lag_p99_ms, used.stalled) == (5.0, pytest.approx(0.5))
+
+
+def test_a_generator_is_judged_by_its_busiest_ten_seconds():
+    (one,) = gather.generators(
+        [Health(pid=3, busy=[0.1] * 20 + [0.9] * 10 + [0.1] * 20, lag_ms=[1.0] * 98 + [200.0] * 2)]
+    )
+    assert (one.busy, one.lag_p99_ms) == (pytest.approx(0.9), 200.0)
+
+
+def test_metrics_are_read_as_the_page_has_them():
+    page = '# TYPE x gauge\nmotcua_pool_size{pool="read"} 8.0\nmotcua_other 3\nmotcua_http_in_flight 2.0\n'
+    assert read_metrics(page) == {'motcua_pool_size{pool="read"}': 8.0, "motcua_http_in_flight": 2.0}
+
+
+# --- model and shapes ---
+
+
+def test_the_model_names_only_operations_with_a_threshold_and_adds_up():
+    assert {op for persona in PERSONAS for op in persona.asks} <= set(OPERATIONS)
+    assert sum(persona.share for persona in PERSONAS) == pytest.approx(100)
+    assert all(persona.why for persona in PERSONAS)
+    staffed = {"phone-signatory": 297, "clerk": 99, "head": 99}
+    assert cast(12_300, staffed, ())["phone-signatory"] == 297
+    assert min(cast(12, staffed, ()).values()) == 1
+    assert cast(396, staffed, ("phone-signatory", "clerk")) == {"phone-signatory": 297, "clerk": 99}
+
+
+@pytest.mark.parametrize("shape", shapes.SHAPES.values(), ids=lambda shape: shape.name)
+def test_every_shape_reaches_its_peak_holds_it_and_ends(shape):
+    seconds = shapes.duration_s(shape, 1)
+    levels = [shapes.level_at(shape, 100, 1, at) for at in range(int(seconds) + 1)]
+    assert max(level.users for level in levels if level) == round(100 * max(stage.level for stage in shape.stages))
+    assert shapes.level_at(shape, 100, 1, seconds + 1) is None
+    began, ended = shapes.peak_of(shape, 1)
+    assert 0 <= began < ended <= seconds + 1e-6
+
+
+def test_what_is_judged_is_the_peak_and_of_the_morning_the_coming_itself():
+    assert shapes.peak_of(shapes.SHAPES["average"], 10) == (120, 720)
+    assert shapes.peak_of(shapes.SHAPES["morning"], 10) == (0, 660)
+    began, ended = shapes.peak_of(shapes.SHAPES["merger-day"], 10)
+    assert (began, ended) == (3 * 120 + 2 * 120, 3 * 120 + 2 * 120 + 600)
+
+
+def test_the_model_makes_the_published_day():
+    """12,300 users are about 300 requests a second: one in 37 s from each, by each persona's requests in an act."""
+    per_act = {
+        "submitter": 3,
+        "officer": 2.5,
+        "portal": 1.1,
+        "phone-signatory": 3,
+        "clerk": 3,
+        "head": 2,
+        "impatient": 1.1,
+    }
+    rate = sum(p.share / 100 * per_act.get(p.name, 1) / (sum(p.think_s) / 2 * 1.15) for p in PERSONAS)
+    assert 250 < 12_300 * rate < 400
+
+
+def test_the_command_line_knows_every_shape():
+    assert (*shapes.SHAPES, "serve") == measuring.SHAPES
+
+
+def test_the_merger_day_is_the_published_one():
+    shape = shapes.SHAPES["merger-day"]
+    assert [round(shape.peak * stage.level) for stage in shape.stages] == [1500, 6000, 12300, 6000]
+    assert (shapes.SHAPES["before"].peak, shapes.SHAPES["average"].peak) == (1500, 6000)
+
+
+# --- capacity ---
+
+
+def test_capacity_says_from_which_run_and_how_far_it_carries():
+    need = capacity.plan(3_600_000, [history.Entry(word="PASS", evidence=GOOD)])
+    assert (need.users_average, need.users_peak, need.confidence) == (6000, 12300, "low")
+    assert need.requests_per_s == pytest.approx(12300 * 150 / 6000)
+    assert need.cores == 3  # 0.9 cores for 6,000 users, seven tenths of each core planned for
+    assert "abc1234" in need.runs[0]
+    held = changed(standing=msgspec.structs.replace(GOOD.standing, sessions=12300))
+    entries = [history.Entry(word="PASS", evidence=held)] * 3
+    assert capacity.plan(3_600_000, entries).confidence == "high"
+    with pytest.raises(capacity.NoRunsError):
+        capacity.plan(1, [history.Entry(word="FAIL", evidence=GOOD)])
+
+
+def test_capacity_by_command(tmp_path, capsys):
+    path = tmp_path / "history.jsonl"
+    assert capacity.main(["--inhabitants", "1000000", "--history", str(path)]) == 1
+    history.add("PASS", GOOD, path)
+    assert capacity.main(["--inhabitants", "1000000", "--history", str(path)]) == 0
+    out = capsys.readouterr().out
+    assert "3,417" in out
+    assert "confidence: high" not in out
+    assert "assumed: 3,600,000" in out
+
+
+def test_the_page_is_whole_in_itself_and_tells_a_director():
+    page = report.page(GOOD, judge(GOOD))
+    for words in ("Cùng làm việc một lúc", "Chờ ký lâu nhất", "mất 0, trùng 0, hỏng 0", "Sẽ hỏng trước tiên", "ĐẠT"):
+        assert words in page
+    assert "http" not in page.replace("http_ms", "")
+    assert "src=" not in page
+
+
+def test_levels_of_the_processes_are_added_up():
+    levels = [gather.Level(1.0, 11, 5, 1), gather.Level(1.2, 22, 6, 2), gather.Level(2.0, 11, 9, 0)]
+    assert [(one.users, one.in_flight) for one in gather.together(levels)] == [(5, 1), (11, 3), (15, 2)]
+
+
+# --- what a shape promises beside its thresholds ---
+
+
+def course(*stretches):
+    """Ten requests a second, each stretch so many seconds long with so many milliseconds."""
+    asked, at = [], 1000.0
+    for seconds, ms, status in stretches:
+        asked += [
+            Asked(at=at + n / 10, op="track", ms=ms, status=status, size=0, slow=False) for n in range(seconds * 10)
+        ]
+        at += seconds
+    return asked
+
+
+def test_recovery_after_a_spike_is_measured_and_gated():
+    quick = course((60, 50, 200), (60, 400, 200), (20, 200, 200), (60, 55, 200))
+    assert courses.recovery_s(quick, (1060.0, 1120.0)) == 20
+    late = course((60, 50, 200), (60, 400, 200), (90, 200, 200), (60, 55, 200))
+    ((kind, words),) = courses.findings("spike", late, [], (1000.0, 1270.0), (1060.0, 1120.0))
+    assert kind == "FAIL"
+    assert "after 90 s" in words
+    assert judge(changed(promises=((kind, words),))).word == "FAIL"
+    never = course((60, 50, 200), (60, 400, 200), (90, 200, 200))
+    assert courses.recovery_s(never, (1060.0, 1120.0)) is None
+
+
+def test_a_soak_is_level_or_fails():
+    assert courses.findings("soak", course((600, 50, 200)), [], (1000.0, 1600.0), (0, 0))[0][0] == "NOTE"
+    worse = course((300, 50, 200), (300, 60, 200))
+    assert courses.findings("soak", worse, [], (1000.0, 1600.0), (0, 0), {"api": 0.3}) == [
+        ("FAIL", "p95 of the end against minutes 10 to 20: +20%, at most +10 %"),
+        ("FAIL", "memory of api grew by 30% after minute 10"),
+    ]
+
+
+def test_the_knee_is_where_it_is_no_longer_borne():
+    users = [(float(second), float(second * 10)) for second in range(120)]
+    found = courses.knee(course((60, 50, 200), (30, 1500, 200)), users, 1000.0)
+    assert (found.at_s, found.users) == (60.0, 700)
+    errors = courses.knee(course((60, 50, 200), (30, 50, 503)), users, 1000.0)
+    assert errors.errors == 1.0
+    assert courses.knee(course((60, 50, 200)), users, 1000.0) is None
+
+
+def test_a_fault_that_is_felt_where_it_was_not_to_be_fails():
+    fault = faults.Happened(
+        name="signer killed",
+        expected="nobody feels it",
+        began=1060.0,
+        ended=1090.0,
+        cooled=1120.0,
+        unaffected=("track",),
+    )
+    good = faults.judge([fault], course((120, 50, 200)), lambda _: 300)
+    assert [kind for kind, _ in good] == ["NOTE"]
+    felt = faults.judge([fault], course((60, 50, 200), (30, 900, 200), (30, 50, 200)), lambda _: 300)
+    assert felt[1] == ("FAIL", "signer killed: track p95 900 ms while it lasted")
+    failed = faults.judge([fault], course((60, 50, 200), (30, 50, 503)), lambda _: 300)
+    assert failed[-1][0] == "FAIL"
+    assert "300 answers" in failed[-1][1]
+
+
+def test_a_batch_that_waits_longer_than_its_fair_share_is_found():
+    fair = [(0.0, 10.0, 10)] * 4
+    assert courses.shares(fair) == [pytest.approx(1.0)] * 4
+    assert courses.fairness(fair)[0][0] == "NOTE"
+    starved = [*fair, (0.0, 10.0, 2)]
+    assert courses.shares(starved)[-1] == pytest.approx(42 / 5 / 2)
+    assert courses.fairness(starved)[0] == ("FAIL", "batches against the fair share: p95 4.2 x, at most 2 x")
+
+
+def test_every_thread_is_found_so_that_a_whole_process_can_be_held_to_a_processor():
+    stop = threading.Event()
+    thread = threading.Thread(target=stop.wait)
+    thread.start()
+    try:
+        assert {os.getpid(), thread.native_id} <= set(threads_of([os.getpid(), 2**22 + 1]))
+    finally:
+        stop.set()
+        thread.join()
