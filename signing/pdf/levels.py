@@ -90,7 +90,9 @@ def _evidence_behind(order: EvidenceOrder) -> tuple[int, bytes]:
     writer, stream = open_for_revision(data)
     _add(writer, order.evidence)
     writer.write_in_place()
-    return len(data), written(stream, len(data))
+    increment = written(stream, len(data))
+    writer.let_go()
+    return len(data), increment
 
 
 def _add(writer: RevisionWriter, evidence: Evidence) -> None:

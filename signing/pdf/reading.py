@@ -36,6 +36,12 @@ class RevisionWriter(IncrementalPdfFileWriter):
     def _update_meta(self) -> None:
         """Keep the document's metadata as its author wrote it."""
 
+    def let_go(self) -> None:
+        """Part with the file's bytes, once the revision is written; see `QuickReader.let_go`."""
+        prev: Any = self.prev
+        prev.let_go()
+        self.input_stream = io.BytesIO()
+
 
 _LONG: Final = re.compile(rb"\d{1,10} \d{1,5} obj(?:(?!endobj|stream)[^<]|<<)*+<([0-9A-Fa-f]{1024,})>")
 _STAND_IN: Final = hashlib.sha256(b"what stands in for a long string while the rest is read").hexdigest().encode()

@@ -7,8 +7,6 @@ import hashlib
 import io
 import pickle
 import random
-import subprocess
-import sys
 import time
 import zlib
 from pathlib import Path
@@ -18,24 +16,16 @@ import pytest
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 
 import signing
-from signing.contract import Appearance, FinishOrder, LintLimits, Prepared
+from signing.contract import Appearance, FinishOrder, HandedOrder, LintLimits, Prepared
 from signing.keys.software import sign_hash
 from signing.pdf.bounded import BoundedPool
 from signing.pdf.reading import Overlay, open_for_revision
-from tests.paper import AT, chain, key, order, page, pdfsig_valid, trust
+from tests.paper import AT, apart, chain, key, order, page, pdfsig_valid, trust
 
 pytestmark = pytest.mark.alone
 
 PAGES, SIDE = 150, 576
 LIMITS = LintLimits(max_bytes=1 << 30)
-CHILD = """
-import pickle, sys
-import signing
-work, args, kwargs = pickle.loads(sys.stdin.buffer.read())
-answer = getattr(signing, work)(*args, **kwargs)
-peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
-sys.stdout.buffer.write(pickle.dumps((answer, int(peak.split()[1]) * 1024)))
-"""
 
 
 @pytest.fixture(scope="module")
@@ -55,16 +45,6 @@ def scan(tmp_path_factory) -> Path:
     document.save(path, object_stream_mode=pikepdf.ObjectStreamMode.disable, compress_streams=False)
     document.close()
     return path
-
-
-def apart(work: str, *args, **kwargs):
-    """Do one thing in a process of its own; return its answer and the most memory that it held."""
-    done = subprocess.run(
-        [sys.executable, "-c", CHILD],
-        input=pickle.dumps((work, args, kwargs)), capture_output=True, check=False, timeout=120,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr.decode()[-2000:]
-    return pickle.loads(done.stdout)
 
 
 def digest(path: Path) -> bytes:
@@ -90,6 +70,11 @@ def test_a_scan_of_150_mb_takes_at_most_twice_its_size_in_every_process(scan):
         value = sign_hash(key(who), prepared.tbs_sha256, prepared.mechanism)
         finishing = FinishOrder(base=str(base), prepared=prepared, value=value, chain=chain(), trust=trust())
         signed, peaks[f"finish {field}"] = apart("finish", finishing, str(room / f"{field}.pdf"))
+        handed = HandedOrder(
+            base=str(base), prepared=prepared, source=str(room / f"{field}.pdf"), trust=trust(), at=asked.at
+        )
+        back, peaks[f"accept {field}"] = apart("accept", handed)
+        assert back.signed.sha256 == signed.sha256
         base.unlink()
         base = room / f"{field}.pdf"
         assert signed.sha256 == digest(base)
