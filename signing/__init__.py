@@ -52,6 +52,7 @@ from signing.pdf import places as _places
 from signing.pdf import prepare as _prepare
 from signing.pdf import scans as _scans
 from signing.pdf import verify as _verify
+from signing.report import report as report
 from signing.trust import fitness as _fitness
 from signing.trust.anchors import load_trust as load_trust
 

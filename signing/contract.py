@@ -33,6 +33,12 @@ margin, of a copy the seal in real size (36 mm) with the text at its left (Decre
 Side = Literal["over", "below", "above", "right"]
 CertificateClass = Literal["demo", "public", "public_duty"]
 
+Indication = Literal["TOTAL-PASSED", "TOTAL-FAILED", "INDETERMINATE"]
+"""What a validation comes to in the words of ETSI EN 319 102-1, 5.1.3."""
+Revocation = Literal["unknown", "good", "revoked_later", "revoked", "revoked_before"]
+"""What is known of the certificate's revocation: nothing; not revoked; revoked after the signature's proven time;
+revoked, and nothing proves which came first; revoked before the signature was made."""
+
 DEMO_MARK = "CHỈ ĐỂ THỬ"
 """What a demo certificate's subject carries and what is printed across every page that it will sign."""
 
@@ -185,6 +191,8 @@ class SignatureVerdict(msgspec.Struct, frozen=True, kw_only=True):
     """What one signature is worth. `trusted` means a chain to a real anchor; `demo` one to a demo anchor.
 
     `revision_sha256` is the SHA-256 of the file up to and including the revision that this signature closed.
+    `signed_at` is the signer's own word; `proven_at` is when a trusted timestamp proves the signature to have existed.
+    `indication` with `sub_indication` is the verdict in the words of ETSI EN 319 102-1; stored verdicts may lack it.
     """
 
     field: str
@@ -208,6 +216,12 @@ class SignatureVerdict(msgspec.Struct, frozen=True, kw_only=True):
     valid_from: datetime | None = None
     valid_to: datetime | None = None
     problems: tuple[Problem, ...] = ()
+    subfilter: str = ""
+    indication: Indication | None = None
+    sub_indication: str = ""
+    proven_at: datetime | None = None
+    revocation: Revocation = "unknown"
+    revoked_at: datetime | None = None
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -224,6 +238,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     demo: bool
     ok: bool
     fills: dict[str, str] = {}
+    indication: Indication | None = None
 
 
 class Signed(msgspec.Struct, frozen=True, kw_only=True):

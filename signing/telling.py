@@ -3,8 +3,9 @@
 from functools import singledispatch
 from typing import Any
 
-from signing.contract import FieldPlan, LintReport, Signed, Verdict
+from signing.contract import FieldPlan, LintReport, SignatureVerdict, Signed, Verdict
 from signing.levels import Raised
+from signing.report import Judged
 
 
 @singledispatch
@@ -18,8 +19,17 @@ def lines(answer: Any) -> list[str]:
 @lines.register
 def _(answer: Verdict) -> list[str]:
     head = "HỢP LỆ / valid" if answer.ok else "KHÔNG HỢP LỆ / not valid"
-    said = [f"- {one.summary_vi} / {one.summary_en}" for one in answer.signatures]
+    said = [f"- {one.summary_vi} / {one.summary_en} [{_terms(one)}]" for one in answer.signatures]
     return [head, *said, *(f"! {one.vi} / {one.en}" for one in answer.problems)]
+
+
+def _terms(one: SignatureVerdict) -> str:
+    return f"{one.indication} {one.sub_indication}".strip()
+
+
+@lines.register
+def _(answer: Judged) -> list[str]:
+    return lines(answer.verdict)
 
 
 @lines.register

@@ -183,6 +183,7 @@ RUN_BY: dict[str, tuple[str, str]] = {
     "motcua jobs requeue KEY": ("tests/journey/test_observed.py", '(("requeue", "drop"), keys, strict=True)'),
     "motcua jobs drop KEY": ("tests/journey/test_observed.py", '(("requeue", "drop"), keys, strict=True)'),
     "motcua certificates": ("tests/journey/test_observed.py", 'motcua(server, "certificates", '),
+    "make fuzz-pdf": ("Makefile", "exec $(BIN)/python -m pytest -s tests/faults/test_pdf_fuzz.py"),
     "make fuzz": ("Makefile", "exec $(BIN)/python -m pytest -s tests/faults/test_fuzz.py"),
     "make journeys": ("tests/journey/test_holders.py", '["make", "journeys", '),
     "make chaos": ("tests/faults/test_chaos.py", '["make", "chaos"'),

@@ -10,6 +10,7 @@ import msgspec
 
 from signing.bench import plain
 from signing.bench.ground import Ground, Paper, Person
+from signing.bench.token import Token
 from signing.contract import Appearance, FinishOrder, Prepared, PrepareOrder, Sha256
 from signing.keys.software import sign_hash
 from signing.pdf.direct import Plan
@@ -48,6 +49,32 @@ def cases(ground: Ground) -> Iterator[Case]:
         yield _visible(ground, paper)
         yield _whole_path(ground, paper)
         yield from _verifying(ground, paper)
+
+
+def token_case(ground: Ground, token: Token) -> Case:
+    """Make the case of a key in a token: the small page signed by the holder, against the token's own signature."""
+    paper, who = ground.papers[0], ground.people["rsa"]
+    order = _order(ground, paper, who, "Signatory1", _INVISIBLE)
+
+    def ours() -> bytes:
+        prepared = prepare(order)
+        value = token.sign(prepared.tbs_sha256)
+        finishing = FinishOrder(
+            base=str(paper.path), prepared=prepared, value=value, chain=ground.chain, trust=ground.trust
+        )
+        return embed(paper.data, finishing)
+
+    _demand(verify_bytes(ours(), ground.trust, at=ground.at).ok)
+    return Case(
+        name=f"token RSA-2048 {paper.name}",
+        vi=f"B-B không hình, khóa RSA-2048 trong SoftHSM2 qua PKCS#11, {paper.name}",
+        en=f"invisible B-B, RSA-2048 key in SoftHSM2 by PKCS#11, {paper.name}, against SHA-256 and its raw sign",
+        ours=ours,
+        floor=lambda: token.raw(Sha256(hashlib.sha256(paper.data).digest())),
+        unit="x floor",
+        least=5,
+        aim=2,
+    )
 
 
 def _order(ground: Ground, paper: Paper, who: Person, field: str, shown: Appearance) -> PrepareOrder:

@@ -15,8 +15,9 @@ from typing import Final
 
 import msgspec
 
-from signing.bench.cases import Case, Unit, cases
-from signing.bench.ground import make
+from signing.bench import token
+from signing.bench.cases import Case, Unit, cases, token_case
+from signing.bench.ground import Ground, make
 
 _QUIET_RSA_FLOOR_MS: Final = 0.26
 """SHA-256 of 61 kB and an RSA-2048 signature on a quiet machine of the kind on which the limits were set."""
@@ -60,7 +61,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     machine: float
     fsync_ms: float
     rows: tuple[Row, ...]
-    left_out: str = "PKCS#11"
+    left_out: str
 
 
 def measure(size: Size, at: datetime, say: Callable[[str], None]) -> Report:
@@ -78,6 +79,7 @@ def measure(size: Size, at: datetime, say: Callable[[str], None]) -> Report:
             for case in cases(ground):
                 say(f"{case.vi} / {case.en}")
                 rows.append(_row(case, size.rounds))
+            rows += _token_row(ground, size.rounds, say)
             floor = next(row.floor_ms for row in rows if row.floor_ms is not None)
             return Report(
                 rounds=size.rounds,
@@ -85,9 +87,23 @@ def measure(size: Size, at: datetime, say: Callable[[str], None]) -> Report:
                 machine=floor / _QUIET_RSA_FLOOR_MS,
                 fsync_ms=_fsync_ms(Path(room)),
                 rows=tuple(rows),
+                left_out="" if token.module() else "PKCS#11 (softhsm2)",
             )
     finally:
         os.sched_setaffinity(0, allowed)
+
+
+def _token_row(ground: Ground, rounds: int, say: Callable[[str], None]) -> list[Row]:
+    library = token.module()
+    if library is None:
+        return []
+    held = token.Token(ground.room, library, ground.people["rsa"], ground.chain)
+    try:
+        case = token_case(ground, held)
+        say(f"{case.vi} / {case.en}")
+        return [_row(case, rounds)]
+    finally:
+        held.close()
 
 
 def _row(case: Case, rounds: int) -> Row:
@@ -164,7 +180,7 @@ def text(report: Report) -> list[str]:
     """Return the table as lines for a terminal."""
     lines = [
         f"{report.rounds} vòng / rounds, tải / load {report.load:.1f}, máy / machine x{report.machine:.2f},"
-        f" fsync {report.fsync_ms:.1f} ms, không đo / left out: {report.left_out}",
+        f" fsync {report.fsync_ms:.1f} ms, không đo / left out: {report.left_out or '-'}",
         f"{'ms CPU: ours':>12} {'floor':>9} {'plain':>9}   x floor  x plain  wanted (least, aim)",
     ]
     for row in report.rows:

@@ -39,6 +39,7 @@ from signing.pdf.reading import (
     open_for_revision,
     page_box,
     page_rotation,
+    written,
 )
 from signing.pdf.typeface import Style
 
@@ -56,7 +57,8 @@ TEXT_POINTS: Final = 13.0
 def lay(source: str, target: str, plan: FieldPlan, mark: str | None) -> Laid:
     """Append one revision with all fields of the plan, and the mark on every page; write the whole to `target`."""
     _check_plan(plan)
-    writer, buffer = open_for_revision(read(source))
+    base = read(source)
+    writer, stream = open_for_revision(base)
     if taken := set(_field_names(writer.root)) & {field.name for field in _fields(plan)}:
         raise NotSignable(
             f"Tệp đã có trường biểu mẫu trùng tên: {', '.join(sorted(taken))}",
@@ -78,7 +80,7 @@ def lay(source: str, target: str, plan: FieldPlan, mark: str | None) -> Laid:
     writer.ensure_output_version((1, 7))
     writer.register_extension(ESIC_EXTENSION_1)
     writer.write_in_place()
-    sha256, size = write_durably(target, buffer.getbuffer())
+    sha256, size = write_durably(target, base, written(stream, len(base)))
     return Laid(sha256=sha256, size=size)
 
 
@@ -132,6 +134,24 @@ def pages_of(handler: Any) -> Iterator[tuple[Reference | None, Any]]:
 def count_pages(handler: Any) -> int:
     """Count the pages by walking the tree; /Count may lie."""
     return sum(1 for _ in pages_of(handler))
+
+
+def counts_are_true(node: Any) -> bool:
+    """Say whether a page tree that `count_pages` found sound is as pyHanko wants it: true counts, no direct kids."""
+
+    def leaves(held: Any) -> int | None:
+        held = held.get_object()
+        if "/Kids" not in held:
+            return 1
+        kids = held["/Kids"]
+        kids = [kids.raw_get(place) for place in range(len(kids))]
+        if not all(isinstance(kid, IndirectObject) for kid in kids):
+            return None
+        found = [leaves(kid) for kid in kids]
+        counted = sum(one for one in found if one is not None)
+        return counted if None not in found and look(held, "/Count") == counted else None
+
+    return leaves(node) is not None
 
 
 def _on_real_page(field: Field, pages: int) -> Field:

@@ -50,6 +50,13 @@ FOREIGN_SIGNATURE: Final = _finding(
     "Tải lên bản dự thảo chưa ký; tệp đã ký thì nộp ở phần thành phần hồ sơ.",
     "Upload the unsigned draft; hand a signed file in as a part of the dossier.",
 )
+CERTIFIED: Final = _finding(
+    "certified",
+    "Tệp đã được người khác chứng nhận và khóa thay đổi (DocMDP); ký thêm sẽ làm hỏng chứng nhận đó",
+    "Others have certified this file and locked it against changes (DocMDP); a signature of ours would break that",
+    "Tải lên bản dự thảo chưa chứng nhận; bản đã chứng nhận thì nộp ở phần thành phần hồ sơ.",
+    "Upload the draft before its certification; hand the certified file in as a part of the dossier.",
+)
 BROKEN_SIGNATURE: Final = _finding(
     "broken-signature",
     "Tệp có chữ ký số nhưng nội dung đã bị thay đổi sau khi ký",
@@ -70,6 +77,11 @@ PREPARED_ONLY: Final = _finding(
     "The file has a signature field that was prepared and never signed",
     "Ký cho xong ở nơi đã chuẩn bị, hoặc tải lên bản chưa có trường chữ ký.",
     "Finish signing where it was prepared, or upload a copy without that field.",
+)
+LOOKS_DIFFERENT: Final = _finding(
+    "ambiguous-pages",
+    "Tệp bị lỗi đến mức các phần mềm có thể hiển thị trang khác nhau, nên không tự sửa được",
+    "The file is damaged so that programs may show different pages, so it cannot be repaired",
 )
 EARLIER_REVISIONS: Final = _finding(
     "earlier-revisions",
@@ -107,6 +119,18 @@ def too_many_pages(limit: int) -> Problem:
         f"The file has more than {limit} pages",
         "Tách tệp.",
         "Split the file.",
+    )
+
+
+def missing_fonts(names: list[str]) -> Problem:
+    """Say which fonts are not in the file; each machine then shows others in their place."""
+    said = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
+    return _finding(
+        "font-not-embedded",
+        f"Tệp không kèm phông chữ {said}; máy khác có thể hiển thị khác đi",
+        f"The fonts {said} are not in the file; another machine may show other letters",
+        "Nên xuất lại PDF với lựa chọn nhúng phông chữ (PDF/A).",
+        "Better export the PDF again with its fonts embedded (PDF/A).",
     )
 
 

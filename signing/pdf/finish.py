@@ -6,7 +6,7 @@ from datetime import datetime
 from signing.contract import FinishOrder, Prepared, Problem, SignatureVerdict, Signed, Trust, Verdict
 from signing.errors import BaseChanged, OutputInvalid
 from signing.pdf import cms, second
-from signing.pdf.files import read_base, write_durably
+from signing.pdf.files import Draft, base_changed, read
 from signing.pdf.prepare import check_certificate
 from signing.pdf.verify import anchored, verify_bytes
 
@@ -14,16 +14,38 @@ from signing.pdf.verify import anchored, verify_bytes
 def finish(order: FinishOrder, target: str) -> Signed:
     """Embed the value into base plus increment, verify the result, and write it durably to `target`."""
     prepared = order.prepared
-    base, _ = read_base(order.base, prepared.base_sha256)
-    whole = embed(base, order)
-    verdict = verify_own(whole, order.trust, order.at or prepared.prepared_at)
-    own = demand_good(verdict, prepared.field)
-    sha256, size = write_durably(target, whole, known=own.revision_sha256)
-    return Signed(sha256=sha256, size=size, verdict=verdict)
+    increment = filled(order)
+    with Draft(target) as draft:
+        if draft.copy(order.base) != prepared.base_size:
+            raise base_changed()
+        draft.append(increment)
+        verdict = _verify(draft, order)
+        own = demand_good(verdict, prepared.field)
+        size = draft.keep()
+    return Signed(sha256=own.revision_sha256, size=size, verdict=verdict)
+
+
+def _verify(draft: Draft, order: FinishOrder) -> Verdict:
+    """Verify what was written, and on the way that its base is the one that was prepared."""
+    prepared = order.prepared
+    base, at = (prepared.base_size, prepared.base_sha256), order.at or prepared.prepared_at
+    with draft.mapped() as shown:
+        verdict = second.judge(shown, order.trust, at, anchored, base=base)
+    if verdict is not None:
+        return verdict
+    whole = read(draft.path)
+    if hashlib.sha256(memoryview(whole)[: prepared.base_size]).digest() != prepared.base_sha256:
+        raise base_changed()
+    return verify_bytes(whole, order.trust, at=at)
 
 
 def embed(base: bytes, order: FinishOrder) -> bytes:
-    """Return base and increment with the value in its place, after every check of what came back."""
+    """Return base and increment with the value in its place, in memory."""
+    return b"".join((base, filled(order)))
+
+
+def filled(order: FinishOrder) -> bytes:
+    """Return the increment with the value in its place, after every check of what came back."""
     prepared = order.prepared
     check_certificate(prepared.certificate, prepared.mechanism, prepared.prepared_at)
     _check_attributes(prepared)
@@ -36,10 +58,10 @@ def embed(base: bytes, order: FinishOrder) -> bytes:
         mechanism=prepared.mechanism,
     )
     digits = container.hex().upper().encode()
-    _check_room(prepared, len(base), len(digits))
-    first = prepared.reserved_start + 1 - len(base)
+    _check_room(prepared, prepared.base_size, len(digits))
+    first = prepared.reserved_start + 1 - prepared.base_size
     increment = memoryview(prepared.increment)
-    return b"".join((base, increment[:first], digits, increment[first + len(digits) :]))
+    return b"".join((increment[:first], digits, increment[first + len(digits) :]))
 
 
 def verify_own(whole: bytes, trust: Trust, at: datetime) -> Verdict:

@@ -16,7 +16,7 @@ from pyhanko.sign.diff_analysis.policy_api import SuspiciousModification
 from signing.contract import HandedBack, HandedOrder, Prepared, Sha256, Signed
 from signing.errors import BaseChanged, CertificateUnfit, NotSignable, OutputInvalid
 from signing.pdf.fields import ISSUED_DATE, NUMBER
-from signing.pdf.files import read, read_base
+from signing.pdf.files import check_base, read
 from signing.pdf.finish import demand_good, verify_own
 from signing.pdf.policy import SERVICE_POLICY, explain
 from signing.pdf.reading import look, open_for_reading
@@ -29,18 +29,22 @@ CLOCKS_APART: Final = timedelta(minutes=10)
 def accept(order: HandedOrder) -> HandedBack:
     """Judge a file that came back; nothing is written, since it is taken as it is or not at all."""
     prepared, at = order.prepared, order.at
-    base, _ = read_base(order.base, prepared.base_sha256)
+    check_base(order.base, prepared.base_sha256)
     whole = read(order.source)
-    ours = _fills_our_room(whole, base, prepared)
-    if not ours and not (len(whole) > len(base) and whole.startswith(base)):
+    begins = memoryview(whole)[: prepared.base_size]
+    if len(whole) <= prepared.base_size or hashlib.sha256(begins).digest() != prepared.base_sha256:
         raise BaseChanged(
             "Tệp trả về không bắt đầu bằng đúng bản đã giao để ký",
             "The file that came back does not begin with the very bytes that were given out",
         )
+    ours = _fills_our_room(whole, prepared)
     reader = open_for_reading(whole)
-    value = _value(reader, prepared)
-    if not ours:
-        _demand_nothing_else(reader, base, prepared)
+    try:
+        value = _value(reader, prepared)
+        if not ours:
+            _demand_nothing_else(reader, b"".join((begins, prepared.increment)), prepared)
+    finally:
+        reader.let_go()
     verdict = verify_own(whole, order.trust, at) if ours else verify_bytes(whole, order.trust, at=at)
     own = demand_good(verdict, prepared.field)
     if own.signed_at is None or not prepared.prepared_at - CLOCKS_APART <= own.signed_at <= at + CLOCKS_APART:
@@ -52,14 +56,13 @@ def accept(order: HandedOrder) -> HandedBack:
     return HandedBack(signed=Signed(sha256=sha256, size=len(whole), verdict=verdict), value=value)
 
 
-def _fills_our_room(whole: bytes, base: bytes, prepared: Prepared) -> bool:
-    """Say whether a file is base and increment with nothing but the room for /Contents filled."""
-    start, end, increment = prepared.reserved_start, prepared.reserved_end, prepared.increment
+def _fills_our_room(whole: bytes, prepared: Prepared) -> bool:
+    """Say whether a file that begins with the base is base and increment with only the room for /Contents filled."""
+    start, end, increment, size = prepared.reserved_start, prepared.reserved_end, prepared.increment, prepared.base_size
     return (
-        len(whole) == len(base) + len(increment)
-        and whole.startswith(base)
-        and whole.startswith(increment[: start - len(base)], len(base))
-        and whole.endswith(increment[end - len(base) :])
+        len(whole) == size + len(increment)
+        and whole.startswith(increment[: start - size], size)
+        and whole.endswith(increment[end - size :])
         and whole[start : start + 1] == b"<"
         and whole[end - 1 : end] == b">"
     )
@@ -82,18 +85,19 @@ def _value(reader: PdfFileReader, prepared: Prepared) -> bytes:
     return bytes(info["signature"].native)
 
 
-def _demand_nothing_else(reader: PdfFileReader, base: bytes, prepared: Prepared) -> None:
-    """Demand one further revision that signs the field, and fills exactly what our own increment would fill."""
-    before = open_for_reading(base).xrefs.total_revisions
-    if reader.xrefs.total_revisions != before + 1:
+def _demand_nothing_else(reader: PdfFileReader, ours: bytes, prepared: Prepared) -> None:
+    """Demand one further revision that signs the field, and fills exactly what `ours`, still unsigned, fills."""
+    expected = open_for_reading(ours)
+    revisions = expected.xrefs.total_revisions
+    if reader.xrefs.total_revisions != revisions:
         raise _changed("more than one revision was added")
-    review = SERVICE_POLICY.review_file(reader, before - 1)
+    review = SERVICE_POLICY.review_file(reader, revisions - 2)
     if isinstance(review, SuspiciousModification):
         raise _changed(explain(review))
     others = set(review.changed_form_fields) - {prepared.field, NUMBER, ISSUED_DATE}
     if others or review.modification_level > ModificationLevel.FORM_FILLING:
         raise _changed(f"other fields were changed: {sorted(others)}")
-    if _filled(reader) != _filled(open_for_reading(base + prepared.increment)):
+    if _filled(reader) != _filled(expected):
         raise _changed("number and date are not as they were given")
 
 

@@ -4,6 +4,7 @@ Used by `signing.pdf.second` alone. No byte may stand between two objects, and n
 """
 
 import re
+from mmap import mmap
 from typing import Any, Final
 
 import msgspec
@@ -47,7 +48,15 @@ def must(found: re.Match[bytes] | None) -> re.Match[bytes]:
     return found
 
 
-def revisions(data: bytes) -> tuple[Revision, list[Revision]]:
+def occurrences(data: bytes | mmap, sought: bytes) -> int:
+    """Count non-overlapping occurrences from the end, which the search does half as fast again as from the start."""
+    count, end = 0, len(data)
+    while (at := data.rfind(sought, 0, end)) >= 0:
+        count, end = count + 1, at
+    return count
+
+
+def revisions(data: bytes | mmap) -> tuple[Revision, list[Revision]]:
     """Return the laid file's last revision, and the signed ones behind it in their order."""
     found: list[Revision] = []
     end = len(data)
@@ -63,7 +72,7 @@ def revisions(data: bytes) -> tuple[Revision, list[Revision]]:
     raise Strange
 
 
-def _revision(data: bytes, end: int) -> Revision:
+def _revision(data: bytes | mmap, end: int) -> Revision:
     tail = must(_TAIL.search(data, max(0, end - 64), end))
     table_at = int(tail[1])
     table = must(_TABLE.match(data, table_at, end))
@@ -81,7 +90,7 @@ def _revision(data: bytes, end: int) -> Revision:
     return Revision(rows[order[0]], end, trailer, bodies)
 
 
-def highest(data: bytes, laid: Revision) -> int:
+def highest(data: bytes | mmap, laid: Revision) -> int:
     """Return the highest number that the laid file's tables name, so that no later object takes one of them."""
     top, trailer = max(laid.bodies), laid.trailer
     before = int(trailer[b"/Prev"]) if b"/Prev" in trailer else None

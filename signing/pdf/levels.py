@@ -7,7 +7,6 @@ a timestamp in a later one. Renewal is the same step again, over the evidence of
 """
 
 import hashlib
-import io
 from datetime import datetime
 from typing import Any, Final
 
@@ -22,8 +21,8 @@ from signing.contract import Sha256, Trust, Verdict
 from signing.errors import NotSignable, OutputInvalid
 from signing.levels import Evidence, EvidenceOrder, FinishStampOrder, PreparedStamp, Raised, StampOrder, Standing
 from signing.pdf import standing
-from signing.pdf.files import read, read_base, write_durably
-from signing.pdf.reading import RevisionWriter, open_for_revision
+from signing.pdf.files import Draft, base_changed, read, read_base
+from signing.pdf.reading import RevisionWriter, open_for_revision, written
 from signing.pdf.verify import verify_paths
 
 TOKEN_ROOM: Final = 2 * 12288
@@ -39,7 +38,7 @@ def stand(source: str, trust: Trust, at: datetime) -> Standing:
 def prepare(order: StampOrder) -> PreparedStamp:
     """Return the increment that a timestamp is to close, and what it is to be asked for; writes nothing."""
     data, _ = read_base(order.base, order.base_sha256)
-    writer, _ = open_for_revision(data)
+    writer, stream = open_for_revision(data)
     if not list(writer.prev.embedded_regular_signatures):
         raise NotSignable("Tệp chưa có chữ ký nào để nâng mức", "The file has no signature whose level could be raised")
     if order.evidence is not None:
@@ -50,14 +49,11 @@ def prepare(order: StampOrder) -> PreparedStamp:
     steps: Any = PdfCMSEmbedder(new_field_spec=spec).write_cms(field_name=name, writer=writer)
     next(steps)
     steps.send(SigObjSetup(sig_placeholder=DocumentTimestamp(bytes_reserved=TOKEN_ROOM)))
-    digest, output = steps.send(SigIOSetup(md_algorithm="sha256", output=io.BytesIO()))
-    whole = output.getvalue()
-    if not whole.startswith(data):
-        raise OutputInvalid("Không nối thêm được vào tệp", "The revision would not be appended")
+    digest, _ = steps.send(SigIOSetup(md_algorithm="sha256", in_place=True))
     return PreparedStamp(
         base_sha256=order.base_sha256,
         base_size=len(data),
-        increment=whole[len(data) :],
+        increment=written(stream, len(data)),
         document_digest=Sha256(digest.document_digest),
         reserved_start=digest.reserved_region_start,
         reserved_end=digest.reserved_region_end,
@@ -72,24 +68,31 @@ def finish(order: FinishStampOrder, target: str) -> Raised:
         OutputInvalid: the token does not fit, or the file with it does not verify; nothing is written.
     """
     prepared = order.prepared
-    data, _ = read_base(order.base, prepared.base_sha256)
     digits = order.token.hex().encode()
-    first = prepared.reserved_start + 1 - len(data)
+    first = prepared.reserved_start + 1 - prepared.base_size
     room = prepared.reserved_end - prepared.reserved_start - 2
-    if len(data) != prepared.base_size or first < 1 or len(digits) > room:
+    if first < 1 or len(digits) > room:
         raise OutputInvalid("Dấu thời gian không vừa chỗ đã dành", "The timestamp does not fit the room that was kept")
     increment = memoryview(prepared.increment)
-    whole = b"".join((data, increment[:first], digits, increment[first + len(digits) :]))
-    return _write(whole, order.trust, order.at, target, stamped=True)
+    filled = b"".join((increment[:first], digits, increment[first + len(digits) :]))
+    return _write(order, (prepared.base_size, prepared.base_sha256), filled, target, stamped=True)
 
 
 def add_evidence(order: EvidenceOrder, target: str) -> Raised:
     """Append evidence alone, verify the whole file, and write it durably; raise as `finish` does."""
+    size, increment = _evidence_behind(order)
+    return _write(order, (size, order.base_sha256), increment, target, stamped=False)
+
+
+def _evidence_behind(order: EvidenceOrder) -> tuple[int, bytes]:
+    """Return the base's size and the revision that holds the evidence."""
     data, _ = read_base(order.base, order.base_sha256)
-    writer, buffer = open_for_revision(data)
+    writer, stream = open_for_revision(data)
     _add(writer, order.evidence)
     writer.write_in_place()
-    return _write(buffer.getvalue(), order.trust, order.at, target, stamped=False)
+    increment = written(stream, len(data))
+    writer.let_go()
+    return len(data), increment
 
 
 def _add(writer: RevisionWriter, evidence: Evidence) -> None:
@@ -102,13 +105,24 @@ def _add(writer: RevisionWriter, evidence: Evidence) -> None:
     )
 
 
-def _write(whole: bytes, trust: Trust, at: datetime, target: str, *, stamped: bool) -> Raised:
-    verdict, paths = verify_paths(whole, trust, at, Evidence())
-    _demand(verdict, stamped=stamped)
-    reached = standing.stand(whole, trust, at, verdict, paths)
-    sha256 = Sha256(hashlib.sha256(whole).digest())
-    _, size = write_durably(target, whole, known=sha256)
-    return Raised(sha256=sha256, size=size, verdict=verdict, standing=reached)
+def _write(
+    order: FinishStampOrder | EvidenceOrder, base: tuple[int, Sha256], increment: bytes, target: str, *, stamped: bool
+) -> Raised:
+    """Write base and increment; keep them only where the base has this size and SHA-256, and all is good."""
+    size, expected = base
+    with Draft(target) as draft:
+        if draft.copy(order.base) != size:
+            raise base_changed()
+        draft.append(increment)
+        whole = read(draft.path)
+        digest = hashlib.sha256(memoryview(whole)[:size])
+        if digest.digest() != expected:
+            raise base_changed()
+        digest.update(memoryview(whole)[size:])
+        verdict, paths = verify_paths(whole, order.trust, order.at, Evidence())
+        _demand(verdict, stamped=stamped)
+        reached = standing.stand(whole, order.trust, order.at, verdict, paths)
+        return Raised(sha256=Sha256(digest.digest()), size=draft.keep(), verdict=verdict, standing=reached)
 
 
 def _demand(verdict: Verdict, *, stamped: bool) -> None:

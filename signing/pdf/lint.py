@@ -8,23 +8,31 @@ hidden revisions; what can be mended is rewritten into one clean revision before
 import io
 import re
 import warnings
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any, Final
 
 import pikepdf
-from pyhanko.pdf_utils.generic import DictionaryObject, IndirectObject
+from pyhanko.pdf_utils.generic import ArrayObject, DictionaryObject, IndirectObject
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.fields import enumerate_sig_fields
 
 from signing.contract import LintLimits, LintProfile, LintReport, Problem, SignatureVerdict, Trust
-from signing.pdf import findings
-from signing.pdf.fields import count_pages
-from signing.pdf.files import read, write_durably
-from signing.pdf.reading import look, open_for_reading
+from signing.pdf import findings, pages
+from signing.pdf.embedded import is_unsigned
+from signing.pdf.fields import count_pages, counts_are_true
+from signing.pdf.files import Draft, read
+from signing.pdf.reading import QuickReader, look, open_for_reading
 from signing.pdf.verify import verify_bytes
 
 _HEADER: Final = re.compile(rb"%PDF-(\d)\.(\d)")
 _SCRIPTS: Final = frozenset({"/JavaScript", "/Launch", "/SubmitForm", "/ImportData", "/Rendition", "/Sound", "/Movie"})
+_FONT_FILES: Final = ("/FontFile", "/FontFile2", "/FontFile3")
+_EVERYWHERE: Final = frozenset(
+    {f"{family}{style}" for family in ("Helvetica", "Courier") for style in ("", "-Bold", "-Oblique", "-BoldOblique")}
+    | {f"Times-{style}" for style in ("Roman", "Bold", "Italic", "BoldItalic")}
+    | {"Symbol", "ZapfDingbats"}
+)
 _DEPTH: Final = 40
 
 
@@ -35,16 +43,16 @@ def lint(source: str, profile: LintProfile, limits: LintLimits, *, at: datetime,
 
 def repair(source: str, target: str, limits: LintLimits, *, at: datetime) -> LintReport:
     """Rewrite a file into one clean revision and lint the result as one to be signed."""
-    data = read(source)
-    before = _lint_bytes(data, "to_sign", limits, at, Trust())
+    before = lint(source, "to_sign", limits, at=at, trust=Trust())
     if not before.accepted and not before.repairable:
         return before
-    rewritten = _rewrite(data)
-    if isinstance(rewritten, Problem):
-        return LintReport(accepted=False, problems=(rewritten,))
-    after = _lint_bytes(rewritten, "to_sign", limits, at, Trust())
-    if after.accepted:
-        write_durably(target, rewritten)
+    with Draft(target) as draft:
+        wrong = _rewrite(source, draft.path) or pages.difference(source, draft.path)
+        if wrong is not None:
+            return LintReport(accepted=False, problems=(wrong,))
+        after = lint(draft.path, "to_sign", limits, at=at, trust=Trust())
+        if after.accepted:
+            draft.keep()
     return LintReport(
         accepted=after.accepted,
         problems=after.problems,
@@ -55,21 +63,19 @@ def repair(source: str, target: str, limits: LintLimits, *, at: datetime) -> Lin
     )
 
 
-def _rewrite(data: bytes) -> bytes | Problem:
+def _rewrite(source: str, target: str) -> Problem | None:
     try:
-        with warnings.catch_warnings(action="ignore"), pikepdf.open(io.BytesIO(data)) as document:
+        with warnings.catch_warnings(action="ignore"), pikepdf.open(source) as document:
             if not len(document.pages):
                 return findings.NO_PAGES
-            document.remove_unreferenced_resources()
-            output = io.BytesIO()
             document.save(
-                output,
+                target,
                 object_stream_mode=pikepdf.ObjectStreamMode.disable,
                 deterministic_id=True,
                 linearize=False,
                 preserve_pdfa=True,
             )
-            return output.getvalue()
+            return None
     except (pikepdf.PdfError, pikepdf.DataDecodingError, RuntimeError, ValueError, OverflowError) as error:
         return findings.unreadable(error)
 
@@ -80,10 +86,13 @@ def _lint_bytes(data: bytes, profile: LintProfile, limits: LintLimits, at: datet
     if b"%PDF-" not in data[:1024]:
         return _refuse(findings.NOT_A_PDF)
     try:
-        reader = open_for_reading(data) if profile == "handed_in" else PdfFileReader(io.BytesIO(data), strict=True)
-        if reader.encrypted:
-            return _refuse(findings.ENCRYPTED)
-        return _Inspection(data, reader, profile, limits, at, trust).report()
+        reader = open_for_reading(data) if profile == "handed_in" else QuickReader(data, strict=True)
+        try:
+            if reader.encrypted:
+                return _refuse(findings.ENCRYPTED)
+            return _Inspection(data, reader, profile, limits, at, trust).report()
+        finally:
+            reader.let_go()
     except Exception as error:  # noqa: BLE001  hostile files raise anything
         return _broken(data, profile, error)
 
@@ -139,15 +148,17 @@ class _Inspection:
             refused.append(findings.NO_PAGES if not pages else findings.too_many_pages(self.limits.max_pages))
         foreign = self._foreign(refused)
         to_sign = self.profile == "to_sign"
+        told: list[Problem] = []
         if to_sign:
-            refused += self._active()
+            active, told = self._active()
+            refused += active
             mendable += self._hidden()
-            self._walk()
+            self._walk(pages)
         must_mend = to_sign and self.reader.xrefs.hybrid_xrefs_present
         accepted = not refused and not must_mend
         return LintReport(
             accepted=accepted,
-            problems=(*refused, *mendable),
+            problems=(*refused, *mendable, *told),
             repairable=not refused and bool(mendable),
             pages=pages,
             pdf_version=".".join(map(str, self.reader.input_version)),
@@ -161,51 +172,46 @@ class _Inspection:
         certified = "/Perms" in self.root and bool(self.root["/Perms"])
         if not filled and not certified:
             return ()
-        if any(_unsigned(value.get_object()) for value in filled):
+        if any(is_unsigned(value.get_object()) for value in filled):
             refused.append(findings.PREPARED_ONLY)
             return ()
         verdict = verify_bytes(self.data, self.trust, at=self.at)
         if self.profile == "to_sign":
-            refused.append(findings.FOREIGN_SIGNATURE)
+            refused += [findings.FOREIGN_SIGNATURE, *([findings.CERTIFIED] if certified else [])]
         elif not verdict.untouched:
             refused.append(findings.BROKEN_SIGNATURE)
         return verdict.signatures
 
-    def _active(self) -> list[Problem]:
-        """Find what could act or change on its own: scripts, launches, dynamic forms; destinations are harmless."""
-        found: list[Problem] = []
-        names = look(self.root, "/Names")
-        if isinstance(names, DictionaryObject) and "/JavaScript" in names:
-            found.append(findings.SCRIPT)
-        form = look(self.root, "/AcroForm")
-        if (isinstance(form, DictionaryObject) and "/XFA" in form) or look(self.root, "/NeedsRendering"):
-            found.append(findings.DYNAMIC_FORM)
-        if findings.SCRIPT not in found and self._acts():
-            found.append(findings.SCRIPT)
-        if self._external_streams():
-            found.append(findings.EXTERNAL_CONTENT)
-        return found
+    def _active(self) -> tuple[list[Problem], list[Problem]]:
+        """Find what could act or change on its own, and letters that another machine may show differently.
 
-    def _objects(self) -> list[Any]:
+        Scripts, launches, dynamic forms and content from outside are refused; destinations are harmless. A font that
+        is neither in the file nor one of the fourteen that every viewer has is told, and refuses nothing.
+        """
+        names, form = look(self.root, "/Names"), look(self.root, "/AcroForm")
+        acts = isinstance(names, DictionaryObject) and "/JavaScript" in names
+        outside, missing = False, set[str]()
+        for held in self._objects():
+            outside = outside or (isinstance(held, DictionaryObject) and "/F" in held and "/FFilter" in held)
+            for inner in _dictionaries(held):
+                acts = acts or _is_script(inner)
+                missing |= _missing_font(inner)
+        dynamic = (isinstance(form, DictionaryObject) and "/XFA" in form) or look(self.root, "/NeedsRendering")
+        found = ((dynamic, findings.DYNAMIC_FORM), (acts, findings.SCRIPT), (outside, findings.EXTERNAL_CONTENT))
+        told = [findings.missing_fonts(sorted(missing))] if missing else []
+        return [problem for true, problem in found if true], told
+
+    def _objects(self) -> Iterator[Any]:
         references = self.reader.xrefs.explicit_refs_in_revision
         seen: set[Any] = set()
         for revision in range(self.reader.xrefs.total_revisions):
             seen |= set(references(revision))
-        objects: list[Any] = []
         for reference in seen:
             try:
-                objects.append(self.reader.get_object(reference))
+                held = self.reader.get_object(reference)
             except Exception:  # noqa: BLE001, S112  an object that cannot be read acts on nobody
                 continue
-        return objects
-
-    def _acts(self) -> bool:
-        return any(_holds_script(held, 0) for held in self._objects())
-
-    def _external_streams(self) -> bool:
-        return any(
-            isinstance(held, DictionaryObject) and "/F" in held and "/FFilter" in held for held in self._objects()
-        )
+            yield held
 
     def _hidden(self) -> list[Problem]:
         """Find what a page does not show but a later revision could bring forth [shadow attacks]."""
@@ -216,12 +222,13 @@ class _Inspection:
             found.append(findings.HYBRID)
         return found
 
-    def _walk(self) -> None:
+    def _walk(self, pages: int) -> None:
         """Visit everything as the judgement of a later revision will; what that cannot read must not be signed."""
         now: Any = self.reader.get_historical_resolver(self.reader.xrefs.total_revisions - 1)
         now._load_reverse_xref_cache()  # noqa: SLF001  the very walk that pyHanko's difference policy makes
-        for index in range(count_pages(self.reader)):
-            self.reader.find_page_container(index)
+        if not counts_are_true(self.root.raw_get("/Pages")):
+            for index in range(pages):
+                self.reader.find_page_container(index)
 
     def _pdfa(self) -> str | None:
         """Return what the file claims in its metadata ("2B"); a claim, not a proof."""
@@ -234,20 +241,30 @@ class _Inspection:
         return f"{part[1].decode()}{level[1].decode().upper() if level else ''}" if part else None
 
 
-def _unsigned(signature: Any) -> bool:
-    contents = look(signature, "/Contents") if isinstance(signature, DictionaryObject) else None
-    raw = getattr(contents, "original_bytes", contents if isinstance(contents, bytes) else b"")
-    return not raw.strip(b"\x00")
-
-
-def _holds_script(held: Any, depth: int) -> bool:
-    """Walk one object's direct parts for an action that runs, launches or sends."""
+def _dictionaries(held: Any, depth: int = 0) -> Iterator[DictionaryObject]:
+    """Yield an object's own dictionaries, without those that it only refers to."""
     if depth > _DEPTH or isinstance(held, IndirectObject):
-        return False
+        return
+    parts: Iterable[Any] = ()
     if isinstance(held, DictionaryObject):
-        if look(held, "/S") in _SCRIPTS and ("/JS" in held or "/F" in held or look(held, "/S") != "/JavaScript"):
-            return True
-        return any(_holds_script(held.raw_get(key), depth + 1) for key in held)
-    if isinstance(held, list):
-        return any(_holds_script(part, depth + 1) for part in held)
-    return False
+        yield held
+        parts = (held.raw_get(key) for key in held)
+    elif isinstance(held, ArrayObject):
+        parts = (held.raw_get(place) for place in range(len(held)))
+    for part in parts:
+        yield from _dictionaries(part, depth + 1)
+
+
+def _missing_font(held: DictionaryObject) -> set[str]:
+    """Return the name of a font whose letters are not in the file and not in every viewer (ISO 32000-1, 9.6.2.2)."""
+    if look(held, "/Type") != "/Font" or look(held, "/Subtype") in {"/Type0", "/Type3"}:
+        return set()
+    name, described = str(look(held, "/BaseFont", ""))[1:], look(held, "/FontDescriptor")
+    inside = isinstance(described, DictionaryObject) and any(key in described for key in _FONT_FILES)
+    return set() if inside or name in _EVERYWHERE or not name else {name[:80]}
+
+
+def _is_script(held: DictionaryObject) -> bool:
+    """Say whether a dictionary is an action that runs, launches or sends."""
+    kind = look(held, "/S")
+    return kind in _SCRIPTS and ("/JS" in held or "/F" in held or kind != "/JavaScript")

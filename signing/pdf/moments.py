@@ -1,67 +1,60 @@
-"""As of when each signature of a file is judged, and by which revocation data: what signature time means afterwards.
+"""What a file proves of time, and the evidence that it brings: what the judgement of a signature rests on.
 
 A good document timestamp proves that everything before it was there at its time, so that is when the certificates of
-earlier signatures must have been good (ETSI EN 319 102-1, 5.6: past signature validation). A certificate revoked later,
-or ended since, takes nothing away; one revoked before proves nothing; without a timestamp nobody knows, and a
-revoked certificate is believed no more. Timestamps are judged from the newest, each as of the next newer one.
+earlier signatures must have been good (ETSI EN 319 102-1, 5.6: past signature validation). Timestamps are judged from
+the newest, each as of the oldest behind it. What was revoked, and when, is read in `signing.pdf.revocation`.
 """
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Final
 
 from asn1crypto import crl, ocsp, x509
-from pyhanko.sign.validation.dss import DocumentSecurityStore
-from pyhanko.sign.validation.errors import NoDSSFoundError
+from pyhanko.pdf_utils.decode_limits import DecodePurpose
 from pyhanko_certvalidator import ValidationContext
 
-from signing.contract import Der, SignatureVerdict, Trust
+from signing.contract import Der, Trust
 from signing.levels import CertPath, Evidence
-
-_NONE = Evidence()
+from signing.pdf.reading import look
 
 
 class Moments:
-    """Goes back through a file's timestamps: `at` is the moment of what stands before, `proven` that one says so."""
+    """The times that the good document timestamps of a file prove, as they are found, and the paths to its anchors."""
 
-    def __init__(self, at: datetime, evidence: Evidence) -> None:
-        self.at = at
-        self.proven = False
-        self._evidence = evidence
+    def __init__(self) -> None:
+        self._stamps: list[tuple[int, datetime]] = []
         self.paths: dict[str, CertPath] = {}
         """Of each signature's field, once it was judged: its certificates up to the anchor, where one was reached."""
 
-    def contexts(self, trust: Trust) -> Iterator[ValidationContext]:
-        """Yield what the next older signature is judged by: by the evidence, and without where that proves nothing.
-
-        certvalidator calls a path bad when all it has are answers about others or of another time; only an answer
-        that says "revoked" is to count here. Fresh ones each time, since contexts remember failures.
-        """
-        yield judged_by(trust, self.at, self._evidence)
-        if self._evidence.ocsps or self._evidence.crls:
-            yield judged_by(trust, self.at, Evidence(certificates=self._evidence.certificates))
+    def stamped(self, revision: int, time: datetime) -> None:
+        """Take a good timestamp, which vouches for every revision before its own."""
+        self._stamps.append((revision, time))
 
     def reached(self, field: str, path: Any) -> None:
         """Take the path by which a signature's anchor was reached."""
         certificates = reversed(list(path.iter_certs(include_root=True)))
         self.paths[field] = tuple(Der(each.dump()) for each in certificates)
 
-    def note(self, said: SignatureVerdict) -> None:
-        """Take a verdict; a good timestamp moves the moment back."""
-        good = said.intact and said.valid and said.permitted_changes and (said.trusted or said.demo)
-        if said.kind == "timestamp" and good and said.signed_at is not None:
-            self.at = min(self.at, said.signed_at)
-            self.proven = True
+    def behind(self, revision: int) -> datetime | None:
+        """Return when a revision is proven to have been there: the oldest of the timestamps behind it."""
+        return min((time for stamp, time in self._stamps if stamp > revision), default=None)
+
+    def before(self, revision: int) -> datetime | None:
+        """Return when a revision is proven not to have been there yet: the newest timestamp that it covers."""
+        return max((time for stamp, time in self._stamps if stamp < revision), default=None)
 
 
 def judged_by(trust: Trust, at: datetime, evidence: Evidence, mode: str = "soft-fail") -> ValidationContext:
-    """Return the context of one path: our anchors, this moment, and no revocation data but this."""
+    """Return the context of one path: our anchors, this moment, and no revocation data but this.
+
+    Fresh ones each time, since contexts remember failures.
+    """
     return ValidationContext(
         trust_roots=[_parsed(x509.Certificate, der) for der in (*trust.anchors, *trust.demo_anchors)],
         moment=at,
         allow_fetching=False,
-        other_certs=[_parsed(x509.Certificate, der) for der in evidence.certificates],
+        other_certs=_whole(x509.Certificate, evidence.certificates),
         ocsps=_whole(ocsp.OCSPResponse, evidence.ocsps),
         crls=_whole(crl.CertificateList, evidence.crls),
         revocation_mode=mode,
@@ -70,15 +63,17 @@ def judged_by(trust: Trust, at: datetime, evidence: Evidence, mode: str = "soft-
 
 
 def evidence_in(handler: Any) -> Evidence:
-    """Return the validation data that a file carries (its DSS); what cannot be read is left out and proves nothing."""
-    try:
-        held = DocumentSecurityStore.read_dss(handler)
-    except NoDSSFoundError:
-        return _NONE
+    """Return the validation data that a file carries in its security store (DSS, ISO 32000-2, 12.8.4.3)."""
+    store = look(handler.root, "/DSS")
+
+    def held(key: str, purpose: DecodePurpose) -> tuple[Any, ...]:
+        streams: Iterable[Any] = look(store, key, ()) if store is not None else ()
+        return tuple(stream.get_object().read_data(purpose) for stream in streams)
+
     return Evidence(
-        certificates=tuple(each.get_object().data for each in held.certs.values()),
-        ocsps=tuple(each.get_object().data for each in held.ocsps),
-        crls=tuple(each.get_object().data for each in held.crls),
+        certificates=held("/Certs", DecodePurpose.CERTIFICATE),
+        ocsps=held("/OCSPs", DecodePurpose.OCSP_RESPONSE),
+        crls=held("/CRLs", DecodePurpose.CRL),
     )
 
 

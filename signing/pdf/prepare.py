@@ -20,7 +20,7 @@ from signing.errors import CertificateUnfit, NotSignable
 from signing.pdf import appearance, cms, direct
 from signing.pdf.fields import ISSUED_DATE, NUMBER, SEAL, VIETNAM, fill_text
 from signing.pdf.files import read_base
-from signing.pdf.reading import RevisionWriter, Sheet, open_for_revision, page_rotation
+from signing.pdf.reading import RevisionWriter, Sheet, open_for_revision, page_rotation, written
 
 
 def prepare(order: PrepareOrder) -> Prepared:
@@ -101,7 +101,7 @@ def through_pyhanko(base: bytes, order: PrepareOrder) -> direct.Increment:
     steps.send(SigObjSetup(sig_placeholder=placeholder, mdp_setup=mdp))
     digest, _ = steps.send(SigIOSetup(md_algorithm="sha256", in_place=True))
     return direct.Increment(
-        bytes(buffer.getbuffer()[len(base) :]),
+        written(buffer, len(base)),
         Sha256(digest.document_digest),
         digest.reserved_region_start,
         digest.reserved_region_end,

@@ -1,7 +1,8 @@
-"""Opening a PDF with pyHanko for reading or for one incremental revision, always on a private copy in memory."""
+"""Opening a PDF with pyHanko for reading or for one incremental revision; the bytes given are never changed."""
 
 import hashlib
 import io
+import os
 import re
 from typing import Any, Final
 
@@ -10,13 +11,14 @@ from pyhanko.pdf_utils.generic import (
     IndirectObject,
     PdfObject,
     Reference,
+    StreamObject,
     pdf_name,
     pdf_string,
     read_object,
 )
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.pdf_utils.misc import PdfError, read_non_whitespace
-from pyhanko.pdf_utils.reader import PdfFileReader
+from pyhanko.pdf_utils.reader import HistoricalResolver, PdfFileReader
 from pyhanko.pdf_utils.xref import read_object_header
 
 from signing.errors import NotSignable
@@ -34,11 +36,94 @@ class RevisionWriter(IncrementalPdfFileWriter):
     def _update_meta(self) -> None:
         """Keep the document's metadata as its author wrote it."""
 
+    def let_go(self) -> None:
+        """Part with the file's bytes, once the revision is written; see `QuickReader.let_go`."""
+        prev: Any = self.prev
+        prev.let_go()
+        self.input_stream = io.BytesIO()
+
 
 _LONG: Final = re.compile(rb"\d{1,10} \d{1,5} obj(?:(?!endobj|stream)[^<]|<<)*+<([0-9A-Fa-f]{1024,})>")
 _STAND_IN: Final = hashlib.sha256(b"what stands in for a long string while the rest is read").hexdigest().encode()
 _REST: Final = 1 << 16
 """How much of an object may follow its long string."""
+
+
+_LARGE: Final = 8 << 20
+"""From how many bytes on a file is not copied to be written behind."""
+_KEPT: Final = 1 << 16
+"""How large a stream may be to be kept once it was read."""
+
+
+class Overlay(io.RawIOBase):
+    """A stream over a file's bytes and what is written behind them, which are never put together in one piece."""
+
+    def __init__(self, base: bytes) -> None:
+        super().__init__()
+        self._base = base
+        self._at = 0
+        self.tail = bytearray()
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go somewhere; counted from the start, from here, or from the end."""
+        origin = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: len(self._base) + len(self.tail)}[whence]
+        if origin + offset < 0:
+            raise OSError("before the start")
+        self._at = origin + offset
+        return self._at
+
+    def tell(self) -> int:
+        """Return the place."""
+        return self._at
+
+    def readable(self) -> bool:
+        """Say that it can be read."""
+        return True
+
+    def seekable(self) -> bool:
+        """Say that it can be sought in."""
+        return True
+
+    def writable(self) -> bool:
+        """Say that it can be written, behind the base."""
+        return True
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read on; all that is left by default."""
+        whole = len(self._base)
+        end = whole + len(self.tail)
+        stop = end if size is None or size < 0 else min(self._at + size, end)
+        start, self._at = self._at, max(stop, self._at)
+        if stop <= whole:
+            return self._base[start:stop]
+        return self._base[start:whole] + bytes(self.tail[max(start - whole, 0) : stop - whole])
+
+    def readinto(self, buffer: Any, /) -> int:
+        """Read on into a buffer."""
+        found = self.read(len(buffer))
+        buffer[: len(found)] = found
+        return len(found)
+
+    def write(self, data: Any, /) -> int:
+        """Write behind the base; the base itself is nobody's to change."""
+        place = self._at - len(self._base)
+        if place < 0:
+            raise OSError("within the base")
+        self.tail[place : place + len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+
+def _is_worth_keeping(held: Any) -> bool:
+    return not isinstance(held, StreamObject) or len(held.encoded_data) <= _KEPT
+
+
+class _Sparing(dict[Any, Any]):
+    """A cache without pictures."""
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        if _is_worth_keeping(value):
+            super().__setitem__(key, value)
 
 
 class QuickReader(PdfFileReader):
@@ -50,7 +135,25 @@ class QuickReader(PdfFileReader):
 
     def __init__(self, data: bytes, *, strict: bool) -> None:
         self._data = data
-        super().__init__(io.BytesIO(data), strict=strict)
+        stream: Any = Overlay(data) if len(data) >= _LARGE else io.BytesIO(data)
+        super().__init__(stream, strict=strict)
+
+    def let_go(self) -> None:
+        """Part with the file's bytes: a reader and what it read hold each other until the collector comes by."""
+        self._data = b""
+        self.stream = io.BytesIO()
+
+    def cache_indirect_object(self, generation: int, idnum: int, obj: Any) -> None:
+        """Keep what was read, but no picture: together they are as large as the file."""
+        if _is_worth_keeping(obj):
+            super().cache_indirect_object(generation, idnum, obj)
+
+    def get_historical_resolver(self, revision: int) -> HistoricalResolver:
+        """Return the file as it was, in a view that keeps no pictures either."""
+        held = super().get_historical_resolver(revision)
+        if not isinstance(held.cache, _Sparing):
+            held.cache = _Sparing()
+        return held
 
     def _read_object(
         self, ref: Reference, marker: Any, never_decrypt: bool = False, as_metadata_stream: bool = False
@@ -78,7 +181,7 @@ class QuickReader(PdfFileReader):
         return held
 
 
-def open_for_reading(data: bytes) -> PdfFileReader:
+def open_for_reading(data: bytes) -> QuickReader:
     """Open strictly, or leniently where real files need it."""
     try:
         return QuickReader(data, strict=True)
@@ -86,18 +189,23 @@ def open_for_reading(data: bytes) -> PdfFileReader:
         return QuickReader(data, strict=False)
 
 
-def open_for_revision(data: bytes) -> tuple[RevisionWriter, io.BytesIO]:
-    """Return a writer and the buffer to which `write_in_place` appends; the caller's bytes stay as they are."""
+def open_for_revision(data: bytes) -> tuple[RevisionWriter, io.BytesIO | Overlay]:
+    """Return a writer and the stream to which `write_in_place` appends; the caller's bytes stay as they are."""
     reader = open_for_reading(data)
     if reader.encrypted:
         raise NotSignable("Tệp có mật khẩu hoặc bị mã hóa", "The file is encrypted")
     return RevisionWriter(reader.stream, prev=reader), reader.stream
 
 
+def written(stream: io.BytesIO | Overlay, base_size: int) -> bytes:
+    """Return what a revision wrote behind its base."""
+    return bytes(stream.tail if isinstance(stream, Overlay) else stream.getbuffer()[base_size:])
+
+
 def page_box(page: Any) -> Box:
     """Return what a viewer shows of a page: the crop box inside the media box, US Letter where a file names neither."""
-    media = _box(_inherited(page, "/MediaBox"))
-    crop = _box(_inherited(page, "/CropBox"))
+    media = _box(inherited(page, "/MediaBox"))
+    crop = _box(inherited(page, "/CropBox"))
     if media is None:
         return crop or DEFAULT_PAGE
     if crop is None:
@@ -108,14 +216,15 @@ def page_box(page: Any) -> Box:
 
 def page_rotation(page: Any) -> int:
     """Return by how many degrees clockwise a viewer turns a page: 0, 90, 180 or 270."""
-    turned = _inherited(page, "/Rotate")
+    turned = inherited(page, "/Rotate")
     try:
         return int(turned or 0) % 360 // 90 * 90
     except (TypeError, ValueError):
         return 0
 
 
-def _inherited(page: Any, key: str) -> Any:
+def inherited(page: Any, key: str) -> Any:
+    """Return a page's entry, or that of the nearest node above it; None where there is none."""
     node = page
     for _ in range(64):
         if not isinstance(node, DictionaryObject):

@@ -20,13 +20,14 @@ import hashlib
 import re
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
+from mmap import mmap
 from typing import Any, Final
 
 import msgspec
 
 from signing.contract import Der, Sha256, SignatureVerdict, Trust, Verdict
-from signing.pdf import container, wording
-from signing.pdf.increments import Dictionary, Revision, demand, highest, must, plain, revisions
+from signing.pdf import container, indications, wording
+from signing.pdf.increments import Dictionary, Revision, demand, highest, must, occurrences, plain, revisions
 
 Anchored = Callable[[Der, bytes, Trust, datetime], bool | None]
 """Says whether a certificate in a set of others leads to a demo anchor (True), a real one (False), or is not known."""
@@ -73,17 +74,24 @@ class _Signed(msgspec.Struct):
     locks: Callable[[str], bool]
 
 
-def judge(data: bytes, trust: Trust, at: datetime, anchored: Anchored) -> Verdict | None:
-    """Return the good verdict on a file of our own making, or None where anything at all is different."""
+def judge(
+    data: bytes | mmap, trust: Trust, at: datetime, anchored: Anchored, *, base: tuple[int, Sha256] | None = None
+) -> Verdict | None:
+    """Return the good verdict on a file of our own making, or None where anything at all is different.
+
+    `base` are size and SHA-256 of the file before its last revision, which are then demanded on the way.
+    """
     try:
-        return _judge(data, trust, at, anchored)
+        return _judge(data, trust, at, anchored, base)
     except Exception:  # noqa: BLE001  whatever it stumbles over is for the first verifier to judge
         return None
 
 
-def _judge(data: bytes, trust: Trust, at: datetime, anchored: Anchored) -> Verdict:
+def _judge(
+    data: bytes | mmap, trust: Trust, at: datetime, anchored: Anchored, base: tuple[int, Sha256] | None
+) -> Verdict:
     laid, signed_ones = revisions(data)
-    demand(data.count(b"/ByteRange") == len(signed_ones) > 0)
+    demand(occurrences(data, b"/ByteRange") == len(signed_ones) > 0)
     fields = _fields(laid)
     fills: dict[str, str] = {}
     signed: list[_Signed] = []
@@ -96,7 +104,7 @@ def _judge(data: bytes, trust: Trust, at: datetime, anchored: Anchored) -> Verdi
         fills |= filled
         signed.append(one)
     verdicts: list[SignatureVerdict] = []
-    for one, digests in zip(signed, _digests(data, signed), strict=True):
+    for one, digests in zip(signed, _digests(data, signed, base), strict=True):
         verdicts.append(_verdict(one, digests, one.end == len(data), trust, at, anchored))
     return Verdict(
         untouched=True,
@@ -104,6 +112,7 @@ def _judge(data: bytes, trust: Trust, at: datetime, anchored: Anchored) -> Verdi
         problems=(),
         demo=any(one.demo for one in verdicts),
         ok=True,
+        indication="TOTAL-PASSED",
         fills={name: fills[name] for name in fields if name in fills},
     )
 
@@ -115,7 +124,7 @@ def _number(value: Any) -> int:
 def _fields(laid: Revision) -> dict[str, _Field]:
     """Return all form fields, none of them with a value."""
     catalog = plain(laid.bodies[_number(laid.trailer[b"/Root"])])
-    demand(b"/Perms" not in catalog)
+    demand(b"/Perms" not in catalog and b"/DSS" not in catalog)
     form = plain(laid.bodies[_number(catalog[b"/AcroForm"])])
     demand(form.keys() == {b"/Fields", b"/SigFlags"} and form[b"/SigFlags"] == b"3")
     found: dict[str, _Field] = {}
@@ -138,7 +147,7 @@ def _literal(value: bytes) -> str:
 
 
 def _read(
-    data: bytes, revision: Revision, fields: dict[str, _Field], size: int, first: Dictionary
+    data: bytes | mmap, revision: Revision, fields: dict[str, _Field], size: int, first: Dictionary
 ) -> tuple[_Signed, dict[str, str], int]:
     """Read one signed revision: its signature, what it fills in, and the number after its last object."""
     demand(all(revision.trailer.get(key) == first.get(key) for key in (b"/Root", b"/Info")))
@@ -207,10 +216,11 @@ def _drawn(body: bytes) -> bytes:
     return head
 
 
-def _signature(data: bytes, revision: Revision, field: str, place: int, root: int) -> _Signed:
+def _signature(data: bytes | mmap, revision: Revision, field: str, place: int, root: int) -> _Signed:
     body = revision.bodies[place]
     found = must(_SIGNATURE.match(body))
-    start = data.index(body, revision.start, revision.end)
+    start = data.find(body, revision.start, revision.end)
+    demand(start >= 0)
     first, second, rest = (int(found[part]) for part in (2, 3, 4))
     demand(first == start + found.start(1) - 1 and second == start + found.end(1) + 1)
     demand(second + rest == revision.end and data[first : first + 1] == b"<" and data[second - 1 : second] == b">")
@@ -231,17 +241,23 @@ def _signature(data: bytes, revision: Revision, field: str, place: int, root: in
     )
 
 
-def _digests(data: bytes, signed: list[_Signed]) -> list[tuple[Sha256, Sha256]]:
+def _digests(data: bytes | mmap, signed: list[_Signed], base: tuple[int, Sha256] | None) -> list[tuple[Sha256, Sha256]]:
     """Return, per signature, the SHA-256 of what it signs and of its whole revision; the file is read once."""
-    view, whole, at = memoryview(data), hashlib.sha256(), 0
+    whole, at = hashlib.sha256(), 0
     found: list[tuple[Sha256, Sha256]] = []
-    for one in signed:
-        whole.update(view[at : one.first])
-        document = whole.copy()
-        document.update(view[one.second : one.end])
-        whole.update(view[one.first : one.end])
-        at = one.end
-        found.append((Sha256(document.digest()), Sha256(whole.copy().digest())))
+    with memoryview(data) as view:
+        for one in signed:
+            if base is not None and one is signed[-1]:
+                demand(at <= base[0] <= one.first)
+                whole.update(view[at : base[0]])
+                demand(whole.copy().digest() == base[1])
+                at = base[0]
+            whole.update(view[at : one.first])
+            document = whole.copy()
+            document.update(view[one.second : one.end])
+            whole.update(view[one.first : one.end])
+            at = one.end
+            found.append((Sha256(document.digest()), Sha256(whole.copy().digest())))
     return found
 
 
@@ -252,8 +268,9 @@ def _verdict(
     container.check(held, digests[0])
     demo = anchored(held.certificate, held.certificates, trust, at)
     demand(demo is not None)
-    facts = wording.Facts(
+    facts = indications.Facts(
         covers="whole_file" if last else "revision",
+        well_formed=True,
         intact=True,
         valid=True,
         trusted=not demo,
@@ -269,5 +286,6 @@ def _verdict(
         pss=held.mechanism == "rsa_pss",
         digest="sha256",
         signed_at=one.said_at,
+        subfilter="ETSI.CAdES.detached",
     )
     return wording.say(told, facts)

@@ -13,7 +13,7 @@ from pyhanko_certvalidator.validate import async_validate_path
 from signing.contract import SignatureVerdict, Trust, Verdict
 from signing.levels import CertPath, Evidence, Level, Standing
 from signing.pdf.moments import evidence_in, judged_by
-from signing.pdf.reading import open_for_reading
+from signing.pdf.reading import QuickReader, open_for_reading
 
 _SHORT_KEYS_END: Final = datetime(2031, 1, 1, tzinfo=UTC)
 """Until when RSA below 3072 bits may prove anything (NIST SP 800-131A Rev. 2, 112 bits of strength: to 2030)."""
@@ -25,8 +25,17 @@ def stand(data: bytes, trust: Trust, at: datetime, verdict: Verdict, paths: Mapp
 
 
 async def _stand(data: bytes, trust: Trust, at: datetime, verdict: Verdict, paths: Mapping[str, CertPath]) -> Standing:
-    known = tuple(dict.fromkeys(paths[one.field] for one in verdict.signatures if one.field in paths))
     reader = open_for_reading(data)
+    try:
+        return await _judged(reader, trust, at, verdict, paths)
+    finally:
+        reader.let_go()
+
+
+async def _judged(
+    reader: QuickReader, trust: Trust, at: datetime, verdict: Verdict, paths: Mapping[str, CertPath]
+) -> Standing:
+    known = tuple(dict.fromkeys(paths[one.field] for one in verdict.signatures if one.field in paths))
     last = max((each.signed_revision for each in reader.embedded_regular_signatures), default=-1)
     said = {one.field: one for one in verdict.signatures}
     stamps: list[EmbeddedPdfSignature] = [

@@ -5,13 +5,14 @@ USF universal forgery). Real files of other makers were used to keep the checks 
 """
 
 import re
+from bisect import bisect_right
 from typing import Any, Final
 
 from pyhanko.pdf_utils.reader import PdfFileReader
-from pyhanko.sign.fields import enumerate_sig_fields
 from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
 
 from signing.contract import Problem
+from signing.pdf.embedded import Found
 
 _COMMENT: Final = rb"(?:%(?!%EOF)(?![^\r\n]*(?:\bobj\b|endobj|stream|startxref))[^\r\n]{0,120}[\r\n]\s*)*"
 """A comment line such as iText's %iText-Core-9.2.0 before startxref."""
@@ -24,45 +25,49 @@ _TAIL: Final = re.compile(
 _SHELL_DEPTH: Final = 5
 """How deep the shell of a CMS goes before certificates and attributes begin, which have signatures of their own."""
 _BYTE_RANGE: Final = b"/ByteRange"
+_STREAM: Final = re.compile(rb"\s*\d+\s+\d+\s+obj\b(?:(?!endobj|stream)[\x00-\xff])*?stream\r?\n")
+_LENGTH: Final = re.compile(rb"/Length\s+(\d{1,12})(?!\s+\d+\s+R)(?=[\s/>])")
+_ENDSTREAM: Final = re.compile(rb"\s*endstream\b")
 _OPENS: Final = re.compile(rb"\s*\[")
 
 
-def problems_of(data: bytes, reader: PdfFileReader, signatures: list[EmbeddedPdfSignature]) -> list[Problem]:
+def problems_of(data: bytes, reader: PdfFileReader, found: Found) -> list[Problem]:
     """Return what is wrong with the file as a whole."""
-    found: list[Problem] = []
+    problems: list[Problem] = []
     if reader.xrefs.hybrid_xrefs_present:
-        found.append(Problem(code="hybrid-xref", vi="Bảng tham chiếu lai", en="The file has hybrid cross-references"))
-    filled = list(enumerate_sig_fields(reader, filled_status=True))
-    if len(filled) != len(signatures):
-        found.append(
+        problems.append(
+            Problem(code="hybrid-xref", vi="Bảng tham chiếu lai", en="The file has hybrid cross-references")
+        )
+    if len(found.fields) != len(found.signatures):
+        problems.append(
             Problem(
                 code="unknown-signature",
                 vi="Có chữ ký thuộc loại không kiểm tra được",
                 en="A signature field holds a kind of signature that cannot be judged",
             )
         )
-    values = [_reference(field.get_object()) for _, _, field in filled]
+    values = [_reference(field) for field in found.fields]
     if len(set(values)) != len(values):
-        found.append(
+        problems.append(
             Problem(code="shared-signature", vi="Một chữ ký dùng cho nhiều trường", en="Fields share one signature")
         )
-    if _count_byte_ranges(data, reader) != len(signatures):
-        found.append(
+    if _count_byte_ranges(data, reader, found.ranges) != found.ranges:
+        problems.append(
             Problem(
                 code="stray-byte-range",
                 vi="Tệp chứa dữ liệu chữ ký không thuộc trường ký nào",
                 en="The file holds signature data that belongs to no field",
             )
         )
-    if not _covered(data, signatures) and not clean_tail(data, reader):
-        found.append(
+    if not _covered(data, found.signatures) and not clean_tail(data, reader):
+        problems.append(
             Problem(
                 code="dirty-tail",
                 vi="Có dữ liệu lạ sau phần kết thúc của tệp",
                 en="Something stands after the end of the file that its cross-references do not name",
             )
         )
-    return found
+    return problems
 
 
 def _reference(field: Any) -> tuple[int, int]:
@@ -70,34 +75,40 @@ def _reference(field: Any) -> tuple[int, int]:
     return (value.idnum, value.generation) if hasattr(value, "idnum") else (-1, id(field))
 
 
-def _count_byte_ranges(data: bytes, reader: PdfFileReader) -> int:
-    """Count byte ranges outside attachments, which may be signed files themselves."""
+def _count_byte_ranges(data: bytes, reader: PdfFileReader, expected: int) -> int:
+    """Count byte ranges outside streams: an attachment may be a signed file itself, and text may speak of them."""
     found: list[int] = []
-    at = data.find(_BYTE_RANGE)
-    while at >= 0:
+    end = len(data)
+    while (at := data.rfind(_BYTE_RANGE, 0, end)) >= 0:  # backwards half as fast again as forwards
         if _OPENS.match(data, at + len(_BYTE_RANGE)):
             found.append(at)
-        at = data.find(_BYTE_RANGE, at + 1)
-    attached = _attachments(data, reader) if found else []
-    return sum(1 for hit in found if not any(start <= hit < end for start, end in attached))
+        end = at
+    return len(found) if len(found) == expected else len(found) - _within_streams(data, reader, found)
 
 
-def _attachments(data: bytes, reader: Any) -> list[tuple[int, int]]:
-    try:
-        root: Any = reader.root
-        names: Any = root["/Names"]["/EmbeddedFiles"]["/Names"]
-    except (KeyError, TypeError, AttributeError):
-        return []
-    spans: list[tuple[int, int]] = []
-    for entry in list(names)[1::2]:
-        try:
-            content = entry.get_object()["/EF"]["/F"].encoded_data
-        except (KeyError, TypeError, AttributeError):
-            continue
-        start = data.find(content) if content else -1
-        if start >= 0:
-            spans.append((start, start + len(content)))
-    return spans
+def _within_streams(data: bytes, reader: Any, hits: list[int]) -> int:
+    """Count the hits in the middle of streams that the cross-references name, in the form in which they are stored."""
+    places = sorted(
+        place
+        for section in range(reader.xrefs.total_revisions)
+        for _, place in reader.xrefs.get_xref_data(section).standard_xrefs.values()
+    )
+    inside = 0
+    for hit in hits:
+        position = bisect_right(places, hit)
+        if position:
+            inside += hit < _stream_end(data, places[position - 1], hit)
+    return inside
+
+
+def _stream_end(data: bytes, place: int, hit: int) -> int:
+    """Return where the stream of the object at a place ends by its own /Length, if it begins before a hit; else 0."""
+    head = _STREAM.match(data, place, hit)
+    if head is None:
+        return 0
+    length = _LENGTH.search(data, place, head.end())
+    end = head.end() + int(length[1]) if length else 0
+    return end if _ENDSTREAM.match(data, end) else 0
 
 
 def _covered(data: bytes, signatures: list[EmbeddedPdfSignature]) -> bool:

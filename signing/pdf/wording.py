@@ -1,28 +1,18 @@
 """What a verdict says to people, in Vietnamese and English (Circular 15/2025 asks for Vietnamese)."""
 
 import hashlib
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from functools import lru_cache
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import msgspec
 from asn1crypto import x509
 from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
 
-from signing.contract import DEMO_MARK, Der, Problem, Sha256, SignatureKind, SignatureVerdict
+from signing.contract import DEMO_MARK, Der, Problem, Revocation, Sha256, SignatureKind, SignatureVerdict
+from signing.pdf import indications
 
-
-class Facts(msgspec.Struct, frozen=True, kw_only=True):
-    """What was found out about one signature."""
-
-    covers: Literal["whole_file", "revision", "part"]
-    intact: bool
-    valid: bool
-    trusted: bool
-    demo: bool
-    permitted_changes: bool
-    revision_sha256: Sha256
-    problems: tuple[Problem, ...]
+_VIETNAM: Final = timezone(timedelta(hours=7))
 
 
 BROKEN: Final = Problem(
@@ -56,25 +46,64 @@ def changed(reason: str) -> Problem:
     )
 
 
-def untrusted(status: Any, *, proven: bool) -> Problem:
-    """Say why no trust anchor was reached; `proven` says that a timestamp proves when the signature was there."""
-    if getattr(status, "revoked", False) and proven:
-        return Problem(
-            code="revoked",
-            vi="Chứng thư đã bị thu hồi trước thời điểm ký được chứng minh",
-            en="The certificate was revoked before the time that is proven for the signature",
-        )
-    if getattr(status, "revoked", False):
-        return Problem(
-            code="revoked-time-unknown",
-            vi="Chứng thư đã bị thu hồi, và không có dấu thời gian chứng minh đã ký trước đó",
-            en="The certificate was revoked, and no timestamp proves that the signature was there before",
-        )
-    cause = getattr(status, "trust_problem_indic", None)
+NEVER_SIGNED: Final = Problem(
+    code="prepared-not-signed",
+    vi="Trường chữ ký đã chuẩn bị nhưng chưa được ký",
+    en="The signature field was prepared and never signed",
+)
+
+
+def weak(what: str) -> Problem:
+    """Say which digest or key is too weak to prove anything."""
+    return Problem(
+        code="weak-algorithm",
+        vi=f"Thuật toán ký yếu, không được chấp nhận ({what})",
+        en=f"The signature uses an algorithm that is too weak ({what})",
+        remedy_vi="Đề nghị người ký ký lại bằng SHA-256 và khóa RSA từ 2048 bit hoặc ECDSA P-256.",
+        remedy_en="Have it signed again with SHA-256 and RSA of at least 2048 bits, or ECDSA P-256.",
+    )
+
+
+def unheard(subfilter: str) -> Problem:
+    """Say that a signature is of a kind that nobody here can judge."""
+    return Problem(
+        code="unknown-subfilter",
+        vi=f"Chữ ký thuộc loại không kiểm tra được ({subfilter})",
+        en=f"The signature is of a kind that cannot be judged ({subfilter})",
+    )
+
+
+def revoked(at: datetime, state: Revocation, proven: datetime | None) -> Problem:
+    """Say that the certificate was revoked, and what is known of which came first."""
+    after = state == "revoked_before"
+    if after:
+        known_vi, known_en = "chữ ký được tạo sau khi thu hồi", "the signature was made afterwards"
+    elif proven is None:
+        known_vi = "không có dấu thời gian chứng minh đã ký trước đó"
+        known_en = "no timestamp proves that the signature was there before"
+    else:
+        known_vi = f"dấu thời gian chỉ chứng minh đã ký trước {_day(proven)}"
+        known_en = f"a timestamp proves the signature to be older than {proven:%Y-%m-%d %H:%MZ} only"
+    return Problem(
+        code="revoked" if after or proven is not None else "revoked-time-unknown",
+        vi=f"Chứng thư đã bị thu hồi lúc {_day(at)}; {known_vi}",
+        en=f"The certificate was revoked at {at:%Y-%m-%d %H:%MZ}; {known_en}",
+    )
+
+
+AUTHORITY_REVOKED: Final = Problem(
+    code="authority-revoked",
+    vi="Chứng thư của tổ chức chứng thực đã bị thu hồi, và không có gì chứng minh chữ ký có trước đó",
+    en="The certificate of an authority was revoked, and nothing proves the signature to be older",
+)
+
+
+def untrusted(cause: str) -> Problem:
+    """Say why no trust anchor was reached."""
     return Problem(
         code="untrusted",
         vi="Không xác minh được chứng thư đến một tổ chức chứng thực tin cậy còn hiệu lực",
-        en=f"The certificate does not lead to a trusted, valid authority ({getattr(cause, 'name', 'no path')})",
+        en=f"The certificate does not lead to a trusted, valid authority ({cause})",
     )
 
 
@@ -99,6 +128,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     pss: bool
     digest: str
     signed_at: datetime | None
+    subfilter: str
 
 
 @lru_cache(maxsize=512)
@@ -155,7 +185,7 @@ def _algorithm(told: Told) -> str:
     return f"{told.bearer.key} {'PSS' if told.pss else 'PKCS#1 v1.5'}"
 
 
-def describe(signature: EmbeddedPdfSignature, facts: Facts) -> SignatureVerdict:
+def describe(signature: EmbeddedPdfSignature, facts: indications.Facts) -> SignatureVerdict:
     """Return the verdict on a signature that pyHanko read."""
     info: Any = signature.signer_info
     told = Told(
@@ -165,6 +195,7 @@ def describe(signature: EmbeddedPdfSignature, facts: Facts) -> SignatureVerdict:
         pss=info["signature_algorithm"].signature_algo == "rsassa_pss",
         digest=signature.md_algorithm,
         signed_at=_aware(_time_in(signature)),
+        subfilter=str(signature.sig_object.get("/SubFilter", ""))[1:],
     )
     return say(told, facts)
 
@@ -177,14 +208,16 @@ def _time_in(signature: EmbeddedPdfSignature) -> datetime | None:
     return signed["encap_content_info"]["content"].parsed["gen_time"].native
 
 
-def say(told: Told, facts: Facts) -> SignatureVerdict:
+def say(told: Told, facts: indications.Facts) -> SignatureVerdict:
     """Return the verdict with the facts of certificate and time."""
     kind, held = _kind_of(told), told.bearer
     good = facts.valid and facts.permitted_changes and (facts.trusted or facts.demo)
+    indication, sub_indication = indications.of(facts)
     faults_vi = "; ".join(problem.vi for problem in facts.problems)
     faults_en = "; ".join(problem.en for problem in facts.problems)
     said_vi = f"{_KIND_VI[kind]} của {held.name}: {'hợp lệ' if good else 'không hợp lệ'}"
     said_en = f"{_KIND_EN[kind]} of {held.name}: {'valid' if good else 'not valid'}"
+    note_vi, note_en = _notes(facts)
     return SignatureVerdict(
         field=told.field,
         kind=kind,
@@ -202,20 +235,43 @@ def say(told: Told, facts: Facts) -> SignatureVerdict:
         demo=facts.demo,
         permitted_changes=facts.permitted_changes,
         revision_sha256=facts.revision_sha256,
-        summary_vi=said_vi + (f" ({faults_vi})" if faults_vi else ""),
-        summary_en=said_en + (f" ({faults_en})" if faults_en else ""),
+        summary_vi=said_vi + (f" ({faults_vi})" if faults_vi else "") + note_vi,
+        summary_en=said_en + (f" ({faults_en})" if faults_en else "") + note_en,
         valid_from=held.valid_from,
         valid_to=held.valid_to,
         problems=facts.problems,
+        subfilter=told.subfilter,
+        indication=indication,
+        sub_indication=sub_indication,
+        proven_at=facts.proven_at,
+        revocation=facts.revocation,
+        revoked_at=facts.revoked_at,
     )
+
+
+def _notes(facts: indications.Facts) -> tuple[str, str]:
+    """Say what a timestamp proves, and that a later revocation does not matter."""
+    vi = en = ""
+    if facts.proven_at is not None:
+        vi = f"; dấu thời gian chứng minh có từ trước {_day(facts.proven_at)}"
+        en = f"; a timestamp proves it older than {facts.proven_at:%Y-%m-%d %H:%MZ}"
+    if facts.revocation == "revoked_later" and facts.revoked_at is not None:
+        vi += f"; chứng thư bị thu hồi sau đó, lúc {_day(facts.revoked_at)}"
+        en += f"; the certificate was revoked later, at {facts.revoked_at:%Y-%m-%d %H:%MZ}"
+    return vi, en
+
+
+def _day(moment: datetime) -> str:
+    return moment.astimezone(_VIETNAM).strftime("%d.%m.%Y %H:%M")
 
 
 def _aware(moment: datetime | None) -> datetime | None:
     return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
 
 
-def unreadable(field: str, problem: Problem) -> SignatureVerdict:
-    """Return the verdict on a signature of which nothing could be read."""
+def unreadable(field: str, problem: Problem, cause: str, *, subfilter: str = "") -> SignatureVerdict:
+    """Return the verdict on a signature of which nothing could be read, or nothing shall be."""
+    indication, sub_indication = indications.because(cause)
     return SignatureVerdict(
         field=field,
         kind="other",
@@ -236,4 +292,7 @@ def unreadable(field: str, problem: Problem) -> SignatureVerdict:
         summary_vi=f"Trường {field}: không hợp lệ ({problem.vi})",
         summary_en=f"Field {field}: not valid ({problem.en})",
         problems=(problem,),
+        subfilter=subfilter,
+        indication=indication,
+        sub_indication=sub_indication,
     )

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import random
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,8 +17,9 @@ from pyhanko_certvalidator import ValidationContext
 
 import signing
 from signing.levels import LEVELS, Evidence
+from signing.raising import Order, raise_level
 from tests import stamping_ground as ground
-from tests.paper import openssl_accepts, pdfsig_valid, run, split
+from tests.paper import apart, lay, openssl_accepts, page, pdfsig_valid, run, split
 
 logging.getLogger("pyhanko").setLevel(logging.CRITICAL)
 
@@ -191,9 +193,45 @@ async def test_signatures_outlive_their_certificates_by_the_timestamp(made, seal
     assert not (await verified(made, tmp_path / "lta.pdf", later + timedelta(days=9000))).ok
 
 
-async def test_the_service_by_hand_signs_at_a_level_and_raises(made, tmp_path):
-    from tests.paper import page  # noqa: PLC0415
+@pytest.mark.alone
+async def test_raising_takes_at_most_twice_a_files_size_in_every_process(made, tmp_path):
+    """120 MB, of which no step holds a second copy beside the interpreter; each in a process of its own."""
+    peaks: dict[str, int] = {}
 
+    def large() -> Path:
+        at, source = datetime.now(UTC), page(tmp_path / "page.pdf")
+        with pikepdf.open(source) as document:
+            noise = random.Random(3)
+            document.Root.Large = pikepdf.Array([document.make_stream(noise.randbytes(1_000_000)) for _ in range(120)])
+            document.save(tmp_path / "large.pdf", object_stream_mode=pikepdf.ObjectStreamMode.disable)
+        plan = lay(tmp_path / "large.pdf", tmp_path / "laid.pdf", names=("Signatory1",))
+        return ground.sign(made, tmp_path / "laid.pdf", tmp_path / "signed.pdf", "Signatory1", plan, "leader", at)
+
+    async def measured(work, *args, **kwargs):
+        answer, peak = await asyncio.to_thread(apart, work.__name__, *args, **kwargs)
+        peaks[work.__name__] = max(peak, peaks.get(work.__name__, 0))
+        return answer
+
+    def now() -> datetime:
+        return datetime.now(UTC)
+
+    source = await asyncio.to_thread(large)
+    standing = await measured(signing.stand, str(source), ground.trust(made), at=now())
+    timestamps, known = ground.pool(made), ground.revocation(tmp_path)
+    for wanted in ("b-lt", "b-lta"):
+        order = Order(
+            source=str(source), sha256=ground.sha256(source), target=str(tmp_path / f"{wanted}.pdf"), wanted=wanted,
+            trust=ground.trust(made), standing=standing, signed_at=now() - timedelta(days=1),
+        )  # fmt: skip
+        done = await raise_level(order, timestamps, known, measured, now)
+        assert done.standing.level == wanted
+    await timestamps.close()
+    await known.close()
+    assert peaks.keys() == {"stand", "prepare_stamp", "finish_stamp", "add_evidence"}
+    assert {step: peak for step, peak in peaks.items() if peak > 2 * source.stat().st_size} == {}
+
+
+async def test_the_service_by_hand_signs_at_a_level_and_raises(made, tmp_path):
     draft = page(tmp_path / "draft.pdf")
     tsa = f"{made.prefix}/a/tsa/tsa"
 

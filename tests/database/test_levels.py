@@ -56,7 +56,7 @@ async def test_a_sealed_document_is_released_at_once_and_has_its_level_soon_afte
     assert pdfsig_valid(path) == 2
     result = await ward.db.admin.fetchrow("SELECT id, dossier_id FROM result")
     async with ward.ground.app.reading() as connection:
-        released = await released_file(connection, result["id"], result["dossier_id"])
+        released = await released_file(connection, result["id"], result["dossier_id"], None)
     assert released.sha256 == paid["sha256"]
     said = await ward.db.admin.fetchrow("SELECT process, detail FROM audit WHERE action = 'level.raised'")
     assert (said["process"], said["detail"]["level"]) == ("signer", "B-LTA")

@@ -15,7 +15,7 @@ def test_the_benchmark_runs_and_tells_every_row(capsys, tmp_path, monkeypatch):
     rows = {row["name"].removesuffix(" 61 kB"): row for row in told["rows"]}
     assert set(rows) == {
         "invisible RSA-2048", "invisible P-256", "planned RSA-2048", "planned P-256",
-        "visible", "whole path", "verify", "verify own",
+        "visible", "whole path", "verify", "verify own", "token RSA-2048",
     }  # fmt: skip
     assert all(row["ours_ms"] > 0 for row in rows.values())
     assert rows["invisible RSA-2048"]["plain_ms"] > 5 * rows["invisible RSA-2048"]["ours_ms"]

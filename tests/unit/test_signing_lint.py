@@ -6,6 +6,8 @@ import os
 import pikepdf
 import pytest
 from pikepdf import Dictionary, Name
+from pyhanko.pdf_utils.generic import DictionaryObject, pdf_name
+from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 
 import signing
 from signing.contract import LintLimits, Trust
@@ -194,3 +196,47 @@ def test_an_endless_page_tree_ends(tmp_path):
     (tmp_path / "loop.pdf").write_bytes(buffer.getvalue())
     report = lint(tmp_path / "loop.pdf")
     assert not report.accepted or report.pages == 1
+
+
+def test_a_font_that_is_not_in_the_file_is_told_and_refuses_nothing(tmp_path):
+    def borrow(document):
+        document.pages[0].Resources.Font.F.BaseFont = Name("/VNI-Times")
+
+    report = lint(changed(tmp_path, borrow))
+    assert (report.accepted, codes(report), report.repairable) == (True, ["font-not-embedded"], False)
+    assert "VNI-Times" in report.problems[0].vi
+
+
+def test_a_certified_file_is_named_as_such(tmp_path):
+    sealed = sign_and_seal(page(tmp_path / "source.pdf"), tmp_path)
+    data = io.BytesIO(sealed.read_bytes())
+    writer = IncrementalPdfFileWriter(data)
+    value = writer.root["/AcroForm"]["/Fields"][-1].get_object().raw_get("/V")
+    writer.root[pdf_name("/Perms")] = DictionaryObject({pdf_name("/DocMDP"): value})
+    writer.update_root()
+    writer.write_in_place()
+    (tmp_path / "certified.pdf").write_bytes(data.getvalue())
+    assert {"already-signed", "certified"} <= set(codes(lint(tmp_path / "certified.pdf")))
+
+
+def test_a_file_in_which_two_readers_see_two_documents_is_not_mended(tmp_path):
+    """One row of the table is wrong: qpdf then gathers all objects anew, the last of each number; pyHanko does not."""
+    path = page(tmp_path / "page.pdf", "Dong y")
+    with pikepdf.open(path, allow_overwriting_input=True) as document:
+        document.docinfo["/Title"] = "x"
+        number, info = document.pages[0].Contents.objgen[0], document.docinfo.objgen[0]
+        document.save(path, object_stream_mode=pikepdf.ObjectStreamMode.disable)
+    data, other = path.read_bytes(), b"BT /F 14 Tf 90 600 Td (Tu choi) Tj ET"
+    with pikepdf.open(path) as document:
+        number, info = document.pages[0].Contents.objgen[0], document.docinfo.objgen[0]
+    place = data.index(b"%d 0 obj" % info)
+    data = data.replace(b"%010d 00000 n" % place, b"%010d 00000 n" % (place + 3))
+    hidden = b"%d 0 obj\n<< /Length %d >>\nstream\n%s\nendstream\nendobj\n" % (number, len(other), other)
+    table = data.rindex(b"xref\n0 ")
+    data = (
+        data[:table] + hidden + data[table:].replace(b"startxref\n%d" % table, b"startxref\n%d" % (table + len(hidden)))
+    )
+    path.write_bytes(data)
+    mended = signing.repair(str(path), str(tmp_path / "out.pdf"), at=AT)
+    assert (mended.accepted, codes(mended)) == (False, ["ambiguous-pages"])
+    assert not (tmp_path / "out.pdf").exists()
