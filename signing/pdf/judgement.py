@@ -221,9 +221,10 @@ class _Judgement:
             return _Standing()
         proven = self._proven(status)
         path, cause = _path(status)
-        if path is None and proven is not None and proven != self.behind and cause in indications.TIME_MAY_HEAL:
+        hangs_on_time = path is not None or cause in indications.TIME_MAY_HEAL
+        if path is None and proven is not None and proven != self.behind and hangs_on_time:
             path, _ = _path(await self._status(proven, skip_diff=True))
-        if path is not None and proven is not None and proven < self.signature.signer_cert.not_valid_before:
+        if hangs_on_time and proven is not None and proven < self.signature.signer_cert.not_valid_before:
             path, cause = None, indications.NOT_YET_VALID
         if path is None:
             return _Standing(cause=cause, proven_at=proven)

@@ -7,17 +7,20 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import aiohttp
 import pikepdf
 import pytest
-from asn1crypto import x509
+from asn1crypto import tsp, x509
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.validation import async_validate_pdf_signature, async_validate_pdf_timestamp
 from pyhanko.sign.validation.dss import DocumentSecurityStore
 from pyhanko_certvalidator import ValidationContext
 
 import signing
-from signing.levels import LEVELS, Evidence
+from signing.errors import OutputInvalid
+from signing.levels import LEVELS, Evidence, FinishStampOrder, StampOrder
 from signing.raising import Order, raise_level
+from signing.trust import tokens
 from tests import stamping_ground as ground
 from tests.paper import apart, lay, openssl_accepts, page, pdfsig_valid, run, split
 
@@ -171,6 +174,26 @@ async def test_a_revocation_counts_from_its_time_on_and_time_counts_only_where_i
     assert [problem.code for problem in signatory.problems] == ([expected] if expected else [])
     assert verdict.ok == (expected is None)
     assert next(one for one in verdict.signatures if one.kind == "seal").trusted
+
+
+async def test_a_time_before_the_certificate_proves_no_signature(made, sealed, tmp_path):
+    """The timestamp is good as of now, but the signers had no certificates yet at its time: NOT_YET_VALID."""
+    asked = StampOrder(base=str(sealed), base_sha256=ground.sha256(sealed))
+    prepared = await asyncio.to_thread(signing.prepare_stamp, asked)
+    made.at = datetime.now(UTC) - timedelta(days=365 * 30)
+    asking, _ = tokens.ask(prepared.document_digest)
+    headers = {"Content-Type": "application/timestamp-query"}
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(f"{made.prefix}/a/tsa/tsa", data=asking, headers=headers) as answer,
+    ):
+        token = tsp.TimeStampResp.load(await answer.read())["time_stamp_token"].dump()
+    done = FinishStampOrder(
+        base=str(sealed), prepared=prepared, token=token, trust=ground.trust(made), at=datetime.now(UTC)
+    )
+    with pytest.raises(OutputInvalid, match="NOT_YET_VALID"):
+        await asyncio.to_thread(signing.finish_stamp, done, str(tmp_path / "early.pdf"))
+    assert not (tmp_path / "early.pdf").exists()
 
 
 async def told_of(made, room: Path) -> Evidence:
