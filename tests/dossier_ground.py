@@ -57,7 +57,7 @@ async def lay(admin):
     async with admin.transaction():
         await laying._lay_agencies(admin)
         await laying._lay_law(admin, MONDAY)
-        await laying._lay_people(admin, VAULT, MONDAY)
+        await laying._lay_people(admin, data.people(), VAULT, MONDAY)
 
 
 def actor(slug: str) -> Actor:
