@@ -25,7 +25,10 @@ class Moments:
     def __init__(self) -> None:
         self._stamps: list[tuple[int, datetime]] = []
         self.paths: dict[str, CertPath] = {}
-        """Of each signature's field, once it was judged: its certificates up to the anchor, where one was reached."""
+        """Of each signature's field, once it was judged: its certificates up to the anchor, where one was reached.
+
+        Those of a timestamp inside a signature stand under the field's name with the kind behind it.
+        """
 
     def stamped(self, revision: int, time: datetime) -> None:
         """Take a good timestamp, which vouches for every revision before its own."""

@@ -35,7 +35,7 @@ async def _stand(data: bytes, trust: Trust, at: datetime, verdict: Verdict, path
 async def _judged(
     reader: QuickReader, trust: Trust, at: datetime, verdict: Verdict, paths: Mapping[str, CertPath]
 ) -> Standing:
-    known = tuple(dict.fromkeys(paths[one.field] for one in verdict.signatures if one.field in paths))
+    known = tuple(dict.fromkeys(paths.values()))
     last = max((each.signed_revision for each in reader.embedded_regular_signatures), default=-1)
     said = {one.field: one for one in verdict.signatures}
     stamps: list[EmbeddedPdfSignature] = [
