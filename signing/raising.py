@@ -101,7 +101,12 @@ def reached(level: Level, wanted: Level) -> bool:
 
 
 async def _stamp(
-    order: Order, target: str, evidence: Evidence | None, timestamps: TimestampSource, run: Run, clock: Callable[[], datetime]
+    order: Order,
+    target: str,
+    evidence: Evidence | None,
+    timestamps: TimestampSource,
+    run: Run,
+    clock: Callable[[], datetime],
 ) -> Raised:
     asked = StampOrder(base=order.source, base_sha256=order.sha256, evidence=evidence)
     prepared = await run(signing.prepare_stamp, asked)

@@ -58,10 +58,9 @@ def owed(
     wish: Wish = told.procedures.get(procedure_code) or told.agencies.get(str(agency_id)) or told
     if held is None:
         return None if wish.level == "B-B" else Owed(level=wish.level, within_hours=wish.within_hours)
+    level: Level = held.level if _RISING.index(held.level) > _RISING.index(wish.level) else wish.level
     hours = held.within_hours if wish.level == "B-B" else min(held.within_hours, wish.within_hours)
-    return Owed(
-        level=max(wish.level, held.level, key=_RISING.index), within_hours=hours, held_basis=held.legal_basis
-    )
+    return Owed(level=level, within_hours=hours, held_basis=held.legal_basis)
 
 
 def pause(attempts: int, asked_s: float) -> timedelta:

@@ -177,8 +177,8 @@ async def end_chains_of(tx: Tx, result_ids: Sequence[UUID], reason: str, account
     """
     if await store.held_of_results(tx, result_ids):
         raise Refused(
-            "Kết quả đã cấp số, đã ký số của cơ quan và đang chờ dấu thời gian; chờ phát hành rồi thay thế hoặc thu hồi.",
-            "The result is numbered and sealed and waits for its level; once it is issued it can be replaced or recalled.",
+            "Kết quả đã cấp số, đã ký số của cơ quan, đang chờ dấu thời gian; phát hành rồi mới thay, thu hồi được.",
+            "The result is numbered, sealed and waits for its level; once it is issued it can be replaced or recalled.",
             allowed=(),
             code="result-held",
         )

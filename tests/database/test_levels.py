@@ -8,6 +8,7 @@ import pytest_asyncio
 
 import signing
 from api.documents.store import released_file
+from api.jobs.runner import JobContext
 from api.operating import sampling
 from api.operating import store as operating
 from api.signatures.engine import repaying
@@ -15,6 +16,8 @@ from tests import stamping_ground
 from tests.level_ground import LevelGround
 from tests.paper import pdfsig_valid
 from tests.signing_ground import Ground, runner_for
+
+RUN = JobContext(kind="signatures.repay", key="", claim=1, failures=0)
 
 
 @pytest_asyncio.fixture
@@ -126,8 +129,8 @@ async def test_two_at_once_and_a_second_delivery_raise_a_document_once(ward):
     await ward.sealed()
     (debt,) = await ward.debts()
     engine, ids = ward.ground.engine, {"revision": str(debt["revision_id"])}
-    await asyncio.gather(repaying.repay(engine, None, ids), repaying.repay(engine, None, ids))
-    await repaying.repay(engine, None, ids)
+    await asyncio.gather(repaying.repay(engine, RUN, ids), repaying.repay(engine, RUN, ids))
+    await repaying.repay(engine, RUN, ids)
     assert await ward.db.admin.fetchval("SELECT count(*) FROM rendition") == 1
     assert await ward.db.admin.fetchval("SELECT count(*) FROM audit WHERE action = 'level.raised'") == 1
 

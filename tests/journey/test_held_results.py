@@ -54,15 +54,18 @@ class Waiting(Office):
         """What the ticket's stream tells from a version on, to the stage that is waited for, or its end."""
         found: list[dict[str, Any]] = []
         headers = {"Last-Event-ID": str(after)}
-        async with self.server.client(self.clerk.account.login) as web, asyncio.timeout(60):
-            async with web.stream("GET", f"/signature-batches/{ticket}/events", headers=headers) as answer:
-                kind = ""
-                async for line in answer.aiter_lines():
-                    kind = line.removeprefix("event: ") if line.startswith("event: ") else kind
-                    if line.startswith("data: ") and kind == "ticket":
-                        found.append(json.loads(line.removeprefix("data: ")))
-                        if found[-1]["stage"] == until:
-                            break
+        async with (
+            self.server.client(self.clerk.account.login) as web,
+            asyncio.timeout(60),
+            web.stream("GET", f"/signature-batches/{ticket}/events", headers=headers) as answer,
+        ):
+            kind = ""
+            async for line in answer.aiter_lines():
+                kind = line.removeprefix("event: ") if line.startswith("event: ") else kind
+                if line.startswith("data: ") and kind == "ticket":
+                    found.append(json.loads(line.removeprefix("data: ")))
+                    if found[-1]["stage"] == until:
+                        break
         return found
 
 
@@ -82,7 +85,10 @@ async def ward(cluster, province, tmp_path_factory, clock):
     async with (
         copied(cluster, province.database) as database,
         serving(
-            database, province, room, anchors={"clock": clock.root_pem()},
+            database,
+            province,
+            room,
+            anchors={"clock": clock.root_pem()},
             MOTCUA_TIMESTAMPS_FILE=str(room / "tsa.json"),
         ) as server,
         officials(server, "tiepnhan", "thuly", "chutich", "vanthu", "kynhay") as desks,

@@ -1,45 +1,18 @@
 """Issuing a result: once every document of it is sealed, and none waits for its level any longer."""
 
 from datetime import datetime
-from typing import Protocol
-from uuid import UUID
 
 from api.db.pools import Tx
 from api.dossiers.service import Dossiers
 from api.kernel import AccountId, Actor, AgencyId, PersonId, PostId
 from api.signatures.chain import CERTIFIED
-from api.signatures.engine import store
+from api.signatures.engine import level_store, rows, store
+
+Seal = rows.ToFinish | level_store.SealedBy
+"""A recorded seal, by whose number and request the journal names the issue, and who asked for it."""
 
 
-class Asked(Protocol):
-    """Who asked for a signature."""
-
-    @property
-    def account_id(self) -> UUID: ...
-    @property
-    def actor_person_id(self) -> UUID: ...
-    @property
-    def actor_post_id(self) -> UUID: ...
-    @property
-    def actor_agency_id(self) -> UUID: ...
-
-
-class Seal(Asked, Protocol):
-    """A recorded seal, by whose number and request the journal names the issue."""
-
-    @property
-    def id(self) -> UUID: ...
-    @property
-    def dossier_id(self) -> UUID: ...
-    @property
-    def result_id(self) -> UUID: ...
-    @property
-    def number_id(self) -> UUID | None: ...
-    @property
-    def act(self) -> str: ...
-
-
-def actor_of(work: Asked) -> Actor:
+def actor_of(work: Seal) -> Actor:
     """Return who asked for this signature, as the journal names them."""
     return Actor(
         account_id=AccountId(work.account_id),
