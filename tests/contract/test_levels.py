@@ -12,12 +12,8 @@ import msgspec
 import pikepdf
 import pytest
 from asn1crypto import tsp, x509
-from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.pdf_utils.reader import PdfFileReader
-from pyhanko.sign import PdfSignatureMetadata, PdfSigner, SimpleSigner
 from pyhanko.sign.ades.report import AdESIndeterminate, AdESPassed
-from pyhanko.sign.fields import SigSeedSubFilter
-from pyhanko.sign.timestamps import HTTPTimeStamper
 from pyhanko.sign.validation import async_validate_pdf_signature, async_validate_pdf_timestamp
 from pyhanko.sign.validation.ades import ades_lta_validation
 from pyhanko.sign.validation.dss import DocumentSecurityStore
@@ -140,28 +136,9 @@ async def test_an_archived_file_proves_itself_offline_to_plain_pyhanko_and_can_b
                 assert status.bottom_line, status.summary()
 
 
-async def signed_elsewhere(made, room: Path) -> Path:
-    """A sealed document whose signatory's own program put another authority's timestamp into the signature."""
-    plan = lay(page(room / "page.pdf"), room / "laid.pdf")
-    signer = SimpleSigner.load(
-        str(made.keys / "leader.key.pem"), str(made.keys / "leader.pem"),
-        ca_chain_files=(str(made.keys / "interm.pem"), str(made.keys / "root.pem")),
-    )  # fmt: skip
-    said = PdfSignatureMetadata(field_name="Signatory1", md_algorithm="sha256", subfilter=SigSeedSubFilter.PADES)
-    async with aiohttp.ClientSession() as web:
-        tsa = HTTPTimeStamper(f"{made.prefix}/a/tsa/tsa3", session=web)
-        with (room / "laid.pdf").open("rb") as base, (room / "signed.pdf").open("wb") as target:
-            writer = IncrementalPdfFileWriter(base)
-            await PdfSigner(said, signer=signer, timestamper=tsa).async_sign_pdf(writer, output=target)
-    at = datetime.now(UTC)
-    return await asyncio.to_thread(
-        ground.sign, made, room / "signed.pdf", room / "sealed.pdf", "Seal", plan, "seal", at
-    )
-
-
 async def test_a_timestamp_inside_a_foreign_signature_gets_its_evidence_too(made, tmp_path):
     """pyHanko's long-term process finds the whole past in the file; without that authority's evidence it does not."""
-    source = await signed_elsewhere(made, tmp_path)
+    source = await ground.signed_elsewhere(made, tmp_path)
     standing = await asyncio.to_thread(signing.stand, str(source), ground.trust(made), at=datetime.now(UTC))
     tsa3 = (made.der("tsa3"), made.der("interm"), made.der("root"))
     assert tsa3 in standing.paths

@@ -290,3 +290,26 @@ async def test_a_large_quota_is_kept_in_few_numbers(ward):
     assert await quotas.SharedQuotas(ward.ground.signer).room(limit) == 300
     assert (await taken(ward, limit, 5)).count(0.0) == 5
     assert await ward.db.admin.fetchval("SELECT sum(n) FROM timestamp_authority, unnest(sent) n") == 5
+
+
+@pytest.mark.parametrize("handed_back", [True, False])
+async def test_what_a_signatorys_own_program_made_is_looked_through_for_timestamps(ward, tmp_path, handed_back):
+    """Such a file may bear an authority's timestamp inside its signature; the register does not know of it."""
+    await ward.wants("B-LTA")
+    _, signatory, _ = await ward.sealed()
+    made = await stamping_ground.signed_elsewhere(ward.made, tmp_path)
+    stored = await ward.ground.blobs.put_file(made)
+    admin = ward.db.admin
+    await admin.execute(
+        "INSERT INTO blob (sha256, size, media_type) VALUES ($1, $2, 'application/pdf')", stored.sha256, stored.size
+    )
+    await admin.execute("UPDATE level_debt SET sha256 = $1", stored.sha256)
+    if handed_back:
+        await admin.execute(
+            "INSERT INTO handed_back (transaction_id, request_id, content_sha256, file_sha256, account_id)"
+            " SELECT transaction_id, id, $2, $2, $3 FROM signature_request WHERE id = $1",
+            signatory, stored.sha256, ward.ground.actor("chutich").account_id,
+        )  # fmt: skip
+    await ward.pay()
+    (debt,) = await ward.debts()
+    assert (debt["level"], debt["problem"]) == (("B-LTA", None) if handed_back else ("B-B", "evidence-unavailable"))
