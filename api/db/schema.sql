@@ -161,7 +161,7 @@ COMMENT ON COLUMN public.level_debt.held_basis IS 'While the result waits for th
 
 COMMENT ON COLUMN public.level_debt.version IS 'Grows with every change, so that a ticket''s stream tells of it.';
 
-CREATE FUNCTION public.level_expected(due timestamp with time zone, of_revision uuid, try_at timestamp with time zone, attempts integer) RETURNS timestamp with time zone
+CREATE FUNCTION public.level_expected(due timestamp with time zone, of_revision uuid, try_at timestamp with time zone) RETURNS timestamp with time zone
     LANGUAGE sql STABLE
     BEGIN ATOMIC
  WITH before AS (
@@ -169,25 +169,31 @@ CREATE FUNCTION public.level_expected(due timestamp with time zone, of_revision 
             FROM public.level_debt debt
            WHERE ((debt.paid_at IS NULL) AND (ROW(debt.due_at, debt.revision_id) <= ROW(level_expected.due, level_expected.of_revision)))
          ), pace AS (
-          SELECT count(*) FILTER (WHERE (debt.paid_at > (now() - '00:01:00'::interval))) AS last_minute,
-             count(*) AS lately
+          SELECT count(*) AS n
             FROM public.level_debt debt
-           WHERE (debt.paid_at > (now() - '00:20:00'::interval))
+           WHERE (debt.paid_at > (now() - '00:01:00'::interval))
+         ), quota AS (
+          SELECT public.timestamp_expected((1)::bigint) AS first,
+             public.timestamp_expected(before_1.n) AS own
+            FROM before before_1
          )
   SELECT
          CASE
-             WHEN ((level_expected.attempts > 0) AND (pace.lately = 0) AND (public.timestamp_expected((1)::bigint) <= now())) THEN NULL::timestamp with time zone
-             ELSE GREATEST(level_expected.try_at, public.timestamp_expected(before.n), (now() + (((before.n)::double precision * '00:01:00'::interval) / (
+             WHEN ((quota.first > now()) OR (pace.n > 0) OR ((quota.first IS NOT NULL) AND (NOT (EXISTS ( SELECT
+                FROM public.level_debt debt
+               WHERE ((debt.paid_at IS NULL) AND (debt.attempts > 0))))))) THEN GREATEST(level_expected.try_at, quota.own, (now() + (((before.n)::double precision * '00:01:00'::interval) / (
              CASE
-                 WHEN ((pace.last_minute >= 1) AND (pace.last_minute <= before.n)) THEN pace.last_minute
+                 WHEN ((pace.n >= 1) AND (pace.n <= before.n)) THEN pace.n
                  ELSE (600)::bigint
              END)::double precision)))
-         END AS "greatest"
-    FROM (before
-      CROSS JOIN pace);
+             ELSE NULL::timestamp with time zone
+         END AS "case"
+    FROM ((before
+      CROSS JOIN pace)
+      CROSS JOIN quota);
 END;
 
-COMMENT ON FUNCTION public.level_expected(due timestamp with time zone, of_revision uuid, try_at timestamp with time zone, attempts integer) IS 'When a debt is expected to be paid: its turn, the quotas, the pace of the last minute; NULL in an outage, whose end nobody knows.';
+COMMENT ON FUNCTION public.level_expected(due timestamp with time zone, of_revision uuid, try_at timestamp with time zone) IS 'When a debt is expected to be paid: its turn, the quotas, the pace of the last minute; NULL in an outage, whose end nobody knows.';
 
 CREATE FUNCTION public.registry_changed() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
@@ -1024,7 +1030,7 @@ CREATE VIEW public.held_result AS
             ELSE NULL::timestamp with time zone
         END AS next_try_at,
         CASE
-            WHEN (debt.try_at < (now() + '10 years'::interval)) THEN public.level_expected(debt.due_at, debt.revision_id, debt.try_at, debt.attempts)
+            WHEN (debt.try_at < (now() + '10 years'::interval)) THEN public.level_expected(debt.due_at, debt.revision_id, debt.try_at)
             ELSE NULL::timestamp with time zone
         END AS expected_at
    FROM (public.level_debt debt
@@ -3029,10 +3035,10 @@ GRANT SELECT,INSERT,UPDATE ON TABLE public.level_debt TO signer;
 GRANT SELECT ON TABLE public.level_debt TO app;
 GRANT SELECT ON TABLE public.level_debt TO worker;
 
-REVOKE ALL ON FUNCTION public.level_expected(due timestamp with time zone, of_revision uuid, try_at timestamp with time zone, attempts integer) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.level_expected(due timestamp with time zone, of_revision uuid, try_at timestamp with time zone, attempts integer) TO app;
-GRANT ALL ON FUNCTION public.level_expected(due timestamp with time zone, of_revision uuid, try_at timestamp with time zone, attempts integer) TO signer;
-GRANT ALL ON FUNCTION public.level_expected(due timestamp with time zone, of_revision uuid, try_at timestamp with time zone, attempts integer) TO worker;
+REVOKE ALL ON FUNCTION public.level_expected(due timestamp with time zone, of_revision uuid, try_at timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.level_expected(due timestamp with time zone, of_revision uuid, try_at timestamp with time zone) TO app;
+GRANT ALL ON FUNCTION public.level_expected(due timestamp with time zone, of_revision uuid, try_at timestamp with time zone) TO signer;
+GRANT ALL ON FUNCTION public.level_expected(due timestamp with time zone, of_revision uuid, try_at timestamp with time zone) TO worker;
 
 GRANT SELECT ON TABLE public.signature_request TO app;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.signature_request TO signer;

@@ -211,7 +211,7 @@ SELECT item.ordinal, item.request_id, request.document_id, dossier.code AS dossi
                    'problem', debt.problem, 'held_basis', debt.held_basis,
                    'next_try_at', CASE WHEN debt.paid_at IS NULL AND debt.try_at < now() + interval '10 years' THEN debt.try_at END,
                    'expected_at', CASE WHEN debt.paid_at IS NULL AND debt.try_at < now() + interval '10 years'
-                                       THEN level_expected(debt.due_at, debt.revision_id, debt.try_at, debt.attempts) END) AS level
+                                       THEN level_expected(debt.due_at, debt.revision_id, debt.try_at) END) AS level
           FROM level_debt debt
          WHERE debt.request_id = request.id AND request.batch_id = item.batch_id
          ORDER BY debt.revision_id

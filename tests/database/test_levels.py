@@ -313,3 +313,19 @@ async def test_what_a_signatorys_own_program_made_is_looked_through_for_timestam
     await ward.pay()
     (debt,) = await ward.debts()
     assert (debt["level"], debt["problem"]) == (("B-LTA", None) if handed_back else ("B-B", "evidence-unavailable"))
+
+
+async def test_when_a_level_is_expected_is_told_by_turn_pace_and_quota_and_not_in_an_outage(ward):
+    await ward.wants("B-T")
+    await ward.sealed()
+    told = "SELECT extract(epoch FROM level_expected(due_at, revision_id, try_at) - now())::float8 FROM level_debt"
+    assert await ward.db.admin.fetchval(told) is None, "no signer has an authority"
+    limit = Limit(authority="one", quota=2, window_s=600.0)
+    await quotas.declare(ward.ground.signer, [limit], ward.ground.clock)
+    assert 0 <= await ward.db.admin.fetchval(told) < 1
+    await taken(ward, limit, 2)
+    assert 590 < await ward.db.admin.fetchval(told) <= 605
+    await quotas.declare(ward.ground.signer, [Limit(authority="free", quota=0, window_s=1.0)], ward.ground.clock)
+    assert 0 <= await ward.db.admin.fetchval(told) < 1
+    await ward.db.admin.execute("UPDATE level_debt SET attempts = 1, problem = 'silent'")
+    assert await ward.db.admin.fetchval(told) is None, "who has failed once may fail again"

@@ -53,21 +53,21 @@ COMMENT ON FUNCTION timestamp_expected IS 'When the n-th timestamp from now may 
 REVOKE EXECUTE ON FUNCTION timestamp_expected FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION timestamp_expected TO app, signer, worker;
 
-CREATE FUNCTION level_expected(due timestamptz, of_revision uuid, try_at timestamptz, attempts integer) RETURNS timestamptz
+CREATE FUNCTION level_expected(due timestamptz, of_revision uuid, try_at timestamptz) RETURNS timestamptz
 LANGUAGE sql STABLE
 BEGIN ATOMIC
     WITH before AS (
         SELECT count(*) AS n FROM level_debt debt
          WHERE debt.paid_at IS NULL AND (debt.due_at, debt.revision_id) <= (level_expected.due, level_expected.of_revision)),
     pace AS (
-        SELECT count(*) FILTER (WHERE debt.paid_at > now() - interval '1 minute') AS last_minute, count(*) AS lately
-          FROM level_debt debt
-         WHERE debt.paid_at > now() - interval '20 minutes')
-    SELECT CASE WHEN level_expected.attempts > 0 AND pace.lately = 0 AND timestamp_expected(1) <= now() THEN NULL
-                ELSE greatest(level_expected.try_at, timestamp_expected(before.n),
-                              now() + before.n * interval '1 minute'
-                                      / CASE WHEN pace.last_minute BETWEEN 1 AND before.n THEN pace.last_minute ELSE 600 END) END
-      FROM before CROSS JOIN pace;
+        SELECT count(*) AS n FROM level_debt debt WHERE debt.paid_at > now() - interval '1 minute'),
+    quota AS (
+        SELECT timestamp_expected(1) AS first, timestamp_expected(before.n) AS own FROM before)
+    SELECT CASE WHEN quota.first > now() OR pace.n > 0
+                     OR quota.first IS NOT NULL AND NOT EXISTS (SELECT FROM level_debt debt WHERE debt.paid_at IS NULL AND debt.attempts > 0)
+                THEN greatest(level_expected.try_at, quota.own,
+                              now() + before.n * interval '1 minute' / CASE WHEN pace.n BETWEEN 1 AND before.n THEN pace.n ELSE 600 END) END
+      FROM before CROSS JOIN pace CROSS JOIN quota;
 END;
 COMMENT ON FUNCTION level_expected IS 'When a debt is expected to be paid: its turn, the quotas, the pace of the last minute; NULL in an outage, whose end nobody knows.';
 REVOKE EXECUTE ON FUNCTION level_expected FROM PUBLIC;
@@ -78,7 +78,7 @@ SELECT document.dossier_id, document.result_id, document.id AS document_id, debt
        debt.signed_at AS since, debt.due_at, nullif(debt.problem, '') AS problem,
        CASE WHEN debt.try_at < now() + interval '10 years' THEN debt.try_at END AS next_try_at,
        CASE WHEN debt.try_at < now() + interval '10 years'
-            THEN level_expected(debt.due_at, debt.revision_id, debt.try_at, debt.attempts) END AS expected_at
+            THEN level_expected(debt.due_at, debt.revision_id, debt.try_at) END AS expected_at
   FROM level_debt debt
   JOIN document ON document.id = debt.document_id
  WHERE debt.held_basis IS NOT NULL;
