@@ -6,7 +6,7 @@ Every type is a frozen msgspec Struct, so it crosses a process boundary by pickl
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Final, Literal, NewType, Protocol
+from typing import Final, Literal, NewType, Protocol, runtime_checkable
 
 import msgspec
 
@@ -359,6 +359,36 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     detail: str = ""
 
 
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of the holder's own on which the person authorises one transaction (OAuth 2.0, authorisation code).
+
+    `url` is for that person's browser alone; `state` comes back with what the page answers, once.
+    """
+
+    url: str
+    state: str
+
+
+class Begun(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person is told of a transaction that was begun: the code that the holder shows them, to be compared, and
+    the page on which they authorise it."""
+
+    code: str | None = None
+    page: Page | None = None
+
+
+class PageAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What a browser brought back from a holder's page: a code, or the `error` that it names (RFC 6749, 4.1.2).
+
+    `issuer` is who says that he answered (RFC 9207); empty where the page does not name itself.
+    """
+
+    state: str
+    code: str = ""
+    error: str = ""
+    issuer: str = ""
+
+
 class KeyHolder(Protocol):
     """Whoever holds the key. A hash goes there, a value comes back; a key or PIN never comes here."""
 
@@ -371,10 +401,10 @@ class KeyHolder(Protocol):
         """List the certificates of an owner (national id or tax code); raise HolderUnavailable or HolderRefused."""
         ...
 
-    async def start(self, order: SignOrder) -> str | None:
+    async def start(self, order: SignOrder) -> Begun | None:
         """Ask for signatures; asking again under the same transaction id never makes a second transaction.
 
-        Return the code that the holder shows to the person beside this transaction, to be compared; None for none.
+        Return what the person must be told of it; None where there is nothing to tell.
         """
         ...
 
@@ -388,4 +418,17 @@ class KeyHolder(Protocol):
 
     async def close(self) -> None:
         """End sessions and threads."""
+        ...
+
+
+@runtime_checkable
+class PageHolder(Protocol):
+    """A holder whose persons authorise on its own page: what their browser brings back goes to it."""
+
+    async def take_answer(self, transaction_id: str, answer: PageAnswer) -> None:
+        """Go on with what the page answered, or end the transaction by it; the same answer again changes nothing.
+
+        Raises:
+            HolderUnavailable: nothing is known here of a transaction that waits for a page; ask again later.
+        """
         ...

@@ -91,6 +91,8 @@ class TicketHead(msgspec.Struct, frozen=True, kw_only=True):
     ahead: int
     recorded_last_minute: int
     codes: list[str]
+    session_id: UUID | None
+    pages: list[str]
 
 
 class ItemLine(msgspec.Struct, frozen=True, kw_only=True):

@@ -109,12 +109,13 @@ NOT_THE_APIS = (
     "key_use",
     "signature_value",
     "handed_back_verdict",
+    "holder_page",
 )
 """What the signer decides by, and what it alone records."""
 
 APPEND_ONLY = (
     "audit", "view_log", "audit_chain", "audit_checkpoint", "audit_key", "journal", "key_use", "signature_answer",
-    "handed_back", "handed_back_verdict",
+    "handed_back", "handed_back_verdict", "holder_page", "page_answer",
 )  # fmt: skip
 
 

@@ -109,7 +109,7 @@ async def settle(engine: Engine, transaction: rows.Transaction, outcome: Outcome
             return "expired"
         await _look_again(engine, transaction)
         return "waiting"
-    why = {"expired": _EXPIRED, "refused": _REFUSED, "failed": _FAILED}[outcome.state]
+    why = _ON_ITS_PAGE.get(outcome.detail) or {"expired": _EXPIRED, "refused": _REFUSED, "failed": _FAILED}[outcome.state]
     await refuse(engine, transaction, why, outcome=outcome.state)
     return outcome.state
 
@@ -119,6 +119,27 @@ _REFUSED: Final = detail(
     "refused-at-holder", "Người ký đã từ chối trên ứng dụng ký.", "It was refused at the key holder."
 )
 _FAILED: Final = detail("holder-failed", "Nơi giữ khóa báo lỗi.", "The key holder reported an error.")
+_ON_ITS_PAGE: Final = {
+    why["code"]: why
+    for why in (
+        detail(
+            "page-mixed-up",
+            "Câu trả lời không phải của trang xác nhận đã cấu hình; không ký.",
+            "The answer is not from the authorisation server that is set up; nothing was signed.",
+        ),
+        detail(
+            "page-failed",
+            "Trang xác nhận của nơi giữ khóa báo lỗi.",
+            "The key holder's page answered with an error.",
+        ),
+        detail(
+            "page-code-refused",
+            "Nơi giữ khóa không nhận mã xác nhận: đã dùng, quá hạn hoặc không khớp.",
+            "The key holder did not take the page's code: used before, too old, or not for this request.",
+        ),
+    )
+}
+"""What may become of an authorisation on a page, by what its holder tells of it."""
 _SILENT: Final = detail(
     "holder-silent", "Nơi giữ khóa không trả lời trong thời hạn.", "The key holder did not answer in time."
 )

@@ -12,11 +12,11 @@ from api.failpoints import reach
 from api.jobs.queue import enqueue_many
 from api.jobs.runner import JobContext
 from api.signatures import cutting
-from api.signatures.engine import calls, rows, store
+from api.signatures.engine import calls, paging, rows, store
 from api.signatures.engine.context import STOPPED, Engine, close_if_done, detail, enqueue_send, give_back
 from api.signatures.engine.judging import prepare_job
 from api.signatures.engine.store import Detail
-from signing.contract import Sha256, SignItem, SignOrder
+from signing.contract import Begun, Sha256, SignItem, SignOrder
 from signing.errors import HolderMisconfigured, HolderRefused, HolderUnavailable
 
 PREPARATION_WINDOW: Final = timedelta(minutes=10)
@@ -127,7 +127,7 @@ async def start(engine: Engine, transaction: rows.Transaction) -> None:
     try:
         with calls.calling(transaction.holder, "start", calls.place(transaction)) as span:
             span.attributes["items"] = len(open_items)
-            code = await engine.holder(transaction.holder).start(order)
+            begun = await engine.holder(transaction.holder).start(order) or Begun()
     except (HolderUnavailable, HolderMisconfigured):
         async with engine.pools.transaction() as tx:
             await store.next_poll(tx, transaction.id, engine.clock() + AFTER_FAILURE)
@@ -137,7 +137,10 @@ async def start(engine: Engine, transaction: rows.Transaction) -> None:
         return
     await reach("started", transaction.batch_id)
     async with engine.pools.transaction() as tx:
-        await store.transaction_started(tx, transaction.id, engine.clock(), code)
+        at = engine.clock()
+        await store.transaction_started(tx, transaction.id, at, begun.code)
+        if begun.page is not None:
+            await paging.keep(tx, transaction.id, begun.page, at)
     engine.kick(transaction.holder)
 
 
