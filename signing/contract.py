@@ -6,9 +6,11 @@ Every type is a frozen msgspec Struct, so it crosses a process boundary by pickl
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Final, Literal, NewType, Protocol, runtime_checkable
+from typing import Final, Literal, NewType, Protocol
 
 import msgspec
+
+from signing.pages import Begun
 
 Sha256 = NewType("Sha256", bytes)
 """The 32 raw bytes of a SHA-256."""
@@ -359,36 +361,6 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     detail: str = ""
 
 
-class Page(msgspec.Struct, frozen=True, kw_only=True):
-    """A page of the holder's own on which the person authorises one transaction (OAuth 2.0, authorisation code).
-
-    `url` is for that person's browser alone; `state` comes back with what the page answers, once.
-    """
-
-    url: str
-    state: str
-
-
-class Begun(msgspec.Struct, frozen=True, kw_only=True):
-    """What a person is told of a transaction that was begun: the code that the holder shows them, to be compared, and
-    the page on which they authorise it."""
-
-    code: str | None = None
-    page: Page | None = None
-
-
-class PageAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What a browser brought back from a holder's page: a code, or the `error` that it names (RFC 6749, 4.1.2).
-
-    `issuer` is who says that he answered (RFC 9207); empty where the page does not name itself.
-    """
-
-    state: str
-    code: str = ""
-    error: str = ""
-    issuer: str = ""
-
-
 class KeyHolder(Protocol):
     """Whoever holds the key. A hash goes there, a value comes back; a key or PIN never comes here."""
 
@@ -418,17 +390,4 @@ class KeyHolder(Protocol):
 
     async def close(self) -> None:
         """End sessions and threads."""
-        ...
-
-
-@runtime_checkable
-class PageHolder(Protocol):
-    """A holder whose persons authorise on its own page: what their browser brings back goes to it."""
-
-    async def take_answer(self, transaction_id: str, answer: PageAnswer) -> None:
-        """Go on with what the page answered, or end the transaction by it; the same answer again changes nothing.
-
-        Raises:
-            HolderUnavailable: nothing is known here of a transaction that waits for a page; ask again later.
-        """
         ...

@@ -191,7 +191,7 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
     codes: list[str]
     """What the key holder's app shows for what waits to be confirmed; whoever sees another code must not confirm."""
     pages: list[str]
-    """Pages of key holders on which what waits is authorised: for the browser of the session that asked, and no other's."""
+    """Pages of key holders on which what waits is authorised, for the browser of the session that asked alone."""
     items: list[TicketItem]
 
 

@@ -1,6 +1,6 @@
 """The routes that key holders lead to: their webhooks, and the return of a browser from their own page."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Final
 

@@ -5,6 +5,7 @@ A page belongs to the session that asked: nobody can have another confirm in the
 """
 
 import html
+from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 from urllib.parse import quote, urlencode
@@ -90,35 +91,48 @@ def fault_of(place: Place | None, actor: Actor, holder: str, at: datetime) -> Mo
     """Return why what came back is not taken, or None. Pure."""
     if place is None or place.account_id != actor.account_id:
         return _unknown()
-    if place.holder != holder:
-        return Conflict(
-            "Câu trả lời đến từ trang của nơi giữ khóa khác; không nhận.",
-            "The answer came from another key holder's page and was not taken.",
-            code="page-mixed-up",
-        )
-    if place.session_id != actor.session_id:
-        return Forbidden(
-            "Lượt ký này được yêu cầu ở phiên làm việc khác; hãy xác nhận ở đúng phiên đó.",
-            "Another session asked for these signatures; authorise them there.",
-            code="page-of-another-session",
-            next_step=("Mở mã lượt ký ở phiên đã ký, hoặc ký lại tại đây.", "Go there, or sign again here."),
-        )
-    if place.answered:
-        return _answered()
-    if at >= place.expires_at:
-        return Conflict(
-            "Đã quá thời hạn xác nhận; văn bản trở lại danh sách chờ ký.",
-            "It was authorised too late; the documents wait to be signed again.",
-            code="page-too-late",
-            next_step=("Mở lại danh sách chờ ký rồi ký lại.", "Open the list to sign, then sign again."),
-        )
-    if place.replaced or place.state == "ended":
-        return Conflict(
-            "Trang này không còn hiệu lực; dùng liên kết mới trong mã lượt ký.",
-            "This page counts no more; use the link that the ticket shows now.",
-            code="page-over",
-        )
-    return None
+    checks: tuple[tuple[bool, Callable[[], MotcuaError]], ...] = (
+        (place.holder != holder, _mixed_up),
+        (place.session_id != actor.session_id, _another_session),
+        (place.answered, _answered),
+        (at >= place.expires_at, _too_late),
+        (place.replaced or place.state == "ended", _over),
+    )
+    return next((fault() for failed, fault in checks if failed), None)
+
+
+def _mixed_up() -> Conflict:
+    return Conflict(
+        "Câu trả lời đến từ trang của nơi giữ khóa khác; không nhận.",
+        "The answer came from another key holder's page and was not taken.",
+        code="page-mixed-up",
+    )
+
+
+def _another_session() -> Forbidden:
+    return Forbidden(
+        "Lượt ký này được yêu cầu ở phiên làm việc khác; hãy xác nhận ở đúng phiên đó.",
+        "Another session asked for these signatures; authorise them there.",
+        code="page-of-another-session",
+        next_step=("Mở mã lượt ký ở phiên đã ký, hoặc ký lại tại đây.", "Go there, or sign again here."),
+    )
+
+
+def _too_late() -> Conflict:
+    return Conflict(
+        "Đã quá thời hạn xác nhận; văn bản trở lại danh sách chờ ký.",
+        "It was authorised too late; the documents wait to be signed again.",
+        code="page-too-late",
+        next_step=("Mở lại danh sách chờ ký rồi ký lại.", "Open the list to sign, then sign again."),
+    )
+
+
+def _over() -> Conflict:
+    return Conflict(
+        "Trang này không còn hiệu lực; xem mã lượt ký.",
+        "This page counts no more; see the ticket.",
+        code="page-over",
+    )
 
 
 def _unknown() -> NotFound:

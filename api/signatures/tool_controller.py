@@ -63,8 +63,11 @@ class ToolController(Controller):
         request_id: UUID,
         what: Literal["base", "prepared"],
     ) -> Response[Any]:
-        """Return the document with its laid fields, which a program signs by a revision of its own (`base`); or with
-        appearance, number and date in place and a room for the program's own CMS (`prepared`)."""
+        """Return the document as it is signed.
+
+        `base` has the laid fields alone: the program signs in the named one, by a revision of its own. `prepared` has
+        appearance, number and date in place, and a room for the program's own CMS.
+        """
         async with pools.transaction() as tx:
             row = await handing.file_out(tx, actor, transaction_id, request_id, at)
             await audit.log_view(tx, actor, "document", row.document_id, "document.read", at=at)

@@ -92,7 +92,8 @@ def form_of(asked: Asked) -> web.Response:
     text = (
         f"<!doctype html><meta charset=utf-8><p>{len(asked.hashes)} văn bản / documents</p>"
         f'<form method="post" action="decision"><input type="hidden" name="ticket" value="{html.escape(asked.ticket)}">'
-        '<button name="press" value="confirm">Xác nhận</button><button name="press" value="refuse">Từ chối</button></form>'
+        '<button name="press" value="confirm">Xác nhận</button>'
+        '<button name="press" value="refuse">Từ chối</button></form>'
     )
     return web.Response(text=text, content_type="text/html")
 

@@ -1,4 +1,4 @@
-"""A remote signer by the Cloud Signature Consortium's API, v1 or v2: hashes out; the person confirms in its app or page.
+"""A remote signer by the Cloud Signature Consortium's API, v1 or v2: hashes out, confirmed in its app or page.
 
 The person's secret never passes through here: a credential that wants a PIN or code from us is refused, and so is one
 whose authorisation is not bound to the hashes. One batch is one authorisation and one signHash. A task of this process
@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 from asn1crypto import algos
 
-from signing.contract import Begun, Capabilities, HeldCertificate, Mechanism, Outcome, PageAnswer, SignOrder
+from signing.contract import Capabilities, HeldCertificate, Mechanism, Outcome, SignOrder
 from signing.errors import HolderRefused, HolderUnavailable
 from signing.keys import csc_page
 from signing.keys.csc_wire import (
@@ -34,6 +34,7 @@ from signing.keys.csc_wire import (
 from signing.keys.errands import Errand, Errands, Refusal, waits_for_browser
 from signing.keys.ledger import Entry, Ledger, by_item
 from signing.keys.reading import decode, held, unavailable
+from signing.pages import Begun, PageAnswer
 
 SECRET_HEADER: Final = "X-Webhook-Secret"  # noqa: S105  the name of a header, not a secret
 _PAGES: Final = 50
@@ -269,7 +270,7 @@ def _demand_usable(credential: Credential, *, page: bool) -> None:
         raise HolderRefused("Chứng thư hoặc khóa không còn hiệu lực", "The credential is disabled or no longer valid")
     if credential.authorisation == "secret":
         raise HolderRefused(
-            "Chứng thư này đòi nhập PIN hoặc mã qua phần mềm; chỉ dùng loại xác nhận ở ứng dụng, trang của nhà cung cấp",
+            "Chứng thư này đòi nhập PIN hoặc mã qua phần mềm; chỉ dùng loại xác nhận tại ứng dụng, trang của họ",
             "This credential wants a PIN or code through us; only one confirmed in the provider's app or page is used",
         )
     if credential.authorisation == "page" and not page:

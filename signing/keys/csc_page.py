@@ -14,11 +14,11 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from signing.contract import Begun, Page, PageAnswer
 from signing.keys.csc_wire import DENIED, CscSettings, Wire
 from signing.keys.errands import Refusal, waits_for_browser
 from signing.keys.ledger import Entry
 from signing.keys.reading import SHA256_OID
+from signing.pages import Begun, Page, PageAnswer
 
 IN_AN_ADDRESS: Final = 150
 """How many hashes an address carries: many servers read no line of 8 kB or more. More take `pushed`."""
@@ -86,7 +86,11 @@ def judged(settings: CscSettings, entry: Entry, answer: PageAnswer, now: float) 
 
     An answer to an earlier page of the same transaction, or a second one, changes nothing.
     """
-    if entry.page is None or not waits_for_browser(entry) or not secrets.compare_digest(answer.state.encode(), entry.page.state.encode()):
+    if (
+        entry.page is None
+        or not waits_for_browser(entry)
+        or not secrets.compare_digest(answer.state.encode(), entry.page.state.encode())
+    ):
         return entry
     ending: Mapping[str, str] = {}
     if now >= entry.ends_at:

@@ -15,9 +15,9 @@ from typing import Final, Literal
 
 import msgspec
 
-from signing.contract import Page
 from signing.errors import HolderMisconfigured
 from signing.keys.reading import unavailable
+from signing.pages import Page
 
 KEPT_S: Final = 2 * 24 * 3600.0
 

@@ -16,9 +16,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from signing import tracing
-from signing.contract import Begun, Capabilities, Der, HeldCertificate, Outcome, OutcomeState, SignOrder
+from signing.contract import Capabilities, Der, HeldCertificate, Outcome, OutcomeState, SignOrder
 from signing.errors import HolderMisconfigured, HolderRefused, HolderUnavailable
 from signing.keys.settings import RemoteSettings
+from signing.pages import Begun
 
 _T = TypeVar("_T")
 _MAX_ANSWER: Final = 4 * 1024 * 1024

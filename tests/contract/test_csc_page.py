@@ -1,4 +1,4 @@
-"""A CSC credential that is authorised on the provider's page: what the page names, what comes back, and what does not."""
+"""A CSC credential that is authorised on the provider's page: what the page names, and what comes back."""
 
 import asyncio
 import hashlib
@@ -11,9 +11,10 @@ import msgspec
 import pytest
 
 from loadtests.outside.csc_page import press
-from signing.contract import Outcome, PageAnswer, PageHolder
+from signing.contract import Outcome
 from signing.errors import HolderMisconfigured, HolderRefused, HolderUnavailable
 from signing.holders import HolderConfig, open_holder
+from signing.pages import PageAnswer, PageHolder
 from signing.pdf.cms import check_value, signed_attributes
 from tests.csc_ground import AS_BEFORE, Csc, csc_settings
 from tests.paper import pki
@@ -158,13 +159,12 @@ async def test_a_code_that_is_too_old_is_not_taken(csc):
 async def test_an_authorisation_server_that_is_not_the_one_set_up_gets_nothing(csc):
     """Mix-up (RFC 9207): the answer must name the issuer that is set up, and no code goes anywhere else."""
     holder = csc.another(oauth2_issuer="https://ky.example.vn")
-    calls = (await csc.told())["calls"].get("oauth2/token", 0)
     for issuer in ("", "https://evil.example"):
         await csc.control(issuer=issuer)
         order = await csc.order()
         await holder.take_answer(order.transaction_id, await csc.presses((await holder.start(order)).page.url))
         assert (await outcome(holder, order)).detail == "page-mixed-up"
-    assert (await csc.told())["calls"]["oauth2/token"] <= calls + 1, "no code was changed, only our own token fetched"
+        assert (await csc.told())["authorisations"][-1]["sad"] == "", "the code stays here"
     await csc.control(issuer="https://ky.example.vn")
     order = await csc.order()
     await holder.take_answer(order.transaction_id, await csc.presses((await holder.start(order)).page.url))
@@ -177,10 +177,9 @@ async def test_a_process_that_dies_with_a_code_in_hand_leaves_it_to_the_next(csc
     answer = await csc.presses(page.url)
     await csc.control(down=True)
     await csc.holder.take_answer(order.transaction_id, answer)
+    await asyncio.sleep(0.2)
     with pytest.raises(HolderUnavailable):
-        for _ in range(200):
-            assert (await csc.holder.poll(order.transaction_id)).state == "waiting"
-            await asyncio.sleep(0.02)
+        await csc.holder.poll(order.transaction_id)
     await csc.holder.close()
     await csc.control(down=False)
     assert (await outcome(csc.another(), order)).state == "signed"

@@ -1,4 +1,4 @@
-"""A key holder's own page, on which a person authorises a transaction: kept when it is opened, taken when it answers."""
+"""A key holder's own page, on which a person authorises a transaction: kept when opened, taken when it answers."""
 
 from datetime import datetime
 from typing import Any, Final
@@ -11,7 +11,7 @@ from api.db.pools import Tx, as_struct
 from api.jobs.runner import JobContext
 from api.signatures.engine import calls, store
 from api.signatures.engine.context import Engine
-from signing.contract import Page, PageAnswer, PageHolder
+from signing.pages import Page, PageAnswer, PageHolder
 
 _log: Final = structlog.get_logger("signer.page")
 _q: Final = queries.load("api.signatures.engine", "paging.sql")
