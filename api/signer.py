@@ -67,7 +67,7 @@ STEPS: Final[dict[str, _Step]] = {
     context.ANSWER: polling.answer,
     context.FINISH: finishing.finish,
     context.HANDED: handing.handed,
-    context.PAGE: paging.answered,
+    context.PAGED: paging.answered,
     context.RELEASE: sweeping.release,
     context.STOP: stopping.stop,
     context.REPAY: repaying.repay,

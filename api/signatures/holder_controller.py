@@ -15,7 +15,7 @@ from api.kernel import Actor
 from api.signatures import answering, contract, paging
 
 Holder = Annotated[str, Parameter(max_length=64, pattern="^[!-~]+$")]
-State = Annotated[str, Parameter(min_length=1, max_length=128, pattern="^[!-~]+$")]
+State = Annotated[str, Parameter(query="state", min_length=1, max_length=128, pattern="^[!-~]+$")]
 GrantCode = Annotated[str, Parameter(query="code", max_length=4096, pattern="^[ -~]*$", default="")]
 GrantError = Annotated[str, Parameter(query="error", max_length=128, pattern="^[ -~]*$", default="")]
 Issuer = Annotated[str, Parameter(query="iss", max_length=1024, pattern="^[!-~]*$", default="")]
@@ -56,10 +56,10 @@ class HolderController(Controller):
         summary="Từ trang của nơi giữ khóa trở về / Back from a key holder's page",
     )
     async def back(
-        self, holder: Holder, state: State, grant: GrantCode, refusal: GrantError, issuer: Issuer
+        self, holder: Holder, mark: State, grant: GrantCode, refusal: GrantError, issuer: Issuer
     ) -> Response[str]:
         """Lead a browser on to where its session counts; nothing is taken here (`redirect_uri` of the holder)."""
-        brought = paging.Brought(state=state, code=grant, error=refusal, issuer=issuer)
+        brought = paging.Brought(state=mark, code=grant, error=refusal, issuer=issuer)
         address, page = paging.stepping_stone(holder, brought)
         return Response(page, media_type="text/html", headers={**_PRIVATE, "Refresh": f"0; url={address}"})
 
@@ -73,7 +73,7 @@ class HolderController(Controller):
         self,
         request: AnyRequest,
         holder: Holder,
-        state: State,
+        mark: State,
         grant: GrantCode,
         refusal: GrantError,
         issuer: Issuer,
@@ -81,7 +81,7 @@ class HolderController(Controller):
         at: datetime,
     ) -> contract.PageTaken:
         """Take, once, what the page answered to the session that asked; what comes of it stands in the ticket."""
-        brought = paging.Brought(state=state, code=grant, error=refusal, issuer=issuer)
+        brought = paging.Brought(state=mark, code=grant, error=refusal, issuer=issuer)
         async with edge_of(request).pools.transaction() as tx:
             told = await paging.take(tx, actor, holder, brought, at=at)
         await reach("committed", holder)

@@ -22,7 +22,7 @@ from api.kernel import Actor
 from api.signatures.contract import PageTaken
 
 _q: Final = queries.load("api.signatures", "paging.sql")
-PAGE: Final = "signatures.page"
+PAGED: Final = "signatures.page"
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,7 +69,7 @@ async def take(tx: Tx, actor: Actor, holder: str, brought: Brought, *, at: datet
     )
     if kept is None:
         raise _answered()
-    await enqueue(tx, PAGE, brought.state, {"state": brought.state})
+    await enqueue(tx, PAGED, f"{place.batch_id}:{place.transaction_id}", {"state": brought.state})
     await audit.append(
         tx,
         actor,

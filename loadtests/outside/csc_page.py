@@ -1,7 +1,7 @@
 """The page of the CSC service on which a person authorises (OAuth 2.0 with PKCE), and the exchange of its code.
 
 A code is good once, for its verifier and its redirect address, and for a minute; a second use takes back the SAD that
-the first one gave. The page is a form with two buttons: `press` is a person's browser, without a head.
+the first one gave. The page is a form with two buttons: `press` and `bring_back` are a browser without a head.
 """
 
 import base64
@@ -12,11 +12,12 @@ import secrets
 import time
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import aiohttp
 import msgspec
 from aiohttp import web
+from yarl import URL
 
 SHA256 = "2.16.840.1.101.3.4.2.1"
 
@@ -126,3 +127,17 @@ async def press(browser: aiohttp.ClientSession, url: str, button: str = "confirm
         if answer.status != 302:
             raise ValueError(f"{answer.status} {await answer.text()}")
         return answer.headers["Location"]
+
+
+async def bring_back(product: aiohttp.ClientSession, address: str, headers: Mapping[str, str]) -> tuple[int, Any]:
+    """Follow the provider's redirect into the product, as a browser does that sends its session only from there on.
+
+    Returns the status and the body of the last answer.
+    """
+    back = urlsplit(address)
+    async with product.get(URL(f"{back.path}?{back.query}", encoded=True)) as stone:
+        onwards = stone.headers.get("Refresh", "").partition("url=")[2]
+        if stone.status != 200 or not onwards.startswith("/"):
+            return stone.status, await stone.json(content_type=None)
+    async with product.get(URL(onwards, encoded=True), headers=headers) as taken:
+        return taken.status, await taken.json(content_type=None)
