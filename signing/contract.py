@@ -37,8 +37,8 @@ CertificateClass = Literal["demo", "public", "public_duty"]
 
 Indication = Literal["TOTAL-PASSED", "TOTAL-FAILED", "INDETERMINATE"]
 """What a validation comes to in the words of ETSI EN 319 102-1, 5.1.3."""
-Revocation = Literal["unknown", "good", "revoked_later", "revoked", "revoked_before"]
-"""What is known of the certificate's revocation: nothing; not revoked; revoked after the signature's proven time;
+Revocation = Literal["unknown", "good", "on_hold", "revoked_later", "revoked", "revoked_before"]
+"""What is known of the certificate's revocation: nothing; not revoked; on hold; revoked after the proven time;
 revoked, and nothing proves which came first; revoked before the signature was made."""
 
 DEMO_MARK = "CHỈ ĐỂ THỬ"

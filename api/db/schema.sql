@@ -603,7 +603,7 @@ CREATE TABLE public.certificate_status (
     known_at timestamp with time zone,
     checked_at timestamp with time zone NOT NULL,
     problem text,
-    CONSTRAINT certificate_status_state_check CHECK ((state = ANY (ARRAY['good'::text, 'revoked'::text, 'unknown'::text])))
+    CONSTRAINT certificate_status_state_check CHECK ((state = ANY (ARRAY['good'::text, 'revoked'::text, 'on_hold'::text, 'unknown'::text])))
 );
 
 COMMENT ON TABLE public.certificate_status IS 'What the authorities say of each certificate in use, when they were last asked, and why nothing newer is known.';

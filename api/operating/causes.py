@@ -45,6 +45,10 @@ NEXT_STEPS: Final[dict[str, tuple[str, str]]] = {
         "Gắn chứng thư mới, hoặc chuyển người khác.",
         "Bind a new certificate, or reassign.",
     ),
+    "certificate-on-hold": (
+        "Hỏi tổ chức chứng thực; ký lại khi chứng thư được khôi phục, hoặc chuyển người khác.",
+        "Ask the authority; sign again once the hold is lifted, or reassign.",
+    ),
     "no-number": ("Cấp số rồi đóng dấu lại.", "Give a number, then seal again."),
     "not-signed": ("Chờ người có thẩm quyền ký.", "Wait for the signatory."),
     "main-not-sealed": ("Cấp số, ký số văn bản chính trước.", "Number and seal the main document first."),

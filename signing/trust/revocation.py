@@ -1,7 +1,8 @@
 """What was revoked, fetched before anybody waits for it, kept on a shelf, and asked once however many want it.
 
 An authority's outage changes nothing while what was kept is of the present; after that a certificate's state is
-`unknown`, which a signature survives and a level does not. A revoked certificate stays revoked, whoever is silent.
+`unknown`, which a signature survives and a level does not. A revoked certificate stays revoked, whoever is silent; one
+on hold is neither good nor revoked until its authority says which.
 """
 
 import asyncio
@@ -122,6 +123,12 @@ class Revocation:
                     "Chưa lấy được tình trạng thu hồi của chứng thư; hệ thống sẽ tự thử lại",
                     "The revocation state of a certificate is not to be had now; it is asked again",
                     problems=(_problem(why or "nowhere"),),
+                )
+            if answer.state == "on_hold":
+                raise EvidenceUnavailable(
+                    "Chứng thư đang bị tạm dừng; hệ thống sẽ tự thử lại",
+                    "A certificate is on hold; it is asked again",
+                    problems=(_problem("on-hold"),),
                 )
             held[answer.kind][answer.der] = None
         certificates = dict.fromkeys(der for path in paths for der in path[:-1])
@@ -259,6 +266,7 @@ _WORDS: Final = {
     "garbage": ("trả về dữ liệu không hợp lệ", "answers with garbage"),
     "proves-nothing": ("trả lời không dùng được cho chứng thư này", "answers, but not for this certificate"),
     "silent": ("không trả lời", "does not answer"),
+    "hold": ("đang tạm dừng chứng thư", "has put the certificate on hold"),
     "stale": ("trả lời đã quá hạn", "answers with something of the past"),
 }
 

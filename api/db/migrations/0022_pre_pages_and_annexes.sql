@@ -121,6 +121,11 @@ COMMENT ON FUNCTION annex_after_main() IS 'No separate annex is recorded before 
 CREATE TRIGGER annex_after_main BEFORE UPDATE OF state ON signature_request
     FOR EACH ROW WHEN (NEW.act = 'separate_annex' AND NEW.state = 'recorded' AND OLD.state <> 'recorded') EXECUTE FUNCTION annex_after_main();
 
+-- A certificate may be on hold: neither good nor revoked. One row for each certificate in use, checked in an instant.
+ALTER TABLE certificate_status DROP CONSTRAINT certificate_status_state_check;
+-- squawk-ignore constraint-missing-not-valid
+ALTER TABLE certificate_status ADD CONSTRAINT certificate_status_state_check CHECK (state IN ('good', 'revoked', 'on_hold', 'unknown'));
+
 -- What waits too early of before is told its turn: the trigger writes the truth, whatever is given. A few rows at any time.
 UPDATE signature_request SET ready = NULL WHERE act = 'separate_annex' AND state = 'to_sign';
 

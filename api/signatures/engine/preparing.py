@@ -35,9 +35,9 @@ async def prepare(engine: Engine, context: JobContext, ids: dict[str, Any]) -> N
         work = await store.to_prepare(connection, request_id)
     if work is None or work.state != "asked" or work.attempt != attempt:
         return
-    revoked = await revoking.revoked_now(engine, work.certificate_id, _path(work))
+    refused = await revoking.refusal_now(engine, work.certificate_id, _path(work))
     at = engine.clock()
-    why, outcome = (REVOKED, "failed") if revoked else _not_now(work, at)
+    why, outcome = (refused, "failed") if refused else _not_now(work, at)
     if why is not None:
         async with engine.pools.transaction() as tx:
             await give_back(tx, work.batch_id, work.id, work.number_id, outcome, why, at)
@@ -64,13 +64,6 @@ async def prepare(engine: Engine, context: JobContext, ids: dict[str, Any]) -> N
         await store.insert_preparation(tx, work.id, new_attempt, prepared, work.certificate_id)
         await move_on(tx, work.batch_id, at)
     await reach("prepared", work.batch_id)
-
-
-REVOKED: Final = detail(
-    "certificate-revoked",
-    "Chứng thư đã bị tổ chức chứng thực thu hồi.",
-    "The certificate was revoked by its authority.",
-)
 
 
 def _path(work: rows.ToPrepare) -> tuple[Der, ...]:
