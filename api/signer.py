@@ -42,6 +42,7 @@ from api.signatures.engine import (
     parking,
     polling,
     preparing,
+    reconciling,
     repaying,
     revoking,
     sending,
@@ -182,6 +183,7 @@ async def serve(settings: Settings) -> None:
                 *(asyncio.create_task(runner.run(), name="jobs") for runner in runners),
                 asyncio.create_task(sweeping.run(engine, stopping, also=(*people.SWEEPS, revoking.look)), name="sweep"),
                 asyncio.create_task(repaying.run(engine, stopping), name="levels"),
+                asyncio.create_task(reconciling.run(engine, stopping), name="reconcile"),
                 asyncio.create_task(canary.run(flying, stopping), name="canary"),
                 *(
                     asyncio.create_task(polling.run(engine, name, stopping), name=f"poll-{name}")

@@ -1074,6 +1074,15 @@ CREATE TABLE public.key_use (
 
 COMMENT ON TABLE public.key_use IS 'The intent, committed before each use of a key; a repeated use is over identical bytes and counted here.';
 
+CREATE TABLE public.key_use_check (
+    transaction_id text NOT NULL,
+    found text NOT NULL,
+    checked_at timestamp with time zone NOT NULL,
+    CONSTRAINT key_use_check_found_check CHECK ((found = ANY (ARRAY['agreed'::text, 'not-known'::text, 'other-values'::text, 'signed-there'::text])))
+);
+
+COMMENT ON TABLE public.key_use_check IS 'Our account of a transaction held against the key holder''s own, once: agreed, or how they differ.';
+
 CREATE TABLE public.legal_rule (
     id uuid DEFAULT uuidv7() NOT NULL,
     key text NOT NULL,
@@ -2004,6 +2013,9 @@ ALTER TABLE ONLY public.journal
 ALTER TABLE ONLY public.key_holder
     ADD CONSTRAINT key_holder_pkey PRIMARY KEY (name);
 
+ALTER TABLE ONLY public.key_use_check
+    ADD CONSTRAINT key_use_check_pkey PRIMARY KEY (transaction_id);
+
 ALTER TABLE ONLY public.key_use
     ADD CONSTRAINT key_use_pkey PRIMARY KEY (id);
 
@@ -2263,6 +2275,8 @@ CREATE INDEX holder_page_transaction ON public.holder_page USING btree (transact
 
 CREATE INDEX holder_transaction_batch ON public.holder_transaction USING btree (batch_id);
 
+CREATE INDEX holder_transaction_ended ON public.holder_transaction USING btree (holder, ended_at) WHERE (state = 'ended'::text);
+
 CREATE INDEX holder_transaction_person ON public.holder_transaction USING btree (person_id) WHERE (state <> 'ended'::text);
 
 CREATE INDEX holder_transaction_poll ON public.holder_transaction USING btree (holder, poll_at) WHERE (state <> 'ended'::text);
@@ -2270,6 +2284,8 @@ CREATE INDEX holder_transaction_poll ON public.holder_transaction USING btree (h
 CREATE INDEX idempotency_age ON public.idempotency USING btree (created_at);
 
 CREATE INDEX job_claim_parked ON public.job_claim USING btree (parked_at) WHERE (parked_at IS NOT NULL);
+
+CREATE INDEX key_use_check_differs ON public.key_use_check USING btree (checked_at) WHERE (found <> 'agreed'::text);
 
 CREATE INDEX key_use_transaction ON public.key_use USING btree (transaction_id);
 
@@ -2426,6 +2442,8 @@ CREATE TRIGGER journal_append_only BEFORE DELETE OR UPDATE ON public.journal FOR
 CREATE TRIGGER key_holder_changed AFTER INSERT OR DELETE OR UPDATE ON public.key_holder FOR EACH STATEMENT EXECUTE FUNCTION public.registry_changed();
 
 CREATE TRIGGER key_use_append_only BEFORE DELETE OR UPDATE ON public.key_use FOR EACH STATEMENT EXECUTE FUNCTION public.append_only();
+
+CREATE TRIGGER key_use_check_append_only BEFORE DELETE OR UPDATE ON public.key_use_check FOR EACH STATEMENT EXECUTE FUNCTION public.append_only();
 
 CREATE TRIGGER legal_rule_changed AFTER INSERT OR DELETE OR UPDATE ON public.legal_rule FOR EACH STATEMENT EXECUTE FUNCTION public.registry_changed();
 
@@ -2715,6 +2733,9 @@ ALTER TABLE ONLY public.holder_transaction
 
 ALTER TABLE ONLY public.journal
     ADD CONSTRAINT journal_dossier_id_fkey FOREIGN KEY (dossier_id) REFERENCES public.dossier(id) DEFERRABLE INITIALLY DEFERRED;
+
+ALTER TABLE ONLY public.key_use_check
+    ADD CONSTRAINT key_use_check_transaction_id_fkey FOREIGN KEY (transaction_id) REFERENCES public.holder_transaction(id);
 
 ALTER TABLE ONLY public.key_use
     ADD CONSTRAINT key_use_request_id_fkey FOREIGN KEY (request_id) REFERENCES public.signature_request(id);
@@ -3420,6 +3441,10 @@ GRANT SELECT ON TABLE public.key_holder TO worker;
 GRANT SELECT,INSERT ON TABLE public.key_use TO signer;
 GRANT SELECT ON TABLE public.key_use TO app;
 GRANT SELECT ON TABLE public.key_use TO worker;
+
+GRANT SELECT ON TABLE public.key_use_check TO app;
+GRANT SELECT,INSERT ON TABLE public.key_use_check TO signer;
+GRANT SELECT ON TABLE public.key_use_check TO worker;
 
 GRANT SELECT,INSERT ON TABLE public.legal_rule TO app;
 GRANT SELECT ON TABLE public.legal_rule TO signer;

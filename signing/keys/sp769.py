@@ -176,6 +176,10 @@ class Sp769Holder:
         signatures = (answer.data.signatures or answer.data.signed_files or []) if answer.data else []
         return _outcome(transaction_id, answer.message, signatures)
 
+    async def recall(self, transaction_id: str) -> Outcome:
+        """Ask the service itself, which knows transactions by our own ids."""
+        return await self.poll(transaction_id)
+
     def read_webhook(self, headers: Mapping[str, str], body: bytes) -> Outcome:
         """Read an answer that the service sent by itself; raise HolderRefused unless it brings the shared secret."""
         given = next((value for name, value in headers.items() if name.lower() == SECRET_HEADER.lower()), "")

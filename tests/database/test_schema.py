@@ -110,12 +110,13 @@ NOT_THE_APIS = (
     "signature_value",
     "handed_back_verdict",
     "holder_page",
+    "key_use_check",
 )
 """What the signer decides by, and what it alone records."""
 
 APPEND_ONLY = (
     "audit", "view_log", "audit_chain", "audit_checkpoint", "audit_key", "journal", "key_use", "signature_answer",
-    "handed_back", "handed_back_verdict", "holder_page", "page_answer",
+    "handed_back", "handed_back_verdict", "holder_page", "page_answer", "key_use_check",
 )  # fmt: skip
 
 

@@ -31,8 +31,8 @@ GUESSES = 10_000
 PATIENCE_S = 200
 DECIDED_BY = (
     "account", "agency", "answer_verdict", "certificate", "document", "enrolment_offer", "factor_verdict",
-    "holder_page", "holder_transaction", "job_claim", "key_holder", "key_use", "mandate", "official", "passkey",
-    "passkey_nonce", "post", "post_holding", "preparation", "revision", "second_factor", "signature_value",
+    "holder_page", "holder_transaction", "job_claim", "key_holder", "key_use", "key_use_check", "mandate", "official",
+    "passkey", "passkey_nonce", "post", "post_holding", "preparation", "revision", "second_factor", "signature_value",
     "step_up_verdict",
 )  # fmt: skip
 """Tables whose rows the signer decides by, or that only it may write."""

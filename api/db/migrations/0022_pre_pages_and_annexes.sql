@@ -29,6 +29,19 @@ GRANT SELECT ON holder_page, page_answer TO app, signer;
 GRANT INSERT ON holder_page TO signer;
 GRANT INSERT (state, code, error, issuer, account_id) ON page_answer TO app;
 
+CREATE TABLE key_use_check (
+    transaction_id text PRIMARY KEY REFERENCES holder_transaction (id),
+    found text NOT NULL CHECK (found IN ('agreed', 'not-known', 'other-values', 'signed-there')),
+    checked_at timestamptz NOT NULL
+);
+CREATE INDEX key_use_check_differs ON key_use_check (checked_at) WHERE found <> 'agreed';
+CREATE TRIGGER key_use_check_append_only BEFORE UPDATE OR DELETE ON key_use_check FOR EACH STATEMENT EXECUTE FUNCTION append_only();
+COMMENT ON TABLE key_use_check IS 'Our account of a transaction held against the key holder''s own, once: agreed, or how they differ.';
+GRANT SELECT ON key_use_check TO app, signer, worker;
+GRANT INSERT ON key_use_check TO signer;
+-- squawk-ignore require-concurrent-index-creation
+CREATE INDEX holder_transaction_ended ON holder_transaction (holder, ended_at) WHERE state = 'ended';
+
 -- squawk-ignore require-concurrent-index-creation
 CREATE INDEX document_annexes ON document (main_document_id) WHERE main_document_id IS NOT NULL;
 
