@@ -127,7 +127,7 @@ def request_for(route: Route, described: dict[str, Any], left: dict[str, str]) -
     method, path = route
     code = PROCEDURE if path.startswith("/procedures") else left["code"]
     places = {**left, "code": code, "action": "withdraw", "form": "intake_slip", "holder": "sp769", "path": "x"}
-    places |= {"check_id": left["document_id"], "transaction_id": left["transaction_id"]}
+    places |= {"check_id": left["document_id"], "transaction_id": left["transaction_id"], "what": "base"}
     if route in SECRET:
         places["code"] = left["citizen_code"]
     request: dict[str, Any] = {"headers": new_key()} if method != "GET" else {}
