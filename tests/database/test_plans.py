@@ -48,7 +48,9 @@ INSERT INTO holder_page (state, transaction_id, url, opened_at)
 SELECT repeat('x', 30) || id, id, 'https://ky', now() FROM holder_transaction;
 INSERT INTO page_answer (state, code, error, issuer, account_id)
 SELECT page.state, 'code', '', '', b.account_id
-  FROM holder_page page JOIN holder_transaction t ON t.id = page.transaction_id JOIN signature_batch b ON b.id = t.batch_id
+  FROM holder_page page
+  JOIN holder_transaction t ON t.id = page.transaction_id
+  JOIN signature_batch b ON b.id = t.batch_id
  WHERE t.state = 'ended';
 UPDATE signature_request r SET state = 'recorded', recorded_at = now() - interval '1 day', batch_id = uuidv7()
   FROM account a
