@@ -38,10 +38,12 @@ from api.signatures.engine import (
     holder_store,
     judging,
     measures,
+    paging,
     parking,
     polling,
     preparing,
     quotas,
+    reconciling,
     repaying,
     revoking,
     sending,
@@ -67,6 +69,7 @@ STEPS: Final[dict[str, _Step]] = {
     context.ANSWER: polling.answer,
     context.FINISH: finishing.finish,
     context.HANDED: handing.handed,
+    context.PAGED: paging.answered,
     context.RELEASE: sweeping.release,
     context.STOP: stopping.stop,
     context.REPAY: repaying.repay,
@@ -182,6 +185,7 @@ async def serve(settings: Settings) -> None:
                 *(asyncio.create_task(runner.run(), name="jobs") for runner in runners),
                 asyncio.create_task(sweeping.run(engine, stopping, also=(*people.SWEEPS, revoking.look)), name="sweep"),
                 asyncio.create_task(repaying.run(engine, stopping), name="levels"),
+                asyncio.create_task(reconciling.run(engine, stopping), name="reconcile"),
                 asyncio.create_task(canary.run(flying, stopping), name="canary"),
                 *(
                     asyncio.create_task(polling.run(engine, name, stopping), name=f"poll-{name}")

@@ -74,7 +74,8 @@ def open_holder(config: HolderConfig) -> KeyHolder:
         return Pkcs11Holder(_fit(config.pkcs11, production=config.production))
     if config.kind == "csc":
         service = _fit(config.csc, production=config.production)
-        _demand_tls(service.base_url, production=config.production)
+        for url in (service.base_url, service.oauth2_url, service.redirect_uri):
+            _demand_tls(url, production=config.production)
         return CscHolder(service)
     if config.kind == "vtss":
         mysign = _fit(config.vtss, production=config.production)
@@ -136,5 +137,5 @@ def _fit(settings: _S | None, *, production: bool) -> _S:
 
 
 def _demand_tls(url: str, *, production: bool) -> None:
-    if production and not url.startswith("https://"):
+    if production and url and not url.startswith("https://"):
         raise HolderMisconfigured("Dịch vụ ký số từ xa phải dùng TLS", "The remote signer must be reached over TLS")

@@ -15,7 +15,7 @@ from signing.deadlines import WITHOUT_END, Deadline
 Level = Literal["b-b", "b-t", "b-lt", "b-lta"]
 LEVELS: Final[tuple[Level, ...]] = ("b-b", "b-t", "b-lt", "b-lta")
 """The baseline levels of PAdES (ETSI EN 319 142-1), each holding what the one before holds."""
-RevocationState = Literal["good", "revoked", "unknown"]
+RevocationState = Literal["good", "revoked", "on_hold", "unknown"]
 CertPath = tuple[Der, ...]
 """A certificate, those who issued it in turn, and the anchor at its end."""
 
@@ -98,7 +98,10 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CertificateStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a certificate's revocation. `problem` is why nothing newer is known, by code and words."""
+    """What is known of a certificate's revocation. `problem` is why nothing newer is known, by code and words.
+
+    `revoked_at` is also since when one is on hold, which its authority may end again.
+    """
 
     state: RevocationState
     revoked_at: datetime | None = None

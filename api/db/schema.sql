@@ -10,6 +10,169 @@ CREATE TYPE public.pgqueuer_status AS ENUM (
     'failed'
 );
 
+CREATE FUNCTION public.annex_after_main() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'public'
+    AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM public.document annex
+                     JOIN public.chain main ON main.document_id = annex.main_document_id AND main.state = 'done'
+                    WHERE annex.id = NEW.document_id) THEN
+        RAISE EXCEPTION 'signature_request: the main document is not sealed' USING ERRCODE = 'check_violation';
+    END IF;
+    RETURN NEW;
+END $$;
+
+COMMENT ON FUNCTION public.annex_after_main() IS 'No separate annex is recorded before its main document is sealed.';
+
+CREATE TABLE public.batch_item (
+    batch_id uuid NOT NULL,
+    ordinal integer NOT NULL,
+    request_id uuid NOT NULL,
+    shown_sha256 bytea NOT NULL,
+    number_id uuid,
+    outcome text,
+    detail jsonb,
+    ended_at timestamp with time zone,
+    CONSTRAINT batch_item_check CHECK (((outcome IS NULL) = (ended_at IS NULL))),
+    CONSTRAINT batch_item_outcome_check CHECK ((outcome = ANY (ARRAY['recorded'::text, 'refused'::text, 'expired'::text, 'failed'::text, 'superseded'::text]))),
+    CONSTRAINT batch_item_shown_sha256_check CHECK ((octet_length(shown_sha256) = 32))
+);
+
+COMMENT ON TABLE public.batch_item IS 'The items of a ticket with exactly the digests shown; each ends in one terminal outcome.';
+
+CREATE TABLE public.document (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    result_id uuid NOT NULL,
+    dossier_id uuid NOT NULL,
+    kind text NOT NULL,
+    act text NOT NULL,
+    title text NOT NULL,
+    ordinal smallint NOT NULL,
+    head_revision_id uuid,
+    head_sha256 bytea,
+    main_document_id uuid,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    version integer DEFAULT 1 NOT NULL,
+    copy_form text,
+    CONSTRAINT document_act_check CHECK ((act = ANY (ARRAY['main_document'::text, 'separate_annex'::text, 'copy'::text, 'digitised_paper'::text, 'counter_form'::text]))),
+    CONSTRAINT document_check CHECK (((kind = 'annex'::text) <= (main_document_id IS NOT NULL))),
+    CONSTRAINT document_copy_form_check CHECK (((copy_form IS NULL) OR ((act = 'copy'::text) AND (copy_form = ANY (ARRAY['true_copy'::text, 'copy_of_copy'::text, 'extract'::text, 'certified_copy'::text]))))),
+    CONSTRAINT document_kind_check CHECK ((kind = ANY (ARRAY['main'::text, 'annex'::text, 'copy'::text, 'digitised'::text, 'counter_form'::text])))
+);
+
+COMMENT ON TABLE public.document IS 'A document of a result (main, separate annex, copy); its head names the current revision, moved only by conditional updates.';
+
+COMMENT ON COLUMN public.document.copy_form IS 'Of a copy: sao y, sao lục, trích sao (Decree 30/2020, Art. 25) or chứng thực bản sao (Decree 23/2015).';
+
+CREATE TABLE public.number (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    series_id uuid CONSTRAINT number_series_id_not_null1 NOT NULL,
+    year integer NOT NULL,
+    n integer NOT NULL,
+    text text NOT NULL,
+    day date NOT NULL,
+    state text NOT NULL,
+    document_id uuid NOT NULL,
+    request_id uuid,
+    reason text,
+    reserved_at timestamp with time zone NOT NULL,
+    settled_at timestamp with time zone,
+    CONSTRAINT number_check CHECK (((state = 'void'::text) = (reason IS NOT NULL))),
+    CONSTRAINT number_check1 CHECK (((state = 'reserved'::text) = (settled_at IS NULL))),
+    CONSTRAINT number_state_check CHECK ((state = ANY (ARRAY['reserved'::text, 'used'::text, 'void'::text])))
+);
+
+COMMENT ON TABLE public.number IS 'A number (số) is reserved, used, or void with a reason; never reused or lost. day is the day it was given.';
+
+CREATE FUNCTION public.annex_number(of_document uuid, in_batch uuid) RETURNS uuid
+    LANGUAGE sql STABLE
+    RETURN (SELECT number.id FROM (public.document annex JOIN public.number ON ((number.document_id = annex.main_document_id))) WHERE ((annex.id = annex_number.of_document) AND ((number.state = 'used'::text) OR ((number.state = 'reserved'::text) AND (EXISTS (SELECT FROM public.batch_item beside WHERE ((beside.batch_id = annex_number.in_batch) AND (beside.number_id = number.id) AND (beside.outcome IS NULL))))))) LIMIT 1);
+
+COMMENT ON FUNCTION public.annex_number(of_document uuid, in_batch uuid) IS 'The number that a separate annex refers to: of its main document once that is sealed, or while it is being sealed in the same ticket.';
+
+CREATE TABLE public.chain (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    document_id uuid NOT NULL,
+    dossier_id uuid NOT NULL,
+    result_id uuid NOT NULL,
+    draft_revision_id uuid NOT NULL,
+    state text DEFAULT 'laying'::text NOT NULL,
+    plan jsonb,
+    mark text,
+    lane text DEFAULT 'normal'::text NOT NULL,
+    submitted_by_account_id uuid NOT NULL,
+    submitted_at timestamp with time zone NOT NULL,
+    closed_at timestamp with time zone,
+    error jsonb,
+    CONSTRAINT chain_lane_check CHECK ((lane = ANY (ARRAY['counter'::text, 'normal'::text]))),
+    CONSTRAINT chain_state_check CHECK ((state = ANY (ARRAY['laying'::text, 'open'::text, 'done'::text, 'superseded'::text, 'failed'::text])))
+);
+
+COMMENT ON TABLE public.chain IS 'One submission for signature (trình ký) of one document; at most one is open per document.';
+
+CREATE TABLE public.signature_request (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    chain_id uuid NOT NULL,
+    document_id uuid NOT NULL,
+    dossier_id uuid NOT NULL,
+    result_id uuid NOT NULL,
+    group_no smallint NOT NULL,
+    ordinal smallint NOT NULL,
+    role text NOT NULL,
+    pdf_signature boolean NOT NULL,
+    act text NOT NULL,
+    field text NOT NULL,
+    state text DEFAULT 'to_sign'::text NOT NULL,
+    attempt integer DEFAULT 0 NOT NULL,
+    version integer DEFAULT 1 NOT NULL,
+    turn integer DEFAULT 0 NOT NULL,
+    person_id uuid,
+    post_id uuid,
+    agency_id uuid NOT NULL,
+    capacity text,
+    title_lines text[] DEFAULT '{}'::text[] NOT NULL,
+    mandate_id uuid,
+    holder text,
+    certificate_id uuid,
+    certificate_serial text,
+    placement jsonb,
+    due_at timestamp with time zone,
+    lane text NOT NULL,
+    predecessor_id uuid,
+    batch_id uuid,
+    shown_sha256 bytea,
+    transaction_id text,
+    number_id uuid,
+    reason text,
+    error jsonb,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    state_at timestamp with time zone DEFAULT now() NOT NULL,
+    deadline_at timestamp with time zone,
+    recorded_at timestamp with time zone,
+    recorded_sha256 bytea,
+    ready boolean,
+    CONSTRAINT signature_request_act_check CHECK ((act = ANY (ARRAY['main_document'::text, 'separate_annex'::text, 'copy'::text, 'digitised_paper'::text, 'counter_form'::text]))),
+    CONSTRAINT signature_request_capacity_check CHECK ((capacity = ANY (ARRAY['plain'::text, 'KT.'::text, 'TL.'::text, 'TUQ.'::text, 'TM.'::text, 'Q.'::text]))),
+    CONSTRAINT signature_request_check CHECK (((state = ANY (ARRAY['to_sign'::text, 'superseded'::text, 'refused'::text])) OR (batch_id IS NOT NULL))),
+    CONSTRAINT signature_request_check1 CHECK (((state = 'recorded'::text) = (recorded_at IS NOT NULL))),
+    CONSTRAINT signature_request_group_no_check CHECK ((group_no > 0)),
+    CONSTRAINT signature_request_lane_check CHECK ((lane = ANY (ARRAY['counter'::text, 'normal'::text]))),
+    CONSTRAINT signature_request_ordinal_check CHECK ((ordinal > 0)),
+    CONSTRAINT signature_request_role_check CHECK ((role = ANY (ARRAY['initials'::text, 'coordinator'::text, 'signatory'::text, 'seal'::text]))),
+    CONSTRAINT signature_request_state_check CHECK ((state = ANY (ARRAY['to_sign'::text, 'asked'::text, 'prepared'::text, 'sent'::text, 'value_received'::text, 'recorded'::text, 'refused'::text, 'expired'::text, 'failed'::text, 'superseded'::text])))
+);
+
+COMMENT ON TABLE public.signature_request IS 'One signature wanted on one document: who, in which post and capacity, with which key. The partial unique index lets one open job write a document.';
+
+COMMENT ON COLUMN public.signature_request.ready IS 'Whether it waits for its person or clerk now: as signature_request_ready() tells, kept by triggers. NULL in rows of before version 0017 that nothing has touched since.';
+
+CREATE FUNCTION public.annex_waits(of_chain uuid) RETURNS boolean
+    LANGUAGE sql STABLE
+    RETURN (EXISTS (SELECT FROM (public.chain own JOIN public.document annex ON (((annex.id = own.document_id) AND (annex.main_document_id IS NOT NULL)))) WHERE ((own.id = annex_waits.of_chain) AND (NOT (EXISTS (SELECT FROM public.chain main WHERE ((main.document_id = annex.main_document_id) AND (main.state = ANY (ARRAY['open'::text, 'done'::text])) AND (NOT (EXISTS (SELECT FROM public.signature_request person WHERE ((person.chain_id = main.id) AND (person.role <> 'seal'::text) AND (person.state <> 'recorded'::text))))))))))));
+
+COMMENT ON FUNCTION public.annex_waits(of_chain uuid) IS 'Whether somebody has yet to sign the main document of the annex whose chain this is.';
+
 CREATE FUNCTION public.append_only() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog'
@@ -242,111 +405,46 @@ CREATE FUNCTION public.signature_request_next_turns() RETURNS trigger
     AS $$
 DECLARE
     of_chain uuid;
+    of_document uuid;
     after_group smallint := 0;
 BEGIN
     IF TG_TABLE_NAME = 'chain' THEN
         of_chain := NEW.id;
+        of_document := NEW.document_id;
     ELSIF TG_OP = 'DELETE' THEN
         of_chain := OLD.chain_id;
+        of_document := OLD.document_id;
         after_group := OLD.group_no;
     ELSE
         of_chain := NEW.chain_id;
+        of_document := NEW.document_id;
         after_group := NEW.group_no;
     END IF;
     PERFORM FROM public.signature_request later
-      WHERE later.chain_id = of_chain AND later.group_no > after_group AND later.state = 'to_sign'
+      WHERE later.state = 'to_sign'
+        AND (later.chain_id = of_chain AND later.group_no > after_group
+             OR later.document_id IN (SELECT annex.id FROM public.document annex WHERE annex.main_document_id = of_document))
       ORDER BY later.id
         FOR NO KEY UPDATE;
     UPDATE public.signature_request later
        SET ready = public.signature_request_ready(later.state, later.chain_id, later.group_no)
      WHERE later.chain_id = of_chain AND later.group_no > after_group AND later.state = 'to_sign'
        AND later.ready IS DISTINCT FROM public.signature_request_ready(later.state, later.chain_id, later.group_no);
+    UPDATE public.signature_request annexed
+       SET ready = public.signature_request_ready(annexed.state, annexed.chain_id, annexed.group_no)
+      FROM public.document annex
+     WHERE annex.main_document_id = of_document AND annexed.document_id = annex.id AND annexed.state = 'to_sign'
+       AND annexed.ready IS DISTINCT FROM public.signature_request_ready(annexed.state, annexed.chain_id, annexed.group_no);
     RETURN NULL;
 END $$;
 
-COMMENT ON FUNCTION public.signature_request_next_turns() IS 'Has the requests of a chain that come after this one told anew whether their turn has come.';
-
-CREATE TABLE public.signature_request (
-    id uuid DEFAULT uuidv7() NOT NULL,
-    chain_id uuid NOT NULL,
-    document_id uuid NOT NULL,
-    dossier_id uuid NOT NULL,
-    result_id uuid NOT NULL,
-    group_no smallint NOT NULL,
-    ordinal smallint NOT NULL,
-    role text NOT NULL,
-    pdf_signature boolean NOT NULL,
-    act text NOT NULL,
-    field text NOT NULL,
-    state text DEFAULT 'to_sign'::text NOT NULL,
-    attempt integer DEFAULT 0 NOT NULL,
-    version integer DEFAULT 1 NOT NULL,
-    turn integer DEFAULT 0 NOT NULL,
-    person_id uuid,
-    post_id uuid,
-    agency_id uuid NOT NULL,
-    capacity text,
-    title_lines text[] DEFAULT '{}'::text[] NOT NULL,
-    mandate_id uuid,
-    holder text,
-    certificate_id uuid,
-    certificate_serial text,
-    placement jsonb,
-    due_at timestamp with time zone,
-    lane text NOT NULL,
-    predecessor_id uuid,
-    batch_id uuid,
-    shown_sha256 bytea,
-    transaction_id text,
-    number_id uuid,
-    reason text,
-    error jsonb,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    state_at timestamp with time zone DEFAULT now() NOT NULL,
-    deadline_at timestamp with time zone,
-    recorded_at timestamp with time zone,
-    recorded_sha256 bytea,
-    ready boolean,
-    CONSTRAINT signature_request_act_check CHECK ((act = ANY (ARRAY['main_document'::text, 'separate_annex'::text, 'copy'::text, 'digitised_paper'::text, 'counter_form'::text]))),
-    CONSTRAINT signature_request_capacity_check CHECK ((capacity = ANY (ARRAY['plain'::text, 'KT.'::text, 'TL.'::text, 'TUQ.'::text, 'TM.'::text, 'Q.'::text]))),
-    CONSTRAINT signature_request_check CHECK (((state = ANY (ARRAY['to_sign'::text, 'superseded'::text, 'refused'::text])) OR (batch_id IS NOT NULL))),
-    CONSTRAINT signature_request_check1 CHECK (((state = 'recorded'::text) = (recorded_at IS NOT NULL))),
-    CONSTRAINT signature_request_group_no_check CHECK ((group_no > 0)),
-    CONSTRAINT signature_request_lane_check CHECK ((lane = ANY (ARRAY['counter'::text, 'normal'::text]))),
-    CONSTRAINT signature_request_ordinal_check CHECK ((ordinal > 0)),
-    CONSTRAINT signature_request_role_check CHECK ((role = ANY (ARRAY['initials'::text, 'coordinator'::text, 'signatory'::text, 'seal'::text]))),
-    CONSTRAINT signature_request_state_check CHECK ((state = ANY (ARRAY['to_sign'::text, 'asked'::text, 'prepared'::text, 'sent'::text, 'value_received'::text, 'recorded'::text, 'refused'::text, 'expired'::text, 'failed'::text, 'superseded'::text])))
-);
-
-COMMENT ON TABLE public.signature_request IS 'One signature wanted on one document: who, in which post and capacity, with which key. The partial unique index lets one open job write a document.';
-
-COMMENT ON COLUMN public.signature_request.ready IS 'Whether it waits for its person or clerk now: as signature_request_ready() tells, kept by triggers. NULL in rows of before version 0017 that nothing has touched since.';
+COMMENT ON FUNCTION public.signature_request_next_turns() IS 'Has the requests that come after this one, in its chain and of its document''s annexes, told anew whether their turn has come.';
 
 CREATE FUNCTION public.signature_request_waits(of_chain uuid, of_group smallint) RETURNS boolean
     LANGUAGE sql STABLE
-    RETURN (EXISTS (SELECT FROM public.signature_request before WHERE ((before.chain_id = signature_request_waits.of_chain) AND (before.group_no < signature_request_waits.of_group) AND (before.state <> 'recorded'::text))));
+    RETURN ((EXISTS (SELECT FROM public.signature_request before WHERE ((before.chain_id = signature_request_waits.of_chain) AND (before.group_no < signature_request_waits.of_group) AND (before.state <> 'recorded'::text)))) OR public.annex_waits(of_chain));
 
-COMMENT ON FUNCTION public.signature_request_waits(of_chain uuid, of_group smallint) IS 'Whether somebody of a group before has not signed yet.';
-
-CREATE TABLE public.chain (
-    id uuid DEFAULT uuidv7() NOT NULL,
-    document_id uuid NOT NULL,
-    dossier_id uuid NOT NULL,
-    result_id uuid NOT NULL,
-    draft_revision_id uuid NOT NULL,
-    state text DEFAULT 'laying'::text NOT NULL,
-    plan jsonb,
-    mark text,
-    lane text DEFAULT 'normal'::text NOT NULL,
-    submitted_by_account_id uuid NOT NULL,
-    submitted_at timestamp with time zone NOT NULL,
-    closed_at timestamp with time zone,
-    error jsonb,
-    CONSTRAINT chain_lane_check CHECK ((lane = ANY (ARRAY['counter'::text, 'normal'::text]))),
-    CONSTRAINT chain_state_check CHECK ((state = ANY (ARRAY['laying'::text, 'open'::text, 'done'::text, 'superseded'::text, 'failed'::text])))
-);
-
-COMMENT ON TABLE public.chain IS 'One submission for signature (trình ký) of one document; at most one is open per document.';
+COMMENT ON FUNCTION public.signature_request_waits(of_chain uuid, of_group smallint) IS 'Whether somebody of a group before, or of an annex''s main document, has not signed yet.';
 
 CREATE FUNCTION public.signature_request_ready(in_state text, of_chain uuid, of_group smallint) RETURNS boolean
     LANGUAGE sql STABLE
@@ -573,22 +671,6 @@ CREATE TABLE public.backfill (
 
 COMMENT ON TABLE public.backfill IS 'How far a rewrite of old rows has come: moved in the transaction of each batch, so a run that dies goes on where it was. The owner''s alone.';
 
-CREATE TABLE public.batch_item (
-    batch_id uuid NOT NULL,
-    ordinal integer NOT NULL,
-    request_id uuid NOT NULL,
-    shown_sha256 bytea NOT NULL,
-    number_id uuid,
-    outcome text,
-    detail jsonb,
-    ended_at timestamp with time zone,
-    CONSTRAINT batch_item_check CHECK (((outcome IS NULL) = (ended_at IS NULL))),
-    CONSTRAINT batch_item_outcome_check CHECK ((outcome = ANY (ARRAY['recorded'::text, 'refused'::text, 'expired'::text, 'failed'::text, 'superseded'::text]))),
-    CONSTRAINT batch_item_shown_sha256_check CHECK ((octet_length(shown_sha256) = 32))
-);
-
-COMMENT ON TABLE public.batch_item IS 'The items of a ticket with exactly the digests shown; each ends in one terminal outcome.';
-
 CREATE TABLE public.blob (
     sha256 bytea NOT NULL,
     size bigint NOT NULL,
@@ -653,7 +735,7 @@ CREATE TABLE public.certificate_status (
     known_at timestamp with time zone,
     checked_at timestamp with time zone NOT NULL,
     problem text,
-    CONSTRAINT certificate_status_state_check CHECK ((state = ANY (ARRAY['good'::text, 'revoked'::text, 'unknown'::text])))
+    CONSTRAINT certificate_status_state_check CHECK ((state = ANY (ARRAY['good'::text, 'revoked'::text, 'on_hold'::text, 'unknown'::text])))
 );
 
 COMMENT ON TABLE public.certificate_status IS 'What the authorities say of each certificate in use, when they were last asked, and why nothing newer is known.';
@@ -687,30 +769,6 @@ CREATE TABLE public.delivery (
 );
 
 COMMENT ON TABLE public.delivery IS 'Handing over (trả kết quả) per result and channel, each with the proof its channel asks for.';
-
-CREATE TABLE public.document (
-    id uuid DEFAULT uuidv7() NOT NULL,
-    result_id uuid NOT NULL,
-    dossier_id uuid NOT NULL,
-    kind text NOT NULL,
-    act text NOT NULL,
-    title text NOT NULL,
-    ordinal smallint NOT NULL,
-    head_revision_id uuid,
-    head_sha256 bytea,
-    main_document_id uuid,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    version integer DEFAULT 1 NOT NULL,
-    copy_form text,
-    CONSTRAINT document_act_check CHECK ((act = ANY (ARRAY['main_document'::text, 'separate_annex'::text, 'copy'::text, 'digitised_paper'::text, 'counter_form'::text]))),
-    CONSTRAINT document_check CHECK (((kind = 'annex'::text) <= (main_document_id IS NOT NULL))),
-    CONSTRAINT document_copy_form_check CHECK (((copy_form IS NULL) OR ((act = 'copy'::text) AND (copy_form = ANY (ARRAY['true_copy'::text, 'copy_of_copy'::text, 'extract'::text, 'certified_copy'::text]))))),
-    CONSTRAINT document_kind_check CHECK ((kind = ANY (ARRAY['main'::text, 'annex'::text, 'copy'::text, 'digitised'::text, 'counter_form'::text])))
-);
-
-COMMENT ON TABLE public.document IS 'A document of a result (main, separate annex, copy); its head names the current revision, moved only by conditional updates.';
-
-COMMENT ON COLUMN public.document.copy_form IS 'Of a copy: sao y, sao lục, trích sao (Decree 30/2020, Art. 25) or chứng thực bản sao (Decree 23/2015).';
 
 CREATE TABLE public.dossier (
     id uuid DEFAULT uuidv7() NOT NULL,
@@ -1039,6 +1097,17 @@ CREATE VIEW public.held_result AS
 
 COMMENT ON VIEW public.held_result IS 'Sealed documents whose results wait for their level: why, since when, and when it is expected; what a person must look at has no next try.';
 
+CREATE TABLE public.holder_page (
+    state text NOT NULL,
+    transaction_id text NOT NULL,
+    url text NOT NULL,
+    opened_at timestamp with time zone NOT NULL,
+    CONSTRAINT holder_page_state_check CHECK (((octet_length(state) >= 22) AND (octet_length(state) <= 128))),
+    CONSTRAINT holder_page_url_check CHECK ((octet_length(url) <= 16384))
+);
+
+COMMENT ON TABLE public.holder_page IS 'A page of a key holder on which the asking session''s person authorises one transaction; the newest of a transaction is the one that counts.';
+
 CREATE TABLE public.holder_state (
     name text NOT NULL,
     reachable boolean NOT NULL,
@@ -1160,6 +1229,15 @@ CREATE TABLE public.key_use (
 
 COMMENT ON TABLE public.key_use IS 'The intent, committed before each use of a key; a repeated use is over identical bytes and counted here.';
 
+CREATE TABLE public.key_use_check (
+    transaction_id text NOT NULL,
+    found text NOT NULL,
+    checked_at timestamp with time zone NOT NULL,
+    CONSTRAINT key_use_check_found_check CHECK ((found = ANY (ARRAY['agreed'::text, 'not-known'::text, 'other-values'::text, 'signed-there'::text])))
+);
+
+COMMENT ON TABLE public.key_use_check IS 'Our account of a transaction held against the key holder''s own, once: agreed, or how they differ.';
+
 CREATE TABLE public.legal_rule (
     id uuid DEFAULT uuidv7() NOT NULL,
     key text NOT NULL,
@@ -1215,26 +1293,6 @@ CREATE TABLE public.mandate (
 
 COMMENT ON TABLE public.mandate IS 'Authority to sign: the head''s own, assignment (phân công, KT.), by order (thừa lệnh, TL.), mandate (ủy quyền, TUQ., limited in time and content). NULL procedure_codes means all.';
 
-CREATE TABLE public.number (
-    id uuid DEFAULT uuidv7() NOT NULL,
-    series_id uuid CONSTRAINT number_series_id_not_null1 NOT NULL,
-    year integer NOT NULL,
-    n integer NOT NULL,
-    text text NOT NULL,
-    day date NOT NULL,
-    state text NOT NULL,
-    document_id uuid NOT NULL,
-    request_id uuid,
-    reason text,
-    reserved_at timestamp with time zone NOT NULL,
-    settled_at timestamp with time zone,
-    CONSTRAINT number_check CHECK (((state = 'void'::text) = (reason IS NOT NULL))),
-    CONSTRAINT number_check1 CHECK (((state = 'reserved'::text) = (settled_at IS NULL))),
-    CONSTRAINT number_state_check CHECK ((state = ANY (ARRAY['reserved'::text, 'used'::text, 'void'::text])))
-);
-
-COMMENT ON TABLE public.number IS 'A number (số) is reserved, used, or void with a reason; never reused or lost. day is the day it was given.';
-
 CREATE TABLE public.number_counter (
     series_id uuid NOT NULL,
     year integer NOT NULL,
@@ -1283,6 +1341,20 @@ CREATE TABLE public.official (
 );
 
 COMMENT ON TABLE public.official IS 'The name under which an official acts in public office: printed on results, hence not sealed.';
+
+CREATE TABLE public.page_answer (
+    state text NOT NULL,
+    code text NOT NULL,
+    error text NOT NULL,
+    issuer text NOT NULL,
+    account_id uuid NOT NULL,
+    received_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT page_answer_code_check CHECK ((octet_length(code) <= 4096)),
+    CONSTRAINT page_answer_error_check CHECK ((octet_length(error) <= 128)),
+    CONSTRAINT page_answer_issuer_check CHECK ((octet_length(issuer) <= 1024))
+);
+
+COMMENT ON TABLE public.page_answer IS 'What a browser brought back from a page, once; the code is worth nothing without the verifier and the client''s secret, which the signer alone has.';
 
 CREATE TABLE public.passkey (
     id uuid DEFAULT uuidv7() NOT NULL,
@@ -2053,6 +2125,9 @@ ALTER TABLE ONLY public.handed_back
 ALTER TABLE ONLY public.handed_back_verdict
     ADD CONSTRAINT handed_back_verdict_pkey PRIMARY KEY (handed_id);
 
+ALTER TABLE ONLY public.holder_page
+    ADD CONSTRAINT holder_page_pkey PRIMARY KEY (state);
+
 ALTER TABLE ONLY public.holder_state
     ADD CONSTRAINT holder_state_pkey PRIMARY KEY (name);
 
@@ -2070,6 +2145,9 @@ ALTER TABLE ONLY public.journal
 
 ALTER TABLE ONLY public.key_holder
     ADD CONSTRAINT key_holder_pkey PRIMARY KEY (name);
+
+ALTER TABLE ONLY public.key_use_check
+    ADD CONSTRAINT key_use_check_pkey PRIMARY KEY (transaction_id);
 
 ALTER TABLE ONLY public.key_use
     ADD CONSTRAINT key_use_pkey PRIMARY KEY (id);
@@ -2112,6 +2190,9 @@ ALTER TABLE ONLY public.number_series
 
 ALTER TABLE ONLY public.official
     ADD CONSTRAINT official_pkey PRIMARY KEY (person_id);
+
+ALTER TABLE ONLY public.page_answer
+    ADD CONSTRAINT page_answer_pkey PRIMARY KEY (state);
 
 ALTER TABLE ONLY public.passkey
     ADD CONSTRAINT passkey_credential_id_key UNIQUE (credential_id);
@@ -2292,6 +2373,8 @@ CREATE INDEX competence_lookup ON public.competence USING btree (procedure_code,
 
 CREATE UNIQUE INDEX delivery_once ON public.delivery USING btree (result_id, channel) WHERE (state <> 'failed'::text);
 
+CREATE INDEX document_annexes ON public.document USING btree (main_document_id) WHERE (main_document_id IS NOT NULL);
+
 CREATE INDEX document_dossier ON public.document USING btree (dossier_id);
 
 CREATE INDEX dossier_code_dossier ON public.dossier_code USING btree (dossier_id);
@@ -2324,7 +2407,11 @@ CREATE INDEX handed_back_file ON public.handed_back USING btree (file_sha256) WH
 
 CREATE INDEX handed_back_request ON public.handed_back USING btree (request_id);
 
+CREATE INDEX holder_page_transaction ON public.holder_page USING btree (transaction_id, opened_at);
+
 CREATE INDEX holder_transaction_batch ON public.holder_transaction USING btree (batch_id);
+
+CREATE INDEX holder_transaction_ended ON public.holder_transaction USING btree (holder, ended_at) WHERE (state = 'ended'::text);
 
 CREATE INDEX holder_transaction_person ON public.holder_transaction USING btree (person_id) WHERE (state <> 'ended'::text);
 
@@ -2333,6 +2420,8 @@ CREATE INDEX holder_transaction_poll ON public.holder_transaction USING btree (h
 CREATE INDEX idempotency_age ON public.idempotency USING btree (created_at);
 
 CREATE INDEX job_claim_parked ON public.job_claim USING btree (parked_at) WHERE (parked_at IS NOT NULL);
+
+CREATE INDEX key_use_check_differs ON public.key_use_check USING btree (checked_at) WHERE (found <> 'agreed'::text);
 
 CREATE INDEX key_use_transaction ON public.key_use USING btree (transaction_id);
 
@@ -2458,6 +2547,8 @@ CREATE INDEX view_log_subject ON public.view_log USING btree (subject_kind, subj
 
 CREATE TRIGGER agency_changed AFTER INSERT OR DELETE OR UPDATE ON public.agency FOR EACH STATEMENT EXECUTE FUNCTION public.registry_changed();
 
+CREATE TRIGGER annex_after_main BEFORE UPDATE OF state ON public.signature_request FOR EACH ROW WHEN (((new.act = 'separate_annex'::text) AND (new.state = 'recorded'::text) AND (old.state <> 'recorded'::text))) EXECUTE FUNCTION public.annex_after_main();
+
 CREATE TRIGGER audit_append_only BEFORE DELETE OR UPDATE ON public.audit FOR EACH STATEMENT EXECUTE FUNCTION public.append_only();
 
 CREATE TRIGGER audit_chain_append_only BEFORE DELETE OR UPDATE ON public.audit_chain FOR EACH STATEMENT EXECUTE FUNCTION public.append_only();
@@ -2482,15 +2573,21 @@ CREATE TRIGGER handed_back_append_only BEFORE DELETE OR UPDATE ON public.handed_
 
 CREATE TRIGGER handed_back_verdict_append_only BEFORE DELETE OR UPDATE ON public.handed_back_verdict FOR EACH STATEMENT EXECUTE FUNCTION public.append_only();
 
+CREATE TRIGGER holder_page_append_only BEFORE DELETE OR UPDATE ON public.holder_page FOR EACH STATEMENT EXECUTE FUNCTION public.append_only();
+
 CREATE TRIGGER journal_append_only BEFORE DELETE OR UPDATE ON public.journal FOR EACH STATEMENT EXECUTE FUNCTION public.append_only();
 
 CREATE TRIGGER key_holder_changed AFTER INSERT OR DELETE OR UPDATE ON public.key_holder FOR EACH STATEMENT EXECUTE FUNCTION public.registry_changed();
 
 CREATE TRIGGER key_use_append_only BEFORE DELETE OR UPDATE ON public.key_use FOR EACH STATEMENT EXECUTE FUNCTION public.append_only();
 
+CREATE TRIGGER key_use_check_append_only BEFORE DELETE OR UPDATE ON public.key_use_check FOR EACH STATEMENT EXECUTE FUNCTION public.append_only();
+
 CREATE TRIGGER legal_rule_changed AFTER INSERT OR DELETE OR UPDATE ON public.legal_rule FOR EACH STATEMENT EXECUTE FUNCTION public.registry_changed();
 
 CREATE TRIGGER number_gap_append_only BEFORE DELETE OR UPDATE ON public.number_gap FOR EACH STATEMENT EXECUTE FUNCTION public.append_only();
+
+CREATE TRIGGER page_answer_append_only BEFORE DELETE OR UPDATE ON public.page_answer FOR EACH STATEMENT EXECUTE FUNCTION public.append_only();
 
 CREATE TRIGGER procedure_version_changed AFTER INSERT OR DELETE OR UPDATE ON public.procedure_version FOR EACH STATEMENT EXECUTE FUNCTION public.registry_changed();
 
@@ -2757,6 +2854,9 @@ ALTER TABLE ONLY public.handed_back
 ALTER TABLE ONLY public.handed_back_verdict
     ADD CONSTRAINT handed_back_verdict_handed_id_fkey FOREIGN KEY (handed_id) REFERENCES public.handed_back(id);
 
+ALTER TABLE ONLY public.holder_page
+    ADD CONSTRAINT holder_page_transaction_id_fkey FOREIGN KEY (transaction_id) REFERENCES public.holder_transaction(id);
+
 ALTER TABLE ONLY public.holder_state
     ADD CONSTRAINT holder_state_name_fkey FOREIGN KEY (name) REFERENCES public.key_holder(name);
 
@@ -2771,6 +2871,9 @@ ALTER TABLE ONLY public.holder_transaction
 
 ALTER TABLE ONLY public.journal
     ADD CONSTRAINT journal_dossier_id_fkey FOREIGN KEY (dossier_id) REFERENCES public.dossier(id) DEFERRABLE INITIALLY DEFERRED;
+
+ALTER TABLE ONLY public.key_use_check
+    ADD CONSTRAINT key_use_check_transaction_id_fkey FOREIGN KEY (transaction_id) REFERENCES public.holder_transaction(id);
 
 ALTER TABLE ONLY public.key_use
     ADD CONSTRAINT key_use_request_id_fkey FOREIGN KEY (request_id) REFERENCES public.signature_request(id);
@@ -2822,6 +2925,12 @@ ALTER TABLE ONLY public.number
 
 ALTER TABLE ONLY public.official
     ADD CONSTRAINT official_person_id_fkey FOREIGN KEY (person_id) REFERENCES public.person(id);
+
+ALTER TABLE ONLY public.page_answer
+    ADD CONSTRAINT page_answer_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account(id);
+
+ALTER TABLE ONLY public.page_answer
+    ADD CONSTRAINT page_answer_state_fkey FOREIGN KEY (state) REFERENCES public.holder_page(state);
 
 ALTER TABLE ONLY public.passkey
     ADD CONSTRAINT passkey_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account(id);
@@ -3022,23 +3131,81 @@ GRANT USAGE ON SCHEMA public TO app;
 GRANT USAGE ON SCHEMA public TO signer;
 GRANT USAGE ON SCHEMA public TO worker;
 
-GRANT SELECT,INSERT,UPDATE ON TABLE public.timestamp_authority TO signer;
-GRANT SELECT ON TABLE public.timestamp_authority TO app;
-GRANT SELECT ON TABLE public.timestamp_authority TO worker;
+GRANT SELECT ON TABLE public.batch_item TO app;
+GRANT SELECT ON TABLE public.batch_item TO signer;
+GRANT SELECT ON TABLE public.batch_item TO worker;
 
-REVOKE ALL ON FUNCTION public.timestamp_expected(wanted bigint) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.timestamp_expected(wanted bigint) TO app;
-GRANT ALL ON FUNCTION public.timestamp_expected(wanted bigint) TO signer;
-GRANT ALL ON FUNCTION public.timestamp_expected(wanted bigint) TO worker;
+GRANT INSERT(batch_id) ON TABLE public.batch_item TO app;
 
-GRANT SELECT,INSERT,UPDATE ON TABLE public.level_debt TO signer;
-GRANT SELECT ON TABLE public.level_debt TO app;
-GRANT SELECT ON TABLE public.level_debt TO worker;
+GRANT INSERT(ordinal) ON TABLE public.batch_item TO app;
 
-REVOKE ALL ON FUNCTION public.level_expected(due timestamp with time zone, of_revision uuid, try_at timestamp with time zone) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.level_expected(due timestamp with time zone, of_revision uuid, try_at timestamp with time zone) TO app;
-GRANT ALL ON FUNCTION public.level_expected(due timestamp with time zone, of_revision uuid, try_at timestamp with time zone) TO signer;
-GRANT ALL ON FUNCTION public.level_expected(due timestamp with time zone, of_revision uuid, try_at timestamp with time zone) TO worker;
+GRANT INSERT(request_id) ON TABLE public.batch_item TO app;
+
+GRANT INSERT(shown_sha256) ON TABLE public.batch_item TO app;
+
+GRANT INSERT(number_id) ON TABLE public.batch_item TO app;
+GRANT UPDATE(number_id) ON TABLE public.batch_item TO signer;
+
+GRANT UPDATE(outcome) ON TABLE public.batch_item TO signer;
+GRANT UPDATE(outcome) ON TABLE public.batch_item TO app;
+
+GRANT UPDATE(detail) ON TABLE public.batch_item TO signer;
+GRANT UPDATE(detail) ON TABLE public.batch_item TO app;
+
+GRANT UPDATE(ended_at) ON TABLE public.batch_item TO signer;
+GRANT UPDATE(ended_at) ON TABLE public.batch_item TO app;
+
+GRANT SELECT,INSERT ON TABLE public.document TO app;
+GRANT SELECT ON TABLE public.document TO signer;
+GRANT SELECT ON TABLE public.document TO worker;
+
+GRANT UPDATE(head_revision_id) ON TABLE public.document TO signer;
+GRANT UPDATE(head_revision_id) ON TABLE public.document TO worker;
+
+GRANT UPDATE(head_sha256) ON TABLE public.document TO signer;
+GRANT UPDATE(head_sha256) ON TABLE public.document TO worker;
+
+GRANT UPDATE(version) ON TABLE public.document TO signer;
+GRANT UPDATE(version) ON TABLE public.document TO worker;
+GRANT UPDATE(version) ON TABLE public.document TO app;
+
+GRANT SELECT,INSERT ON TABLE public.number TO app;
+GRANT SELECT,INSERT ON TABLE public.number TO signer;
+GRANT SELECT ON TABLE public.number TO worker;
+
+GRANT UPDATE(state) ON TABLE public.number TO app;
+GRANT UPDATE(state) ON TABLE public.number TO signer;
+
+GRANT UPDATE(request_id) ON TABLE public.number TO app;
+GRANT UPDATE(request_id) ON TABLE public.number TO signer;
+
+GRANT UPDATE(reason) ON TABLE public.number TO app;
+GRANT UPDATE(reason) ON TABLE public.number TO signer;
+
+GRANT UPDATE(settled_at) ON TABLE public.number TO app;
+GRANT UPDATE(settled_at) ON TABLE public.number TO signer;
+
+REVOKE ALL ON FUNCTION public.annex_number(of_document uuid, in_batch uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.annex_number(of_document uuid, in_batch uuid) TO app;
+GRANT ALL ON FUNCTION public.annex_number(of_document uuid, in_batch uuid) TO signer;
+
+GRANT SELECT,INSERT ON TABLE public.chain TO app;
+GRANT SELECT ON TABLE public.chain TO signer;
+GRANT SELECT ON TABLE public.chain TO worker;
+
+GRANT UPDATE(state) ON TABLE public.chain TO app;
+GRANT UPDATE(state) ON TABLE public.chain TO signer;
+GRANT UPDATE(state) ON TABLE public.chain TO worker;
+
+GRANT UPDATE(plan) ON TABLE public.chain TO signer;
+GRANT UPDATE(plan) ON TABLE public.chain TO worker;
+
+GRANT UPDATE(closed_at) ON TABLE public.chain TO app;
+GRANT UPDATE(closed_at) ON TABLE public.chain TO signer;
+GRANT UPDATE(closed_at) ON TABLE public.chain TO worker;
+
+GRANT UPDATE(error) ON TABLE public.chain TO signer;
+GRANT UPDATE(error) ON TABLE public.chain TO worker;
 
 GRANT SELECT ON TABLE public.signature_request TO app;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.signature_request TO signer;
@@ -3104,28 +3271,33 @@ GRANT INSERT(created_at) ON TABLE public.signature_request TO app;
 
 GRANT INSERT(state_at),UPDATE(state_at) ON TABLE public.signature_request TO app;
 
+REVOKE ALL ON FUNCTION public.annex_waits(of_chain uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.annex_waits(of_chain uuid) TO app;
+GRANT ALL ON FUNCTION public.annex_waits(of_chain uuid) TO signer;
+GRANT ALL ON FUNCTION public.annex_waits(of_chain uuid) TO worker;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.timestamp_authority TO signer;
+GRANT SELECT ON TABLE public.timestamp_authority TO app;
+GRANT SELECT ON TABLE public.timestamp_authority TO worker;
+
+REVOKE ALL ON FUNCTION public.timestamp_expected(wanted bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.timestamp_expected(wanted bigint) TO app;
+GRANT ALL ON FUNCTION public.timestamp_expected(wanted bigint) TO signer;
+GRANT ALL ON FUNCTION public.timestamp_expected(wanted bigint) TO worker;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.level_debt TO signer;
+GRANT SELECT ON TABLE public.level_debt TO app;
+GRANT SELECT ON TABLE public.level_debt TO worker;
+
+REVOKE ALL ON FUNCTION public.level_expected(due timestamp with time zone, of_revision uuid, try_at timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.level_expected(due timestamp with time zone, of_revision uuid, try_at timestamp with time zone) TO app;
+GRANT ALL ON FUNCTION public.level_expected(due timestamp with time zone, of_revision uuid, try_at timestamp with time zone) TO signer;
+GRANT ALL ON FUNCTION public.level_expected(due timestamp with time zone, of_revision uuid, try_at timestamp with time zone) TO worker;
+
 REVOKE ALL ON FUNCTION public.signature_request_waits(of_chain uuid, of_group smallint) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.signature_request_waits(of_chain uuid, of_group smallint) TO app;
 GRANT ALL ON FUNCTION public.signature_request_waits(of_chain uuid, of_group smallint) TO signer;
 GRANT ALL ON FUNCTION public.signature_request_waits(of_chain uuid, of_group smallint) TO worker;
-
-GRANT SELECT,INSERT ON TABLE public.chain TO app;
-GRANT SELECT ON TABLE public.chain TO signer;
-GRANT SELECT ON TABLE public.chain TO worker;
-
-GRANT UPDATE(state) ON TABLE public.chain TO app;
-GRANT UPDATE(state) ON TABLE public.chain TO signer;
-GRANT UPDATE(state) ON TABLE public.chain TO worker;
-
-GRANT UPDATE(plan) ON TABLE public.chain TO signer;
-GRANT UPDATE(plan) ON TABLE public.chain TO worker;
-
-GRANT UPDATE(closed_at) ON TABLE public.chain TO app;
-GRANT UPDATE(closed_at) ON TABLE public.chain TO signer;
-GRANT UPDATE(closed_at) ON TABLE public.chain TO worker;
-
-GRANT UPDATE(error) ON TABLE public.chain TO signer;
-GRANT UPDATE(error) ON TABLE public.chain TO worker;
 
 REVOKE ALL ON FUNCTION public.signature_request_ready(in_state text, of_chain uuid, of_group smallint) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.signature_request_ready(in_state text, of_chain uuid, of_group smallint) TO app;
@@ -3203,30 +3375,6 @@ GRANT SELECT,INSERT ON TABLE public.audit_checkpoint TO worker;
 
 GRANT SELECT,INSERT ON TABLE public.audit_key TO worker;
 
-GRANT SELECT ON TABLE public.batch_item TO app;
-GRANT SELECT ON TABLE public.batch_item TO signer;
-GRANT SELECT ON TABLE public.batch_item TO worker;
-
-GRANT INSERT(batch_id) ON TABLE public.batch_item TO app;
-
-GRANT INSERT(ordinal) ON TABLE public.batch_item TO app;
-
-GRANT INSERT(request_id) ON TABLE public.batch_item TO app;
-
-GRANT INSERT(shown_sha256) ON TABLE public.batch_item TO app;
-
-GRANT INSERT(number_id) ON TABLE public.batch_item TO app;
-GRANT UPDATE(number_id) ON TABLE public.batch_item TO signer;
-
-GRANT UPDATE(outcome) ON TABLE public.batch_item TO signer;
-GRANT UPDATE(outcome) ON TABLE public.batch_item TO app;
-
-GRANT UPDATE(detail) ON TABLE public.batch_item TO signer;
-GRANT UPDATE(detail) ON TABLE public.batch_item TO app;
-
-GRANT UPDATE(ended_at) ON TABLE public.batch_item TO signer;
-GRANT UPDATE(ended_at) ON TABLE public.batch_item TO app;
-
 GRANT SELECT,INSERT ON TABLE public.blob TO app;
 GRANT SELECT,INSERT ON TABLE public.blob TO signer;
 GRANT SELECT,INSERT,DELETE ON TABLE public.blob TO worker;
@@ -3258,20 +3406,6 @@ GRANT UPDATE(valid_to) ON TABLE public.competence TO app;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.delivery TO app;
 GRANT SELECT ON TABLE public.delivery TO signer;
 GRANT SELECT ON TABLE public.delivery TO worker;
-
-GRANT SELECT,INSERT ON TABLE public.document TO app;
-GRANT SELECT ON TABLE public.document TO signer;
-GRANT SELECT ON TABLE public.document TO worker;
-
-GRANT UPDATE(head_revision_id) ON TABLE public.document TO signer;
-GRANT UPDATE(head_revision_id) ON TABLE public.document TO worker;
-
-GRANT UPDATE(head_sha256) ON TABLE public.document TO signer;
-GRANT UPDATE(head_sha256) ON TABLE public.document TO worker;
-
-GRANT UPDATE(version) ON TABLE public.document TO signer;
-GRANT UPDATE(version) ON TABLE public.document TO worker;
-GRANT UPDATE(version) ON TABLE public.document TO app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.dossier TO app;
 GRANT SELECT,UPDATE ON TABLE public.dossier TO signer;
@@ -3439,6 +3573,9 @@ GRANT SELECT ON TABLE public.held_result TO app;
 GRANT SELECT ON TABLE public.held_result TO worker;
 GRANT SELECT ON TABLE public.held_result TO signer;
 
+GRANT SELECT ON TABLE public.holder_page TO app;
+GRANT SELECT,INSERT ON TABLE public.holder_page TO signer;
+
 GRANT SELECT ON TABLE public.holder_state TO app;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.holder_state TO signer;
 
@@ -3465,6 +3602,10 @@ GRANT SELECT,INSERT ON TABLE public.key_use TO signer;
 GRANT SELECT ON TABLE public.key_use TO app;
 GRANT SELECT ON TABLE public.key_use TO worker;
 
+GRANT SELECT ON TABLE public.key_use_check TO app;
+GRANT SELECT,INSERT ON TABLE public.key_use_check TO signer;
+GRANT SELECT ON TABLE public.key_use_check TO worker;
+
 GRANT SELECT,INSERT ON TABLE public.legal_rule TO app;
 GRANT SELECT ON TABLE public.legal_rule TO signer;
 GRANT SELECT ON TABLE public.legal_rule TO worker;
@@ -3477,22 +3618,6 @@ GRANT SELECT,DELETE ON TABLE public.login_attempt TO worker;
 GRANT SELECT ON TABLE public.mandate TO app;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.mandate TO signer;
 GRANT SELECT ON TABLE public.mandate TO worker;
-
-GRANT SELECT,INSERT ON TABLE public.number TO app;
-GRANT SELECT,INSERT ON TABLE public.number TO signer;
-GRANT SELECT ON TABLE public.number TO worker;
-
-GRANT UPDATE(state) ON TABLE public.number TO app;
-GRANT UPDATE(state) ON TABLE public.number TO signer;
-
-GRANT UPDATE(request_id) ON TABLE public.number TO app;
-GRANT UPDATE(request_id) ON TABLE public.number TO signer;
-
-GRANT UPDATE(reason) ON TABLE public.number TO app;
-GRANT UPDATE(reason) ON TABLE public.number TO signer;
-
-GRANT UPDATE(settled_at) ON TABLE public.number TO app;
-GRANT UPDATE(settled_at) ON TABLE public.number TO signer;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.number_counter TO app;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.number_counter TO signer;
@@ -3509,6 +3634,19 @@ GRANT SELECT ON TABLE public.number_series TO worker;
 GRANT SELECT ON TABLE public.official TO app;
 GRANT SELECT,INSERT ON TABLE public.official TO signer;
 GRANT SELECT ON TABLE public.official TO worker;
+
+GRANT SELECT ON TABLE public.page_answer TO app;
+GRANT SELECT ON TABLE public.page_answer TO signer;
+
+GRANT INSERT(state) ON TABLE public.page_answer TO app;
+
+GRANT INSERT(code) ON TABLE public.page_answer TO app;
+
+GRANT INSERT(error) ON TABLE public.page_answer TO app;
+
+GRANT INSERT(issuer) ON TABLE public.page_answer TO app;
+
+GRANT INSERT(account_id) ON TABLE public.page_answer TO app;
 
 GRANT SELECT,INSERT ON TABLE public.passkey TO signer;
 

@@ -43,6 +43,10 @@ SELECT count(*) FILTER (WHERE paid_at IS NULL) AS owed,
   FROM level_debt
  WHERE paid_at IS NULL OR paid_at > now() - interval '20 minutes') debt;
 
+-- name: key_use_differences
+-- How many transactions of the last day the key holders' own accounts tell otherwise.
+SELECT count(*) FROM key_use_check WHERE found <> 'agreed' AND checked_at > now() - interval '1 day';
+
 -- name: ticket
 -- A ticket: who asked by id, when, and what became of its second factor.
 SELECT batch.id, batch.trace_id, batch.account_id, batch.person_id, batch.post_id, batch.agency_id, batch.lane, batch.item_count, batch.complete,
@@ -73,8 +77,9 @@ SELECT item.ordinal, item.request_id, item.outcome, item.detail ->> 'code' AS ca
 
 -- name: transactions
 -- What was asked of key holders for a ticket.
-SELECT id, holder, state, outcome, item_count, started_at, expires_at, polls, ended_at
+SELECT id, holder, state, outcome, item_count, started_at, expires_at, polls, ended_at, checked.found
   FROM holder_transaction
+  LEFT JOIN key_use_check checked ON checked.transaction_id = holder_transaction.id
  WHERE batch_id = $1
  ORDER BY started_at, id;
 

@@ -114,6 +114,7 @@ class Transaction(_Row, frozen=True, kw_only=True):
     expires_at: datetime
     polls: int
     ended_at: datetime | None
+    found: str | None
 
 
 class JobLine(_Row, frozen=True, kw_only=True):

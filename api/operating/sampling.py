@@ -26,6 +26,9 @@ _DEBT_ZERO: Final = Gauge(
     "motcua_level_debt_zero_seconds",
     "Seconds until nothing is owed, at the last 20 minutes' pace and by the quotas; +Inf without one.",
 )
+_DIFFERENCES: Final = Gauge(
+    "motcua_key_use_differences", "Transactions of the last day that the key holders' own accounts tell otherwise."
+)
 _EXPIRING: Final = Gauge(
     "motcua_certificates_expiring", "Certificates without a successor that end within so many days.", ["within_days"]
 )
@@ -43,6 +46,7 @@ async def sample(pools: Pools, at: datetime) -> None:
         tickets = await store.open_tickets(tx)
         waiting = await depths(tx)
         parked = await store.parked_kinds(tx)
+        differences = await store.key_use_differences(tx)
         debt = await store.level_debt(tx)
         ending = await store.expiring_certificates(tx, timedelta(days=max(DAYS)), MOST)
     for stage in STAGES:
@@ -58,6 +62,7 @@ async def sample(pools: Pools, at: datetime) -> None:
         _OLDEST.labels(depth.kind).set(depth.oldest_s)
     for kind in parked:
         _PARKED.labels(kind.kind).set(kind.jobs)
+    _DIFFERENCES.set(differences)
     _DEBT.set(debt.owed)
     _DEBT_OLDEST.set(debt.oldest_s)
     _DEBT_OVERDUE.set(debt.overdue)

@@ -213,7 +213,17 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
     counts: dict[str, int]
     codes: list[str]
     """What the key holder's app shows for what waits to be confirmed; whoever sees another code must not confirm."""
+    pages: list[str]
+    """Pages of key holders on which what waits is authorised, for the browser of the session that asked alone."""
     items: list[TicketItem]
+
+
+class PageTaken(msgspec.Struct, frozen=True, kw_only=True):
+    """What a key holder's page answered has been taken; what comes of it stands in the ticket."""
+
+    ticket: UUID
+    vi: str
+    en: str
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):

@@ -183,7 +183,15 @@ SELECT batch.id, batch.account_id, batch.person_id, batch.agency_id, batch.lane,
          WHERE done.recorded_at > now() - interval '60 seconds') AS recorded_last_minute,
        ARRAY(SELECT due.shown_code FROM holder_transaction due
               WHERE due.batch_id = batch.id AND due.state <> 'ended' AND due.shown_code IS NOT NULL ORDER BY due.started_at, due.id) AS codes,
-       now() AS at
+       now() AS at,
+       batch.session_id,
+       ARRAY(SELECT page.url
+               FROM holder_transaction due
+               JOIN LATERAL (SELECT newest.state, newest.url FROM holder_page newest WHERE newest.transaction_id = due.id
+                              ORDER BY newest.opened_at DESC LIMIT 1) page ON true
+              WHERE due.batch_id = batch.id AND due.state <> 'ended'
+                AND NOT EXISTS (SELECT 1 FROM page_answer answer WHERE answer.state = page.state)
+              ORDER BY due.started_at, due.id) AS pages
   FROM signature_batch batch
   LEFT JOIN step_up ON step_up.batch_id = batch.id
   LEFT JOIN step_up_verdict ON step_up_verdict.step_up_id = step_up.id
@@ -226,7 +234,12 @@ SELECT item.batch_id,
                     WHEN request.batch_id = item.batch_id THEN request.version
                     ELSE 0 END)::bigint
          + max(batch.complete::int) + max((batch.closed_at IS NOT NULL)::int)
-         + (SELECT count(due.shown_code) FROM holder_transaction due WHERE due.batch_id = item.batch_id) AS version
+         + (SELECT count(due.shown_code) FROM holder_transaction due WHERE due.batch_id = item.batch_id)
+         + (SELECT count(*) + count(answer.state)
+              FROM holder_transaction due
+              JOIN holder_page page ON page.transaction_id = due.id
+              LEFT JOIN page_answer answer ON answer.state = page.state
+             WHERE due.batch_id = item.batch_id) AS version
   FROM batch_item item
   JOIN signature_batch batch ON batch.id = item.batch_id
   JOIN signature_request request ON request.id = item.request_id

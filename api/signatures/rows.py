@@ -92,6 +92,8 @@ class TicketHead(msgspec.Struct, frozen=True, kw_only=True):
     recorded_last_minute: int
     codes: list[str]
     at: datetime
+    session_id: UUID | None
+    pages: list[str]
 
 
 class ItemLine(msgspec.Struct, frozen=True, kw_only=True):

@@ -45,7 +45,8 @@ async def ticket(tx: Tx, actor: Actor, batch_id: UUID) -> Ticket:
     if head is None or head.account_id != actor.account_id:
         raise NotFound("Không tìm thấy mã lượt ký.", "There is no such ticket.", code="ticket-not-found")
     versions = await store.ticket_versions(tx, [batch_id])
-    return view(head, await store.ticket_items(tx, batch_id), versions.get(batch_id, 0))
+    pages = head.pages if head.session_id == actor.session_id else []
+    return view(head, await store.ticket_items(tx, batch_id), versions.get(batch_id, 0), pages)
 
 
 def _until_paid(owed: Sequence[ItemLevel], at: datetime) -> int:
@@ -54,7 +55,7 @@ def _until_paid(owed: Sequence[ItemLevel], at: datetime) -> int:
     return max(1, round((max(ends) - at).total_seconds())) if ends else 0
 
 
-def view(head: TicketHead, items: list[ItemLine], version: int) -> Ticket:
+def view(head: TicketHead, items: list[ItemLine], version: int, pages: list[str]) -> Ticket:
     """Put a ticket together from its rows. Pure."""
     counts = Counter(item.stage for item in items)
     owed = [item.level for item in items if item.level is not None and item.level.reached == "B-B"]
@@ -73,6 +74,7 @@ def view(head: TicketHead, items: list[ItemLine], version: int) -> Ticket:
         estimate_s=cutting.estimate_seconds(head.ahead, left, rate) if left else _until_paid(owed, head.at),
         counts=dict(counts),
         codes=head.codes,
+        pages=pages,
         items=[_item(item) for item in items],
     )
 

@@ -37,7 +37,7 @@ _REJECTION: Final = bytes.fromhex("30053003020102")
 SILENCE_S: Final = 600.0
 
 
-def _config(prefix: str, revoked: dict[str, datetime], born: datetime) -> dict[str, Any]:
+def _config(prefix: str, revoked: dict[str, datetime], held: set[str], born: datetime) -> dict[str, Any]:
     def span(years: int) -> dict[str, str]:
         return {"valid-from": born.isoformat(), "valid-to": (born + timedelta(days=365 * years)).isoformat()}
 
@@ -80,7 +80,8 @@ def _config(prefix: str, revoked: dict[str, datetime], born: datetime) -> dict[s
         **{name: dict(signer) for name in SIGNERS},
     }  # fmt: skip
     for name, since in revoked.items():
-        certs[name]["revocation"] = {"revoked-since": since.isoformat(), "reason": "key_compromise"}
+        reason = "certificate_hold" if name in held else "key_compromise"
+        certs[name]["revocation"] = {"revoked-since": since.isoformat(), "reason": reason}
     stamping = {name: {"signing-key": name, "signing-cert": name} for name in ("tsa", "tsa2", "not-tsa")}
     stamping["tsa3"] = {"signing-key": "tsa3", "signing-cert": "tsa3", "certs-to-embed": ["interm"]}
     return {
@@ -120,6 +121,7 @@ class Authorities:
         self.keys = keys
         self.born = (born or datetime.now(UTC) - timedelta(days=400)).replace(microsecond=0)
         self.revoked: dict[str, datetime] = {}
+        self.held: set[str] = set()
         self.faults: dict[str, str] = {}
         self.asked: dict[str, int] = {}
         self.waiting: dict[str, int] = {}
@@ -152,12 +154,23 @@ class Authorities:
 
     def load(self) -> None:
         """Read the PKI anew, with what is revoked by now."""
-        made = _config(self.prefix, self.revoked, self.born)
+        made = _config(self.prefix, self.revoked, self.held, self.born)
         self.arch = CertomancerConfig(made, key_search_dir=str(self.keys)).get_pki_arch(ArchLabel("a"))
 
     def revoke(self, name: str, since: datetime) -> None:
         """Revoke a certificate; OCSP and CRL say so from now on."""
         self.revoked[name] = since.replace(microsecond=0)
+        self.load()
+
+    def hold(self, name: str, since: datetime) -> None:
+        """Put a certificate on hold (certificateHold); `lift` ends it."""
+        self.held.add(name)
+        self.revoke(name, since)
+
+    def lift(self, name: str) -> None:
+        """Take a certificate off the list again."""
+        self.held.discard(name)
+        del self.revoked[name]
         self.load()
 
     def der(self, name: str) -> bytes:

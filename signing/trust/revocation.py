@@ -1,8 +1,9 @@
 """What was revoked, fetched before anybody waits for it, kept on a shelf, and asked once however many want it.
 
 An authority's outage changes nothing while what was kept is of the present; after that a certificate's state is
-`unknown`, which a signature survives and a level does not. A revoked certificate stays revoked, whoever is silent. A
-fetch lives as long as somebody waits for it, and nobody waits longer than the own deadline allows.
+`unknown`, which a signature survives and a level does not. A revoked certificate stays revoked, whoever is silent; one
+on hold is neither good nor revoked until its authority says which. A fetch lives as long as somebody waits for it, and
+nobody waits longer than the own deadline allows.
 """
 
 import asyncio
@@ -148,6 +149,12 @@ class Revocation:
                     "Chưa lấy được tình trạng thu hồi của chứng thư; hệ thống sẽ tự thử lại",
                     "The revocation state of a certificate is not to be had now; it is asked again",
                     problems=(_problem(why or "nowhere"),),
+                )
+            if answer.state == "on_hold":
+                raise EvidenceUnavailable(
+                    "Chứng thư đang bị tạm dừng; hệ thống sẽ tự thử lại",
+                    "A certificate is on hold; it is asked again",
+                    problems=(_problem("on-hold"),),
                 )
             held[answer.kind][answer.der] = None
         certificates = dict.fromkeys(der for path in paths for der in path[:-1])
@@ -295,6 +302,7 @@ _WORDS: Final = {
     NO_TIME_LEFT: ("cần nhiều thời gian hơn phần còn lại của lượt này", "takes longer than this attempt has left"),
     "proves-nothing": ("trả lời không dùng được cho chứng thư này", "answers, but not for this certificate"),
     "silent": ("không trả lời", "does not answer"),
+    "hold": ("đang tạm dừng chứng thư", "has put the certificate on hold"),
     "stale": ("trả lời đã quá hạn", "answers with something of the past"),
 }
 

@@ -249,6 +249,86 @@ async def test_a_time_before_the_certificate_proves_no_signature(made, sealed, t
     assert not (tmp_path / "early.pdf").exists()
 
 
+async def listed(made, by: str = "interm") -> Evidence:
+    """The list of one authority as it is now."""
+    async with aiohttp.ClientSession() as web, web.get(f"{made.prefix}/a/crls/{by}/latest.crl") as answer:
+        return Evidence(crls=(await answer.read(),))
+
+
+@pytest.mark.parametrize(
+    ("held_after", "stamped", "expected"),
+    [
+        (timedelta(hours=2), True, ""),
+        (timedelta(hours=-2), True, "TRY_LATER"),
+        (timedelta(hours=2), False, "TRY_LATER"),
+    ],
+)
+async def test_a_hold_leaves_open_what_is_not_proven_older_until_it_is_lifted_or_revoked(
+    made, tmp_path, held_after, stamped, expected
+):
+    """EN 319 102-1, 5.2.6: INDETERMINATE, TRY_LATER. The newest word counts; only a revocation is for ever."""
+    signed_at = (datetime.now(UTC) - timedelta(days=10)).replace(microsecond=0)
+    path = await asyncio.to_thread(ground.signed_and_sealed, made, tmp_path, "leader", signed_at)
+    if stamped:
+        made.at = signed_at
+        await ground.raised(made, tmp_path, path, "stamped.pdf", "b-t", at=signed_at)
+        path, made.at = tmp_path / "stamped.pdf", None
+
+    async def judged(*told: Evidence):
+        known = Evidence(
+            crls=tuple(der for one in told for der in one.crls), ocsps=tuple(der for one in told for der in one.ocsps)
+        )
+        verdict = await verified(made, path, known=known)
+        signatory = next(one for one in verdict.signatures if one.kind == "signatory")
+        return verdict, signatory.sub_indication, signatory.revocation, [one.code for one in signatory.problems]
+
+    made.hold("leader", signed_at + held_after)
+    hold = await listed(made)
+    verdict, *said = await judged(hold)
+    if expected:
+        assert said == [expected, "on_hold", ["certificate-on-hold"]]
+        assert not verdict.ok
+        assert verdict.indication == "INDETERMINATE"
+    else:
+        assert (verdict.ok, said) == (True, ["", "good", []])
+    made.lift("leader")
+    verdict, *said = await judged(hold, await told_of(made, tmp_path))
+    assert (verdict.ok, said) == (True, ["", "good", []]), "an older hold says nothing any more"
+    made.revoke("leader", signed_at + held_after)
+    verdict, sub, revocation, _ = await judged(hold, await listed(made))
+    assert verdict.ok == (not expected)
+    assert (sub, revocation) == (("REVOKED_NO_POE", "revoked") if expected else ("", "revoked_later"))
+
+
+async def test_no_level_is_paid_with_a_certificate_on_hold_and_it_is_once_that_is_lifted(made, sealed, tmp_path):
+    made.hold("leader", datetime.now(UTC) - timedelta(hours=1))
+    source = ground.revocation(tmp_path)
+    with pytest.raises(EvidenceUnavailable) as refused:
+        await ground.raised(made, tmp_path, sealed, "lta.pdf", "b-lta", evidence=source)
+    assert [one.code for one in refused.value.problems] == ["on-hold"]
+    assert not (tmp_path / "lta.pdf").exists()
+    made.lift("leader")
+    again = ground.revocation(tmp_path / "fresh")
+    assert (await ground.raised(made, tmp_path, sealed, "lta.pdf", "b-lta", evidence=again)).standing.level == "b-lta"
+
+
+@pytest.mark.parametrize("stamped", [True, False])
+async def test_a_revoked_authority_ends_every_signature_that_is_not_proven_older(made, tmp_path, stamped):
+    signed_at = (datetime.now(UTC) - timedelta(days=100)).replace(microsecond=0)  # the root's list is 40 days old
+    path = await asyncio.to_thread(ground.signed_and_sealed, made, tmp_path, "leader", signed_at)
+    if stamped:
+        made.at = signed_at
+        await ground.raised(made, tmp_path, path, "stamped.pdf", "b-t", at=signed_at)
+        path, made.at = tmp_path / "stamped.pdf", None
+    made.revoke("interm", signed_at + timedelta(hours=2))
+    verdict = await verified(made, path, known=await listed(made, "root"))
+    people = [one for one in verdict.signatures if one.kind != "timestamp"]
+    assert verdict.ok == stamped
+    for one in people:
+        assert [problem.code for problem in one.problems] == ([] if stamped else ["authority-revoked"])
+        assert one.sub_indication == ("" if stamped else "REVOKED_CA_NO_POE")
+
+
 async def told_of(made, room: Path) -> Evidence:
     """What the authorities say of the revoked certificate now, to be given to the verifier from outside."""
     source = ground.revocation(room)

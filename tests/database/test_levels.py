@@ -218,6 +218,27 @@ async def test_a_certificate_revoked_in_mid_batch_is_refused_before_anybody_is_a
     assert await ward.db.admin.fetchval("SELECT count(*) FROM audit WHERE action = 'certificate.revoked'") == 1
 
 
+async def test_a_certificate_on_hold_signs_nothing_until_its_authority_lifts_that(ward):
+    """It has a word of its own, is not revoked for good, and signs again once it is off the list."""
+    (_, signatory, _) = requests = await ward.ground.submitted("tam dung")
+    await ward.ground.sign("kynhay", requests[0])
+    accepted = await ward.ground.ask("chutich", signatory)
+    ward.made.hold("leader", ward.ground.clock() - timedelta(seconds=5))
+    ward.ground.clock.shift = timedelta(minutes=2)
+    await ward.ground.work()
+    assert await ward.ground.details(accepted.ticket) == ["certificate-on-hold"]
+    assert await ward.ground.states(signatory) == ["to_sign"]
+    assert await ward.db.admin.fetchval("SELECT count(*) FROM key_use WHERE request_id = $1", signatory) == 0
+    assert await ward.db.admin.fetchval("SELECT count(*) FROM certificate WHERE revoked_at IS NOT NULL") == 0
+    assert await ward.db.admin.fetchval("SELECT count(*) FROM certificate_status WHERE state = 'on_hold'") == 1
+    ward.made.lift("leader")
+    ward.ground.clock.shift = timedelta()
+    accepted = await ward.ground.ask("chutich", signatory)
+    ward.ground.clock.shift = timedelta(minutes=4)
+    await ward.ground.work()
+    assert await ward.ground.outcomes(accepted.ticket) == ["recorded"]
+
+
 async def test_silence_and_garbage_of_a_revocation_authority_stop_no_signature(ward):
     from api.signatures.engine import revoking  # noqa: PLC0415
 

@@ -44,6 +44,14 @@ INSERT INTO holder_transaction (id, holder, batch_id, credential_id, person_id, 
 SELECT 'mc-' || n, 'upload', id, 'x', person_id, 1, now(), now() + interval '1 h', now(),
        CASE WHEN n % 100 = 0 THEN 'waiting' ELSE 'ended' END, CASE WHEN n % 100 <> 0 THEN now() END
   FROM (SELECT id, person_id, row_number() OVER (ORDER BY id) AS n FROM signature_batch) b;
+INSERT INTO holder_page (state, transaction_id, url, opened_at)
+SELECT repeat('x', 30) || id, id, 'https://ky', now() FROM holder_transaction;
+INSERT INTO page_answer (state, code, error, issuer, account_id)
+SELECT page.state, 'code', '', '', b.account_id
+  FROM holder_page page
+  JOIN holder_transaction t ON t.id = page.transaction_id
+  JOIN signature_batch b ON b.id = t.batch_id
+ WHERE t.state = 'ended';
 UPDATE signature_request r SET state = 'recorded', recorded_at = now() - interval '1 day', batch_id = uuidv7()
   FROM account a
  WHERE a.login = 'chutich.kinhbac' AND r.role = 'signatory'

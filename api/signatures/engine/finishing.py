@@ -17,11 +17,13 @@ from api.jobs.runner import JobContext
 from api.kernel import Sha256
 from api.signatures.engine import factor_store, level_store, measures, releasing, repaying, rows, store
 from api.signatures.engine.context import (
+    MAIN_NOT_SEALED,
     STOPPED,
     Engine,
     close_if_done,
     demand_another_try,
     detail,
+    finish_annexes,
     give_back,
     set_aside,
 )
@@ -54,6 +56,9 @@ async def finish(engine: Engine, context: JobContext, ids: dict[str, Any]) -> No
         work = await store.to_finish(connection, request_id)
     if work is None or work.state != "value_received" or work.attempt != attempt:
         return
+    if work.act == "separate_annex" and not work.main_sealed:
+        await _without_main(engine, work)
+        return
     try:
         with Span("signatures.embed"):
             signed = handed_back(work) or await _embed(engine, work)
@@ -69,6 +74,16 @@ async def finish(engine: Engine, context: JobContext, ids: dict[str, Any]) -> No
     with Span("signatures.record"):
         await _record(engine, work, signed)
     await reach("recorded", work.batch_id)
+
+
+async def _without_main(engine: Engine, work: rows.ToFinish) -> None:
+    """Let an annex wait for its main document while the same ticket seals that; give it back once it does not."""
+    if work.main_at_hand:
+        return
+    at = engine.clock()
+    async with engine.pools.transaction() as tx:
+        await give_back(tx, work.batch_id, work.id, work.number_id, "failed", MAIN_NOT_SEALED, at)
+        await close_if_done(tx, work.batch_id, at)
 
 
 def handed_back(work: rows.ToFinish) -> Signed | None:
@@ -175,6 +190,8 @@ async def record(
         await level_store.owe_level(tx, revision_id, work.document_id, work.id, wish, signed.sha256, at)
     await _step_dossier(dossiers, tx, work, at)
     await store.end_item(tx, work.batch_id, work.id, "recorded", None, at)
+    if work.role == "seal":
+        await finish_annexes(tx, work.batch_id, work.id)
     await append(
         tx,
         releasing.actor_of(work),
