@@ -17,6 +17,7 @@ from litestar.types import ControllerRouterHandler
 from api import logs
 from api.db.pools import Pools, open_pools
 from api.db.privacy import Vault
+from api.desks import store as desks
 from api.desks.controller import DeskController
 from api.documents.blobs import BlobStore, open_store
 from api.documents.controller import PrintController, RegisterController, ResultController, UploadController
@@ -197,6 +198,7 @@ def _lifespan(
                 probe_store=lambda: _probe(blobs),
                 registry=registry,
                 stages=public.stages_of(pools),
+                status_counts=desks.counts_of(pools),
                 dossiers=dossiers,
                 result_drafted=following.drafting(dossiers),
                 watch=tickets,
@@ -262,7 +264,9 @@ def _kept(name: str) -> Callable[[Request[Any, Any, Any]], Any]:
     return give
 
 
-_KEPT: Final = ("pools", "vault", "registry", "stages", "dossiers", "result_drafted", "watch", "blobs", "settings")
+_KEPT: Final = (
+    "pools", "vault", "registry", "stages", "status_counts", "dossiers", "result_drafted", "watch", "blobs", "settings",
+)  # fmt: skip
 _DEPENDENCIES: Final[dict[str, Callable[..., Any]]] = {
     "actor": _actor,
     "at": _at,
