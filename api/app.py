@@ -37,8 +37,9 @@ from api.http.edge import Edge, source_of
 from api.http.health import HealthController
 from api.http.hot import HotRoutes
 from api.http.lighter import Json, lighten
-from api.http.outermost import Outermost
+from api.http.outermost import Outermost, always
 from api.http.request import EdgeRequest
+from api.http.turnstile import Turnstile
 from api.kernel import Actor, Clock, system_clock
 from api.people.controller import AccountController, CertificateController, FactorController, ProposalController
 from api.public import service as public
@@ -144,10 +145,12 @@ def create_app(
     check_guards(app, PUBLIC, authority.ACTIONS)
     check_budgets(app)
     lighten(app)
+    tls = settings.public_url.startswith("https://")
     app.asgi_handler = Outermost(
         HotRoutes(app, admission),
-        tls=settings.public_url.startswith("https://"),
+        tls=tls,
         trusted_proxies=[ip_network(network) for network in settings.trusted_proxies],
+        turnstile=Turnstile(app, admission.doors, always(tls=tls)),
     )
     return app
 

@@ -1,9 +1,9 @@
 """Reads that take long, made once for all who ask the same meanwhile, and finished though who asked first has gone.
 
-Whoever presses F5 drops what they asked and asks it again. Were the first one ended and the second begun anew, five F5
-would cost six times the work, and nobody would come nearer to an answer. So such a read belongs to nobody: it goes on in
-the share of its class until its route's own limit, and whoever asks the same while it is under way gets its answer. That
-answer is as old as the reading, which is for counts and reports alone: what must show the last write is never joined.
+Whoever presses F5 drops what they asked and asks it again. Were the first one ended and the second begun anew, five
+F5 would cost six times the work, and nobody would come nearer to an answer. So such a read belongs to nobody: it goes
+on in the share of its class until its route's own limit, and whoever asks the same meanwhile gets its answer. That is
+as old as the reading, which is for counts and reports alone: what must show the last write is never joined.
 """
 
 import asyncio

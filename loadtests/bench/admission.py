@@ -1,10 +1,10 @@
-"""`motcua bench admission`: what signatories feel, and what the others are told, when twice as much comes as can be done.
+"""`motcua bench admission`: what signatories feel, and what others are told, when twice as much comes as can be done.
 
-The API and PostgreSQL are held to one processor, the generator to another. What citizens' requests the two can answer a
-second is found first; calm is two fifths of that, the spike five times the calm. Three pairs of calm and spike follow
-each other, while signatories, officers and heads ask as often as ever. Everybody asks in an open model: nobody waits for
-an earlier answer before asking. Then people press F5, and the processor time of their intents is held against that of
-people who wait.
+The API and PostgreSQL are held to one processor, the generator to another. What citizens' requests the two can answer
+a second is found first; calm is two fifths of that, the spike five times the calm. Three pairs of calm and spike
+follow each other, while signatories, officers and heads ask as often as ever. Everybody asks in an open model: nobody
+waits for an earlier answer before asking. Then people press F5, and the processor time of their intents is held
+against that of people who wait.
 """
 
 import argparse
@@ -63,7 +63,7 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
 WHOLE: Final = Size(
     dossiers=100_000, pairs=3, calm_s=20, spike_s=20, recovery_s=60, probe_s=5, window_s=5, intents=30
 )  # fmt: skip
-QUICK: Final = Size(dossiers=5_000, pairs=1, calm_s=3, spike_s=3, recovery_s=10, probe_s=1, window_s=1, intents=4)
+QUICK: Final = Size(dossiers=5_000, pairs=1, calm_s=8, spike_s=8, recovery_s=10, probe_s=1, window_s=1, intents=4)
 
 
 async def measure(size: Size, root: Path, say: Callable[[str, str], None]) -> Report:

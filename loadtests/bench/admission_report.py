@@ -69,7 +69,7 @@ class Impatience(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def times(self) -> float:
-        return self.pressing_ms / self.waiting_ms if self.waiting_ms else 0.0
+        return self.pressing_ms / self.waiting_ms if self.waiting_ms > 0 else 0.0
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -220,9 +220,17 @@ def _kept(report: Report) -> list[tuple[str, str]]:
 
 def _impatient(report: Report) -> list[tuple[str, str]]:
     return [
-        ("FAIL", f"five F5, {one.what}: {one.times:.2f} times the work, at most {WORK_MOST:g}")
+        (
+            "FAIL",
+            f"five F5, {one.what}: "
+            + (
+                f"{one.times:.2f} times the work, at most {WORK_MOST:g}"
+                if one.waiting_ms > 0
+                else "nothing was measured to hold it against"
+            ),
+        )
         for one in report.impatience
-        if one.judged and one.times > WORK_MOST
+        if one.judged and (one.times > WORK_MOST or one.waiting_ms <= 0)
     ]
 
 
@@ -250,13 +258,14 @@ def text(report: Report) -> str:
             f"signatories, {kind}: p95 {share:+.0%}, {ms:+.1f} ms in the spike (median of {len(report.pairs)})"
         )
     lines.append(
-        f"writes: {report.written} acknowledged, {report.lost} lost, {report.ghosts} refused and done; {report.cut:.0f} cut"
+        f"writes: {report.written} acknowledged, {report.lost} lost, {report.ghosts} refused and done; "
+        f"{report.cut:.0f} pieces of work cut"
     )
     for one in report.impatience:
         told = "" if one.judged else " (told, not judged)"
         lines.append(
-            f"five F5, {one.what}: {one.pressing_ms:.1f} ms of processor an intent, {one.waiting_ms:.1f} ms for who waits: "
-            f"{one.times:.2f} times{told}"
+            f"five F5, {one.what}: {one.pressing_ms:.2f} ms of processor an intent, {one.waiting_ms:.2f} ms for who "
+            f"waits: {one.times:.2f} times{told}"
         )
     return "\n".join([*lines, "", *(f"{kind} {words}" for kind, words in report.findings), report.word]) + "\n"
 

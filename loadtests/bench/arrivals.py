@@ -1,7 +1,7 @@
 """Open arrivals: everybody asks when they want to, whether or not earlier ones were answered, and may be turned away.
 
-Each kind of request has a rate of its own, which may change while the load is on. Whoever finds no free connection opens
-another, as people do; a time counts from when the request was due.
+Each kind of request has a rate of its own, which may change while the load is on. Whoever finds no free connection
+opens another, as people do; a time counts from when the request was due.
 """
 
 import asyncio
@@ -123,7 +123,7 @@ class Crowd:
         """Ask nothing more, and wait for what is under way; what is never answered is noted so."""
         self.at({})
         deadline = time.monotonic() + _PATIENCE_S
-        while self.under_way and time.monotonic() < deadline:
+        while self.under_way and time.monotonic() < deadline:  # noqa: ASYNC110 - each line ends by itself
             await asyncio.sleep(0.02)
         for line in [*self.under_way]:
             line.close()

@@ -1,8 +1,8 @@
 """`motcua bench growth`: what a list page and a look-up cost with few dossiers and with many, of the statements alone.
 
-Two databases of one cluster hold the demo province, one with few and one with many dossiers: their own tables only, no
-audit, files or archive of tickets. The product's own functions read in turns from both, prepared as in the API and under
-its role, and PostgreSQL tells by itself what each statement took (pg_stat_statements) and how many blocks it touched.
+Two databases of one cluster hold the demo province, one with few and one with many dossiers: their own tables only,
+no audit, files or archive of tickets. The product's own functions read in turns from both, prepared as in the API and
+under its role, and PostgreSQL tells by itself what each statement took (pg_stat_statements) and what it touched.
 """
 
 import argparse
@@ -187,7 +187,7 @@ async def measure(size: Size, root: Path, say: Callable[[str, str], None]) -> Re
     cluster = Cluster(root, tuning={**TUNING, "shared_preload_libraries": "pg_stat_statements"})
     await cluster.start(say)
     try:
-        names = [await _template(cluster, count, root, say) for count in (size.few, size.many)]
+        names = [await template_with_room(cluster, count, root, say) for count in (size.few, size.many)]
         owner = await asyncpg.connect(cluster.dsn("admin", "postgres"))
         readers: list[Reader] = []
         try:
@@ -211,7 +211,12 @@ async def measure(size: Size, root: Path, say: Callable[[str, str], None]) -> Re
     )  # fmt: skip
 
 
-async def _template(cluster: Cluster, count: int, root: Path, say: Callable[[str, str], None]) -> str:
+async def template_with_room(cluster: Cluster, count: int, root: Path, say: Callable[[str, str], None]) -> str:
+    """Return the template with so many dossiers, seeded where it is not there yet.
+
+    Raises:
+        RuntimeError: the disk has no room for it.
+    """
     name = template_of(count)
     if not await has_template(cluster, name):
         need, free = count * BYTES + min(LOG_BYTES, count * BYTES), shutil.disk_usage(root).free

@@ -6,8 +6,9 @@ Waiting, pressing and nothing at all follow each other in turns; what the two pr
 """
 
 import asyncio
+import contextlib
 import os
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +18,7 @@ from loadtests.bench.admission_report import Impatience
 from loadtests.bench.contenders import Contender
 from loadtests.bench.drive import fetch, request
 from loadtests.bench.ground import Ground
+from loadtests.processes import descendants, parents
 
 HEAD: Final = "giamdoc.kinhbac"
 F5: Final = 5
@@ -100,22 +102,14 @@ async def _round(
 
 
 def _spent_s(api: Contender, earth: Ground) -> float:
-    return api.cpu_s() + (_family_s(earth.cluster.pid) if earth.cluster.pid is not None else 0.0)
-
-
-def _family_s(pid: int) -> float:
-    """Return the processor time of a process and of what it started, those that have ended among them."""
-    fields = _stat(pid)
-    own = sum(int(fields[n]) for n in (11, 12, 13, 14)) / _TICKS
-    return own + sum(sum(int(stat[n]) for n in (11, 12)) / _TICKS for stat in map(_stat, _children(pid)) if stat)
-
-
-def _children(pid: int) -> Iterator[int]:
-    yield from map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
-
-
-def _stat(pid: int) -> list[str]:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return []
+    """Return the processor time of both so far: of threads that live to the nanosecond, of what has ended in ticks."""
+    found = 0.0
+    above = parents()
+    for root in (api.process.pid, earth.cluster.pid or 0):
+        for pid in (root, *descendants(root, above)):
+            with contextlib.suppress(OSError):
+                ended = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[13:15]
+                found += sum(map(int, ended)) / _TICKS
+                for task in Path(f"/proc/{pid}/task").iterdir():
+                    found += int((task / "schedstat").read_text().split()[0]) / 1e9
+    return found

@@ -22,7 +22,7 @@ INHABITANTS: Final = 3_600_000
 """Of Bắc Ninh after the merger of 1 July 2025, whose connections were published; a round figure, not checked."""
 AVERAGE, PEAK = 6_000, 12_300
 ASSUMED: Final = (
-    f"{INHABITANTS:,} dân làm nên {AVERAGE:,} và {PEAK:,} kết nối / inhabitants made these connections: the connections "
+    f"{INHABITANTS:,} dân làm nên {AVERAGE:,} và {PEAK:,} kết nối / inhabitants made these connections: these "
     "were published, the number of inhabitants is a round figure without a source"
 )
 USED_MOST: Final = 0.7
@@ -91,8 +91,8 @@ def plan(inhabitants: int, entries: Sequence[history.Entry]) -> Need:
 def _named(run: Evidence) -> str:
     now = run.standing
     return (
-        f"{run.shape} {run.users} users, {run.commit}, {run.at}: {now.sessions} sessions, {now.in_flight:.1f} in flight, "
-        f"{now.requests_per_s:.1f} requests/s, {now.signatures_per_s:.2f} signatures/s, "
+        f"{run.shape} {run.users} users, {run.commit}, {run.at}: {now.sessions} sessions, "
+        f"{now.in_flight:.1f} in flight, {now.requests_per_s:.1f} requests/s, {now.signatures_per_s:.2f} signatures/s, "
         f"{run.pinned or 'product and generators on the same processors'}"
     )
 
@@ -112,8 +112,8 @@ def text(need: Need) -> str:
     lines = [
         f"{need.inhabitants:,} dân / inhabitants: {need.users_average:,} người dùng thường / users on average, "
         f"{need.users_peak:,} lúc cao nhất / at peak",
-        f"{need.users_peak:,} sessions, {need.in_flight:,.0f} requests in flight, {need.requests_per_s:,.0f} requests/s, "
-        f"{need.signatures_per_s:,.1f} signatures/s, {need.cores} cores "
+        f"{need.users_peak:,} sessions, {need.in_flight:,.0f} requests in flight, "
+        f"{need.requests_per_s:,.0f} requests/s, {need.signatures_per_s:,.1f} signatures/s, {need.cores} cores "
         f"(machine factor 1, {USED_MOST:.0%} used, PostgreSQL and key holders included)",
         f"giả định / assumed: {need.assumed}",
         f"độ tin cậy / confidence: {need.confidence}; {need.why}",

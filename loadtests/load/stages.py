@@ -23,11 +23,11 @@ _PAGE: Final = re.compile(
     r'^motcua_signature_stage_seconds_(sum|count)\{holder="[^"]*",stage="([a-z]+)"\} ([0-9.e+-]+)$', re.MULTILINE
 )
 _ROWS: Final = """
-    SELECT extract(epoch FROM preparation.prepared_at - batch.asked_at)::float8 AS prepare,
-           extract(epoch FROM coalesce(sent.started_at, preparation.prepared_at) - preparation.prepared_at)::float8 AS send,
-           extract(epoch FROM value.received_at - coalesce(sent.started_at, preparation.prepared_at))::float8 AS confirm,
-           extract(epoch FROM request.recorded_at - value.received_at)::float8 AS record,
-           extract(epoch FROM request.recorded_at - batch.asked_at)::float8 AS whole
+    SELECT prepared_at - batch.asked_at AS prepare,
+           coalesce(sent.started_at, prepared_at) - prepared_at AS send,
+           value.received_at - coalesce(sent.started_at, prepared_at) AS confirm,
+           request.recorded_at - value.received_at AS record,
+           request.recorded_at - batch.asked_at AS whole
       FROM signature_request request
       JOIN preparation ON preparation.request_id = request.id AND preparation.attempt = request.attempt
       JOIN signature_value value ON value.request_id = request.id AND value.attempt = request.attempt
@@ -64,7 +64,7 @@ async def drifts(
     finished: Sequence[Finished],
 ) -> tuple[Drift, ...]:  # fmt: skip
     """Hold both tellers against the rows."""
-    rows = [dict(row) for row in await owner.fetch(_ROWS, since)]
+    rows = [{name: took.total_seconds() for name, took in row.items()} for row in await owner.fetch(_ROWS, since)]
     tickets = {
         str(row["id"]): (row["closed_at"] - row["asked_at"]).total_seconds()
         for row in await owner.fetch(_TICKETS, since)
