@@ -61,7 +61,7 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
 
 
 WHOLE: Final = Size(
-    dossiers=100_000, pairs=3, calm_s=20, spike_s=20, recovery_s=60, probe_s=5, window_s=5, intents=30
+    dossiers=1_000_000, pairs=3, calm_s=20, spike_s=20, recovery_s=60, probe_s=5, window_s=5, intents=30
 )  # fmt: skip
 QUICK: Final = Size(dossiers=5_000, pairs=1, calm_s=8, spike_s=8, recovery_s=10, probe_s=1, window_s=1, intents=4)
 
