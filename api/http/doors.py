@@ -36,7 +36,7 @@ class Room(msgspec.Struct, frozen=True):
 ROOMS: Final[Mapping[Work, Room]] = {
     "signing": Room(inside=64, waiting=256, patience_s=2.0, retry_after_s=2),
     "officers": Room(inside=128, waiting=512, patience_s=2.0, retry_after_s=2, gives_way_s=0.03),
-    "citizens": Room(inside=64, waiting=256, patience_s=1.0, retry_after_s=5, gives_way_s=0.004),
+    "citizens": Room(inside=64, waiting=256, patience_s=1.0, retry_after_s=5, gives_way_s=0.01),
     "uploads": Room(inside=512, waiting=0, patience_s=0.0, retry_after_s=10),
     "reports": Room(inside=2, waiting=8, patience_s=2.0, retry_after_s=15),
     "login": Room(inside=64, waiting=256, patience_s=3.0, retry_after_s=3, gives_way_s=0.03),
@@ -45,7 +45,7 @@ ROOMS: Final[Mapping[Work, Room]] = {
 """Per process. `always` (health, metrics, the API's description) is never turned away. An upload may take minutes on a
 slow line, so it keeps its room apart from the class of whoever sends it."""
 
-LEAST: Final = 2
+LEAST: Final = 4
 """Of a class that gives way so many are inside at all times: enough to keep the database busy, too few to be felt."""
 LOOK_S: Final = 0.02
 _FEWER: Final = 0.7
