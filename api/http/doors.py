@@ -87,7 +87,7 @@ class Door:
             Busy: too many wait already, nobody left in time, or the caller's time is over.
         """
         patience = mine.left(self.room.patience_s)
-        if self.inside < self._most and not self._waiters:
+        if self.inside < self._most:  # then nobody waits: whoever did was let in when there was room
             self.inside += 1
         elif self._waiters >= self.room.waiting:
             raise self.turned_away()

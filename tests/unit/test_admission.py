@@ -200,6 +200,17 @@ async def test_whoever_is_let_in_and_leaves_at_the_same_moment_gives_the_place_b
     assert door.is_empty
 
 
+async def test_room_that_comes_free_as_a_waiter_gives_up_is_the_next_ones():
+    door = Door("citizens", Room(inside=1, waiting=4, patience_s=0.02, retry_after_s=1))
+    await door.enter(mine())
+    waiting = asyncio.create_task(door.enter(mine()))
+    await asyncio.sleep(0)
+    time.sleep(0.03)  # their time is over, and the loop has not told them
+    asyncio.get_running_loop().call_soon(door.leave)
+    await asyncio.wait_for(asyncio.gather(door.enter(mine()), waiting, return_exceptions=True), 1)
+    assert door.inside == 1
+
+
 async def test_those_who_gave_up_are_forgotten_while_nobody_leaves():
     door = Door("citizens", Room(inside=1, waiting=3, patience_s=0.01, retry_after_s=1))
     await door.enter(mine())
