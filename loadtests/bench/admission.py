@@ -30,7 +30,7 @@ from loadtests.bench.contenders import OTHER_CORE, ROOT, SERVER_CORE, Contender,
 from loadtests.bench.drive import drive, fetch, request
 from loadtests.bench.ground import FILING, Ground, ground
 from loadtests.bench.impatience import HEAD, impatience
-from loadtests.bench.scenarios import COUNTER, SIGNATORY, ask_for, new_key
+from loadtests.bench.scenarios import COUNTER, SIGNATORIES, new_key, signings
 
 CALM: Final = 0.4
 """Of what citizens' requests can be answered: five times as many are twice that."""
@@ -106,7 +106,8 @@ async def measure(size: Size, root: Path, say: Callable[[str, str], None]) -> Re
 
 async def _sources(earth: Ground) -> dict[str, Iterator[bytes]]:
     """Log people in and prepare what each kind of them asks."""
-    counter, signatory, head = [await earth.log_in(who) for who in (COUNTER, SIGNATORY, HEAD)]
+    counter, head = await earth.log_in(COUNTER), await earth.log_in(HEAD)
+    lists = [request("GET", "/signature-requests?limit=50", token=await earth.log_in(who)) for who in SIGNATORIES]
     tracks = [request("GET", f"/track/{code}") for code in await earth.received(5000)]
     order: Any = msgspec.to_builtins(FILING)
     filing = {
@@ -116,12 +117,11 @@ async def _sources(earth: Ground) -> dict[str, Iterator[bytes]]:
         "filer": {name: order["filer"][name] for name in ("name", "id_number", "phone")},
         "parts": [{name: order["parts"][0][name] for name in ("part_code", "name", "originals")}],
     }
-    waiting = await earth.waiting(SIGNATORY, 5000)
     return {
         "track": itertools.cycle(tracks),
         "submit": (request("POST", "/online", body=filing, key=new_key()) for _ in itertools.count()),
-        "to-sign": itertools.cycle([request("GET", "/signature-requests?limit=50", token=signatory)]),
-        "sign": iter([ask_for(signatory, [one]) for one in waiting]),
+        "to-sign": itertools.cycle(lists),
+        "sign": iter(await signings(earth, 2000, each=1)),
         "work list": itertools.cycle([request("GET", "/desk/officer?limit=50", token=counter)]),
         "report": itertools.cycle([request("GET", "/desk/head", token=head)]),
     }

@@ -90,7 +90,10 @@ class Crowd:
                 continue
             due, kind = self._due[0]
             heapq.heapreplace(self._due, (due + self._chance.expovariate(self._rates[kind]), kind))
-            self._ask(kind, due, next(self._sources[kind]))
+            message = next(self._sources[kind], None)
+            if message is None:
+                raise RuntimeError(f"there is nothing more to ask of {kind}: more dossiers are needed")
+            self._ask(kind, due, message)
 
     def _ask(self, kind: str, due: float, message: bytes) -> None:
         self.late.append(time.perf_counter() - due)
