@@ -31,12 +31,14 @@ class Room(msgspec.Struct, frozen=True):
     retry_after_s: int
     gives_way_s: float = inf
     """From which lateness of the event loop on fewer are let in."""
+    least: int = 8
+    """So many may be inside however late it is: enough to go on, too few to be felt."""
 
 
 ROOMS: Final[Mapping[Work, Room]] = {
     "signing": Room(inside=64, waiting=256, patience_s=2.0, retry_after_s=2),
     "officers": Room(inside=128, waiting=512, patience_s=2.0, retry_after_s=2, gives_way_s=0.03),
-    "citizens": Room(inside=64, waiting=256, patience_s=1.0, retry_after_s=5, gives_way_s=0.01),
+    "citizens": Room(inside=64, waiting=256, patience_s=1.0, retry_after_s=5, gives_way_s=0.005, least=2),
     "uploads": Room(inside=512, waiting=0, patience_s=0.0, retry_after_s=10),
     "reports": Room(inside=2, waiting=8, patience_s=2.0, retry_after_s=15),
     "login": Room(inside=64, waiting=256, patience_s=3.0, retry_after_s=3, gives_way_s=0.03),
@@ -45,8 +47,6 @@ ROOMS: Final[Mapping[Work, Room]] = {
 """Per process. `always` (health, metrics, the API's description) is never turned away. An upload may take minutes on a
 slow line, so it keeps its room apart from the class of whoever sends it."""
 
-LEAST: Final = 4
-"""Of a class that gives way so many are inside at all times: enough to keep the database busy, too few to be felt."""
 LOOK_S: Final = 0.02
 _FEWER: Final = 0.7
 _MORE: Final = 1.2
@@ -135,7 +135,8 @@ class Door:
     def feel(self, late_s: float) -> None:
         """Let fewer in while the event loop is later than this class may make it, and more once it is not."""
         if late_s > self.room.gives_way_s:
-            self._most = max(min(LEAST, self.room.inside), int(min(self._most, max(self.inside, LEAST)) * _FEWER))
+            least = min(self.room.least, self.room.inside)
+            self._most = max(least, int(min(self._most, max(self.inside, least)) * _FEWER))
         elif self._most < self.room.inside and late_s < self.room.gives_way_s / 2:
             self._most = min(self.room.inside, int(self._most * _MORE) + 1)
             self._let_in()

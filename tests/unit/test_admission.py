@@ -12,7 +12,7 @@ from api.db.budget import SHARES, Budget
 from api.errors import Broken, Busy
 from api.http import problems
 from api.http.admission import Admission
-from api.http.doors import LEAST, ROOMS, Door, Doors, Room
+from api.http.doors import ROOMS, Door, Doors, Room
 from api.http.outermost import always
 from api.http.turnstile import Turnstile
 from tests.office import settings_for
@@ -120,7 +120,7 @@ def test_every_class_of_work_has_a_room_and_says_when_to_come_again():
 # --- who gives way when time is short ---
 
 LATE_S = 0.05
-YIELDING = Room(inside=32, waiting=4, patience_s=0.2, retry_after_s=5, gives_way_s=0.01)
+YIELDING = Room(inside=32, waiting=4, patience_s=0.2, retry_after_s=5, gives_way_s=0.01, least=3)
 
 
 def mine() -> Budget:
@@ -131,17 +131,17 @@ async def test_while_the_loop_is_late_fewer_are_let_in_and_more_again_once_it_is
     door = Door("citizens", YIELDING)
     for _ in range(20):
         door.feel(LATE_S)
-    for _ in range(LEAST):
+    for _ in range(YIELDING.least):
         await door.enter(mine())
     waiting = asyncio.create_task(door.enter(mine()))
     await asyncio.sleep(0.01)
-    assert (door.inside, waiting.done()) == (LEAST, False)
+    assert (door.inside, waiting.done()) == (YIELDING.least, False)
     door.feel(0.0)
     await waiting
-    assert door.inside == LEAST + 1
+    assert door.inside == YIELDING.least + 1
     for _ in range(20):
         door.feel(0.0)
-    for _ in range(YIELDING.inside - LEAST - 1):
+    for _ in range(YIELDING.inside - YIELDING.least - 1):
         await door.enter(mine())
     assert door.inside == YIELDING.inside
 
