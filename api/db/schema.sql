@@ -63,6 +63,138 @@ BEGIN
 END;
 $$;
 
+CREATE TABLE public.timestamp_authority (
+    name text NOT NULL,
+    quota integer NOT NULL,
+    window_s double precision NOT NULL,
+    slots timestamp with time zone[] DEFAULT '{}'::timestamp with time zone[] NOT NULL,
+    sent integer[] DEFAULT '{}'::integer[] NOT NULL,
+    seen_at timestamp with time zone NOT NULL,
+    CONSTRAINT timestamp_authority_check CHECK ((cardinality(slots) = cardinality(sent))),
+    CONSTRAINT timestamp_authority_quota_check CHECK ((quota >= 0)),
+    CONSTRAINT timestamp_authority_window_s_check CHECK ((window_s > (0)::double precision))
+);
+
+COMMENT ON TABLE public.timestamp_authority IS 'What every signer together may ask of a timestamping authority: quota requests in window_s seconds, 0 without end; sent[i] of them went at slots[i], at the latest.';
+
+CREATE FUNCTION public.timestamp_expected(wanted bigint) RETURNS timestamp with time zone
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+ WITH live AS (
+          SELECT timestamp_authority.name,
+             timestamp_authority.quota,
+             make_interval(secs => timestamp_authority.window_s) AS span,
+             timestamp_authority.slots,
+             timestamp_authority.sent
+            FROM public.timestamp_authority
+           WHERE (timestamp_authority.seen_at > (now() - '00:05:00'::interval))
+         ), used AS (
+          SELECT live.name,
+             live.span,
+             (each.slot + live.span) AS at,
+             each.n
+            FROM (live
+              CROSS JOIN LATERAL UNNEST(live.slots, live.sent) each(slot, n))
+           WHERE ((live.quota > 0) AND ((each.slot + live.span) > now()))
+         ), room AS (
+          SELECT used.at,
+             used.n
+            FROM used
+         UNION ALL
+          SELECT now() AS now,
+             (live.quota - COALESCE(( SELECT sum(used.n) AS sum
+                    FROM used
+                   WHERE (used.name = live.name)), (0)::bigint))
+            FROM live
+           WHERE (live.quota > 0)
+         ), row_of AS (
+          SELECT room.at,
+             sum(room.n) OVER (ORDER BY room.at) AS upto
+            FROM room
+           WHERE (room.n > 0)
+         ), round AS (
+          SELECT max(row_of.upto) AS n,
+             ( SELECT max(live.span) AS max
+                    FROM live) AS span
+            FROM row_of
+         )
+  SELECT
+         CASE
+             WHEN (EXISTS ( SELECT
+                FROM live
+               WHERE (live.quota = 0))) THEN now()
+             ELSE ( SELECT (min(row_of.at) + ((div(((timestamp_expected.wanted - 1))::numeric, round.n))::double precision * round.span))
+                FROM (row_of
+                  CROSS JOIN round)
+               WHERE (row_of.upto > mod(((timestamp_expected.wanted - 1))::numeric, round.n))
+               GROUP BY round.n, round.span)
+         END;
+END;
+
+COMMENT ON FUNCTION public.timestamp_expected(wanted bigint) IS 'When the n-th timestamp from now may be asked for, as the quotas allow; NULL where no signer has an authority.';
+
+CREATE TABLE public.level_debt (
+    revision_id uuid NOT NULL,
+    document_id uuid NOT NULL,
+    request_id uuid NOT NULL,
+    wanted text NOT NULL,
+    level text DEFAULT 'B-B'::text NOT NULL,
+    sha256 bytea NOT NULL,
+    signed_at timestamp with time zone NOT NULL,
+    due_at timestamp with time zone NOT NULL,
+    try_at timestamp with time zone NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    problem text,
+    paid_at timestamp with time zone,
+    authority text,
+    renew_at timestamp with time zone,
+    held_basis text,
+    version integer DEFAULT 1 NOT NULL,
+    CONSTRAINT level_debt_check CHECK (((paid_at IS NULL) OR (level <> 'B-B'::text))),
+    CONSTRAINT level_debt_level_check CHECK ((level = ANY (ARRAY['B-B'::text, 'B-T'::text, 'B-LT'::text, 'B-LTA'::text]))),
+    CONSTRAINT level_debt_wanted_check CHECK ((wanted = ANY (ARRAY['B-T'::text, 'B-LT'::text, 'B-LTA'::text])))
+);
+
+COMMENT ON TABLE public.level_debt IS 'The level (mức chữ ký PAdES) that a sealed revision owes, or has reached; sha256 is its newest rendition, renew_at when an archived one owes another timestamp.';
+
+COMMENT ON COLUMN public.level_debt.held_basis IS 'While the result waits for this level: the provision that demands it (chờ dấu thời gian); nobody is given the result before.';
+
+COMMENT ON COLUMN public.level_debt.version IS 'Grows with every change, so that a ticket''s stream tells of it.';
+
+CREATE FUNCTION public.level_expected(due timestamp with time zone, of_revision uuid, try_at timestamp with time zone) RETURNS timestamp with time zone
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+ WITH before AS (
+          SELECT count(*) AS n
+            FROM public.level_debt debt
+           WHERE ((debt.paid_at IS NULL) AND (ROW(debt.due_at, debt.revision_id) <= ROW(level_expected.due, level_expected.of_revision)))
+         ), pace AS (
+          SELECT count(*) AS n
+            FROM public.level_debt debt
+           WHERE (debt.paid_at > (now() - '00:01:00'::interval))
+         ), quota AS (
+          SELECT public.timestamp_expected((1)::bigint) AS first,
+             public.timestamp_expected(before_1.n) AS own
+            FROM before before_1
+         )
+  SELECT
+         CASE
+             WHEN ((quota.first > now()) OR (pace.n > 0) OR ((quota.first IS NOT NULL) AND (NOT (EXISTS ( SELECT
+                FROM public.level_debt debt
+               WHERE ((debt.paid_at IS NULL) AND (debt.attempts > 0))))))) THEN GREATEST(level_expected.try_at, quota.own, (now() + (((before.n)::double precision * '00:01:00'::interval) / (
+             CASE
+                 WHEN ((pace.n >= 1) AND (pace.n <= before.n)) THEN pace.n
+                 ELSE (600)::bigint
+             END)::double precision)))
+             ELSE NULL::timestamp with time zone
+         END AS "case"
+    FROM ((before
+      CROSS JOIN pace)
+      CROSS JOIN quota);
+END;
+
+COMMENT ON FUNCTION public.level_expected(due timestamp with time zone, of_revision uuid, try_at timestamp with time zone) IS 'When a debt is expected to be paid: its turn, the quotas, the pace of the last minute; NULL in an outage, whose end nobody knows.';
+
 CREATE FUNCTION public.registry_changed() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'public'
@@ -884,6 +1016,29 @@ CREATE TABLE public.handed_back_verdict (
 
 COMMENT ON TABLE public.handed_back_verdict IS 'The signer''s judgement of what was handed back: "signed", or why not; verdict is what verification said of a whole file that was taken.';
 
+CREATE VIEW public.held_result AS
+ SELECT document.dossier_id,
+    document.result_id,
+    document.id AS document_id,
+    debt.wanted AS level,
+    debt.held_basis AS legal_basis,
+    debt.signed_at AS since,
+    debt.due_at,
+    NULLIF(debt.problem, ''::text) AS problem,
+        CASE
+            WHEN (debt.try_at < (now() + '10 years'::interval)) THEN debt.try_at
+            ELSE NULL::timestamp with time zone
+        END AS next_try_at,
+        CASE
+            WHEN (debt.try_at < (now() + '10 years'::interval)) THEN public.level_expected(debt.due_at, debt.revision_id, debt.try_at)
+            ELSE NULL::timestamp with time zone
+        END AS expected_at
+   FROM (public.level_debt debt
+     JOIN public.document ON ((document.id = debt.document_id)))
+  WHERE (debt.held_basis IS NOT NULL);
+
+COMMENT ON VIEW public.held_result IS 'Sealed documents whose results wait for their level: why, since when, and when it is expected; what a person must look at has no next try.';
+
 CREATE TABLE public.holder_state (
     name text NOT NULL,
     reachable boolean NOT NULL,
@@ -1017,28 +1172,6 @@ CREATE TABLE public.legal_rule (
 );
 
 COMMENT ON TABLE public.legal_rule IS 'Every rule of law the system applies, as a dated row with its basis; `checked` is false where the text was not read.';
-
-CREATE TABLE public.level_debt (
-    revision_id uuid NOT NULL,
-    document_id uuid NOT NULL,
-    request_id uuid NOT NULL,
-    wanted text NOT NULL,
-    level text DEFAULT 'B-B'::text NOT NULL,
-    sha256 bytea NOT NULL,
-    signed_at timestamp with time zone NOT NULL,
-    due_at timestamp with time zone NOT NULL,
-    try_at timestamp with time zone NOT NULL,
-    attempts integer DEFAULT 0 NOT NULL,
-    problem text,
-    paid_at timestamp with time zone,
-    authority text,
-    renew_at timestamp with time zone,
-    CONSTRAINT level_debt_check CHECK (((paid_at IS NULL) OR (level <> 'B-B'::text))),
-    CONSTRAINT level_debt_level_check CHECK ((level = ANY (ARRAY['B-B'::text, 'B-T'::text, 'B-LT'::text, 'B-LTA'::text]))),
-    CONSTRAINT level_debt_wanted_check CHECK ((wanted = ANY (ARRAY['B-T'::text, 'B-LT'::text, 'B-LTA'::text])))
-);
-
-COMMENT ON TABLE public.level_debt IS 'The level (mức chữ ký PAdES) that a sealed revision owes, or has reached; sha256 is its newest rendition, renew_at when an archived one owes another timestamp.';
 
 CREATE TABLE public.login_attempt (
     id bigint NOT NULL,
@@ -2118,6 +2251,9 @@ ALTER TABLE ONLY public.task
 ALTER TABLE ONLY public.territory
     ADD CONSTRAINT territory_pkey PRIMARY KEY (code);
 
+ALTER TABLE ONLY public.timestamp_authority
+    ADD CONSTRAINT timestamp_authority_pkey PRIMARY KEY (name);
+
 ALTER TABLE ONLY public.upload
     ADD CONSTRAINT upload_pkey PRIMARY KEY (id);
 
@@ -2199,6 +2335,8 @@ CREATE INDEX idempotency_age ON public.idempotency USING btree (created_at);
 CREATE INDEX job_claim_parked ON public.job_claim USING btree (parked_at) WHERE (parked_at IS NOT NULL);
 
 CREATE INDEX key_use_transaction ON public.key_use USING btree (transaction_id);
+
+CREATE INDEX level_debt_held ON public.level_debt USING btree (document_id) WHERE (held_basis IS NOT NULL);
 
 CREATE INDEX level_debt_open ON public.level_debt USING btree (due_at, revision_id) WHERE (paid_at IS NULL);
 
@@ -2884,6 +3022,24 @@ GRANT USAGE ON SCHEMA public TO app;
 GRANT USAGE ON SCHEMA public TO signer;
 GRANT USAGE ON SCHEMA public TO worker;
 
+GRANT SELECT,INSERT,UPDATE ON TABLE public.timestamp_authority TO signer;
+GRANT SELECT ON TABLE public.timestamp_authority TO app;
+GRANT SELECT ON TABLE public.timestamp_authority TO worker;
+
+REVOKE ALL ON FUNCTION public.timestamp_expected(wanted bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.timestamp_expected(wanted bigint) TO app;
+GRANT ALL ON FUNCTION public.timestamp_expected(wanted bigint) TO signer;
+GRANT ALL ON FUNCTION public.timestamp_expected(wanted bigint) TO worker;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.level_debt TO signer;
+GRANT SELECT ON TABLE public.level_debt TO app;
+GRANT SELECT ON TABLE public.level_debt TO worker;
+
+REVOKE ALL ON FUNCTION public.level_expected(due timestamp with time zone, of_revision uuid, try_at timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.level_expected(due timestamp with time zone, of_revision uuid, try_at timestamp with time zone) TO app;
+GRANT ALL ON FUNCTION public.level_expected(due timestamp with time zone, of_revision uuid, try_at timestamp with time zone) TO signer;
+GRANT ALL ON FUNCTION public.level_expected(due timestamp with time zone, of_revision uuid, try_at timestamp with time zone) TO worker;
+
 GRANT SELECT ON TABLE public.signature_request TO app;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.signature_request TO signer;
 GRANT SELECT ON TABLE public.signature_request TO worker;
@@ -3279,6 +3435,10 @@ GRANT INSERT(account_id) ON TABLE public.handed_back TO app;
 GRANT SELECT ON TABLE public.handed_back_verdict TO app;
 GRANT SELECT,INSERT ON TABLE public.handed_back_verdict TO signer;
 
+GRANT SELECT ON TABLE public.held_result TO app;
+GRANT SELECT ON TABLE public.held_result TO worker;
+GRANT SELECT ON TABLE public.held_result TO signer;
+
 GRANT SELECT ON TABLE public.holder_state TO app;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.holder_state TO signer;
 
@@ -3310,10 +3470,6 @@ GRANT SELECT ON TABLE public.legal_rule TO signer;
 GRANT SELECT ON TABLE public.legal_rule TO worker;
 
 GRANT UPDATE(valid_to) ON TABLE public.legal_rule TO app;
-
-GRANT SELECT,INSERT,UPDATE ON TABLE public.level_debt TO signer;
-GRANT SELECT ON TABLE public.level_debt TO app;
-GRANT SELECT ON TABLE public.level_debt TO worker;
 
 GRANT SELECT,INSERT ON TABLE public.login_attempt TO app;
 GRANT SELECT,DELETE ON TABLE public.login_attempt TO worker;

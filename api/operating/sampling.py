@@ -24,7 +24,7 @@ _DEBT_OLDEST: Final = Gauge("motcua_level_debt_oldest_seconds", "Seconds since t
 _DEBT_OVERDUE: Final = Gauge("motcua_level_debt_overdue", "How many of them are past their day.")
 _DEBT_ZERO: Final = Gauge(
     "motcua_level_debt_zero_seconds",
-    "Seconds until nothing is owed, at the last 20 minutes' pace; +Inf without one.",
+    "Seconds until nothing is owed, at the last 20 minutes' pace and by the quotas; +Inf without one.",
 )
 _EXPIRING: Final = Gauge(
     "motcua_certificates_expiring", "Certificates without a successor that end within so many days.", ["within_days"]
@@ -68,10 +68,16 @@ async def sample(pools: Pools, at: datetime) -> None:
 
 
 def seconds_to_zero(debt: rows.LevelDebt) -> float:
-    """Return after how many seconds a debt is paid at the pace of late. Pure."""
+    """Return after how many seconds a debt is paid: at the pace of late, and never sooner than quotas allow. Pure.
+
+    While a quota is used up the pace of late says how long was waited for it, and not how quick the work is.
+    """
     if debt.owed == 0:
         return 0.0
-    return debt.owed * max(debt.paid_in_s, 1.0) / debt.paid if debt.paid else inf
+    if debt.quota_waits:
+        return debt.quota_s
+    pace = debt.owed * max(debt.paid_in_s, 1.0) / debt.paid if debt.paid else inf
+    return max(pace, debt.quota_s)
 
 
 def expiring_within(ends: list[datetime], time: timedelta, at: datetime) -> int:

@@ -237,7 +237,15 @@ class _Judgement:
             self.case.remember(self.signature, path, demo)
         if found.anchored:
             self.case.moments.reached(str(self.signature.field_name), path)
+            self._own_stamps(status)
         return found
+
+    def _own_stamps(self, status: Any) -> None:
+        """Tell by which certificates the timestamps inside a signature are trusted: they need evidence as it does."""
+        for kind in ("timestamp_validity", "content_timestamp_validity"):
+            stamp = getattr(status, kind, None)
+            if stamp is not None and _good(stamp) and stamp.validation_path is not None:
+                self.case.moments.reached(f"{self.signature.field_name}/{kind}", stamp.validation_path)
 
     def _against(self, path: Any, status: Any, found: _Standing) -> _Standing:
         """Hold a standing against what is known of revocations on its path."""

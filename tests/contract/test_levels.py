@@ -8,16 +8,28 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import aiohttp
+import msgspec
 import pikepdf
 import pytest
 from asn1crypto import tsp, x509
 from pyhanko.pdf_utils.reader import PdfFileReader
+from pyhanko.sign.ades.report import AdESIndeterminate, AdESPassed
 from pyhanko.sign.validation import async_validate_pdf_signature, async_validate_pdf_timestamp
+from pyhanko.sign.validation.ades import ades_lta_validation
 from pyhanko.sign.validation.dss import DocumentSecurityStore
+from pyhanko.sign.validation.policy_decl import (
+    PdfSignatureValidationSpec,
+    RevinfoOnlineFetchingRule,
+    RevocationInfoGatheringSpec,
+    SignatureValidationSpec,
+)
 from pyhanko_certvalidator import ValidationContext
+from pyhanko_certvalidator.context import CertValidationPolicySpec
+from pyhanko_certvalidator.policy_decl import REQUIRE_REVINFO, CertRevTrustPolicy
+from pyhanko_certvalidator.registry import SimpleTrustManager
 
 import signing
-from signing.errors import OutputInvalid
+from signing.errors import EvidenceUnavailable, OutputInvalid
 from signing.levels import LEVELS, Evidence, FinishStampOrder, StampOrder
 from signing.raising import Order, raise_level
 from signing.trust import tokens
@@ -122,6 +134,47 @@ async def test_an_archived_file_proves_itself_offline_to_plain_pyhanko_and_can_b
             for one in reader.embedded_regular_signatures:
                 status = await async_validate_pdf_signature(one, offline(said[0].timestamp))
                 assert status.bottom_line, status.summary()
+
+
+async def test_a_timestamp_inside_a_foreign_signature_gets_its_evidence_too(made, tmp_path):
+    """pyHanko's long-term process finds the whole past in the file; without that authority's evidence it does not."""
+    source = await ground.signed_elsewhere(made, tmp_path)
+    standing = await asyncio.to_thread(signing.stand, str(source), ground.trust(made), at=datetime.now(UTC))
+    tsa3 = (made.der("tsa3"), made.der("interm"), made.der("root"))
+    assert tsa3 in standing.paths
+    done = await ground.raised(made, tmp_path, source, "lta.pdf", "b-lta")
+    assert (done.standing.level, tsa3 in done.standing.paths) == ("b-lta", True)
+    bare = msgspec.structs.replace(standing, paths=tuple(path for path in standing.paths if path != tsa3))
+    timestamps, known = ground.pool(made), ground.revocation(tmp_path)
+    order = Order(
+        source=str(source), sha256=ground.sha256(source), target=str(tmp_path / "bare.pdf"), wanted="b-lta",
+        trust=ground.trust(made), standing=bare, signed_at=datetime.now(UTC) - timedelta(days=1),
+    )  # fmt: skip
+    with pytest.raises(EvidenceUnavailable, match="the file stands at b-t"):
+        await raise_level(order, timestamps, known, asyncio.to_thread, lambda: datetime.now(UTC))
+    await timestamps.close()
+    await known.close()
+    said = {}
+    for name in ("lta.pdf", "bare.pdf"):
+        with (tmp_path / name).open("rb") as stream:
+            signature = PdfFileReader(stream).embedded_regular_signatures[0]
+            said[name] = (await ades_lta_validation(signature, offline_spec(made))).ades_subindic
+    assert said == {"lta.pdf": AdESPassed.OK, "bare.pdf": AdESIndeterminate.CERTIFICATE_CHAIN_GENERAL_FAILURE}
+
+
+def offline_spec(made) -> PdfSignatureValidationSpec:
+    """Nothing but the file and the anchor, and revocation data demanded for every certificate."""
+    trusted = SimpleTrustManager.build(trust_roots=[x509.Certificate.load(made.der("root"))])
+    return PdfSignatureValidationSpec(
+        SignatureValidationSpec(
+            cert_validation_policy=CertValidationPolicySpec(
+                trust_manager=trusted, revinfo_policy=CertRevTrustPolicy(REQUIRE_REVINFO)
+            ),
+            revinfo_gathering_policy=RevocationInfoGatheringSpec(
+                online_fetching_rule=RevinfoOnlineFetchingRule.LOCAL_ONLY
+            ),
+        )
+    )
 
 
 async def test_what_follows_the_last_timestamp_is_judged_as_strictly_as_before(made, sealed, tmp_path):

@@ -50,8 +50,15 @@ UPDATE signature_request r SET state = 'recorded', recorded_at = now() - interva
  WHERE a.login = 'chutich.kinhbac' AND r.role = 'signatory'
    AND r.agency_id NOT IN (SELECT p.agency_id FROM post p JOIN post_holding h ON h.post_id = p.id
                             WHERE h.person_id = a.person_id);
+INSERT INTO level_debt (revision_id, document_id, request_id, wanted, level, sha256, signed_at, due_at, try_at, paid_at,
+       held_basis)
+SELECT uuidv7(), r.document_id, r.id, 'B-T', CASE WHEN owed THEN 'B-B' ELSE 'B-T' END, sha256('x'),
+       now() - interval '2 days', now() - interval '1 day', now(), CASE WHEN NOT owed THEN now() - interval '1 day' END,
+       CASE WHEN owed THEN 'luật' END
+  FROM (SELECT id, document_id, row_number() OVER (ORDER BY id) % 40 = 0 AS owed
+          FROM signature_request WHERE role = 'seal') r;
 """
-"""Many sessions and tickets; and in the wards other than Kinh Bắc's, seals whose turn it is; in Kinh Bắc none."""
+"""Many sessions, tickets and levels; in the wards other than Kinh Bắc's, seals whose turn it is; in Kinh Bắc none."""
 SMALL = {
     "procedure", "account", "post", "post_holding", "step_up", "step_up_verdict", "number", "account_block", "agency",
     "person_private", "dossier_party", "dossier_part", "dossier_fee", "dossier_pause", "index",

@@ -14,9 +14,8 @@ from api.errors import Broken, MotcuaError
 from api.failpoints import reach
 from api.jobs.queue import enqueue_many
 from api.jobs.runner import JobContext
-from api.kernel import AccountId, Actor, AgencyId, PersonId, PostId, Sha256
-from api.signatures.chain import CERTIFIED
-from api.signatures.engine import factor_store, level_store, measures, repaying, rows, store
+from api.kernel import Sha256
+from api.signatures.engine import factor_store, level_store, measures, releasing, repaying, rows, store
 from api.signatures.engine.context import (
     STOPPED,
     Engine,
@@ -27,7 +26,7 @@ from api.signatures.engine.context import (
     set_aside,
 )
 from api.signatures.engine.judging import prepare_job
-from api.signatures.levels import Wish
+from api.signatures.levels import Owed
 from api.telemetry.spans import Span
 from signing.contract import Der, FinishOrder, Prepared, Signed, Verdict
 from signing.contract import Sha256 as BaseSha256
@@ -148,7 +147,7 @@ async def _record(engine: Engine, work: rows.ToFinish, signed: Signed) -> None:
 
 
 async def record(
-    dossiers: Dossiers, tx: Tx, work: rows.ToFinish, signed: Signed, at: datetime, wish: Wish | None = None
+    dossiers: Dossiers, tx: Tx, work: rows.ToFinish, signed: Signed, at: datetime, wish: Owed | None = None
 ) -> None:
     """Record one signed revision: two conditional updates, the level it owes, the life cycle, the audit row.
 
@@ -178,7 +177,7 @@ async def record(
     await store.end_item(tx, work.batch_id, work.id, "recorded", None, at)
     await append(
         tx,
-        actor_of(work),
+        releasing.actor_of(work),
         process="signer",
         action=f"signature.{origin}",
         subject_kind="document",
@@ -188,17 +187,6 @@ async def record(
         trace_id=work.trace_id,
     )
     await close_if_done(tx, work.batch_id, at)
-
-
-def actor_of(work: rows.ToFinish) -> Actor:
-    """Return who asked for this signature, as the journal names them."""
-    return Actor(
-        account_id=AccountId(work.account_id),
-        person_id=PersonId(work.actor_person_id),
-        post_id=PostId(work.actor_post_id),
-        agency_id=AgencyId(work.actor_agency_id),
-        roles=frozenset(),
-    )
 
 
 async def _step_dossier(dossiers: Dossiers, tx: Tx, work: rows.ToFinish, at: datetime) -> None:
@@ -215,21 +203,10 @@ async def _step_dossier(dossiers: Dossiers, tx: Tx, work: rows.ToFinish, at: dat
             role=work.role,
             complete=complete,
             at=at,
-            actor=actor_of(work),
+            actor=releasing.actor_of(work),
         )
         return
     if work.number_id is not None and not await store.use_number(tx, work.number_id, at, work.id):
         raise HeadMoved
     await store.chain_done(tx, work.chain_id, at)
-    if await store.result_issued(tx, work.result_id, at):
-        await store.insert_effect(tx, work.result_id, at, "Nghị định 30/2020/NĐ-CP, Điều 5", work.account_id)
-        await dossiers.record_issued(
-            tx,
-            work.dossier_id,
-            work.result_id,
-            number_id=work.number_id,
-            request_id=work.id,
-            at=at,
-            means="sealed_copy" if work.act in CERTIFIED else "sealed",
-            actor=actor_of(work),
-        )
+    await releasing.issue(dossiers, tx, work, at)

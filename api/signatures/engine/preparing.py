@@ -15,6 +15,7 @@ from api.signatures.engine.context import Engine, demand_another_try, detail, gi
 from api.signatures.engine.store import Detail
 from signing.contract import Der, FieldPlan, Prepared, PrepareOrder
 from signing.contract import Sha256 as BaseSha256
+from signing.deadlines import Deadline
 from signing.errors import Crashed, SigningError, TimedOut
 
 TIME_LIMIT_S: Final = 60.0
@@ -27,7 +28,7 @@ async def prepare(engine: Engine, context: JobContext, ids: dict[str, Any]) -> N
         work = await store.to_prepare(connection, request_id)
     if work is None or work.state != "asked" or work.attempt != attempt:
         return
-    revoked = await revoking.revoked_now(engine, work.certificate_id, _path(work))
+    revoked = await revoking.revoked_now(engine, work.certificate_id, _path(work), Deadline(context.ends_at))
     at = engine.clock()
     why, outcome = (REVOKED, "failed") if revoked else _not_now(work, at)
     if why is not None:

@@ -371,12 +371,13 @@ SELECT request.id, request.state, request.attempt, request.role, request.field, 
        certificate.certificate, certificate.chain, signature_value.value, dossier.procedure_code, batch.account_id, batch.post_id AS actor_post_id,
        batch.agency_id AS actor_agency_id, batch.person_id AS actor_person_id, batch.trace_id,
        batch.asked_at, holder_transaction.started_at AS sent_at, signature_value.received_at, request.holder,
-       file.sha256 AS file_sha256, file.size AS file_size, taken.verdict AS file_verdict
+       procedure_version.definition -> 'result' -> 'held_until' AS held_until, file.sha256 AS file_sha256, file.size AS file_size, taken.verdict AS file_verdict
   FROM signature_request request
   JOIN preparation ON preparation.request_id = request.id AND preparation.attempt = request.attempt
   JOIN signature_value ON signature_value.request_id = request.id AND signature_value.attempt = request.attempt
   JOIN certificate ON certificate.id = preparation.certificate_id
   JOIN dossier ON dossier.id = request.dossier_id
+  JOIN procedure_version ON procedure_version.id = dossier.procedure_version_id
   JOIN signature_batch batch ON batch.id = request.batch_id
   LEFT JOIN holder_transaction ON holder_transaction.id = request.transaction_id
   LEFT JOIN (handed_back handed
@@ -439,12 +440,14 @@ UPDATE number
 UPDATE result SET state = 'signed', version = version + 1 WHERE id = $1 AND state = 'in_signing' RETURNING id;
 
 -- name: result_issued
--- The seal is recorded on every document of the result.
+-- The seal is recorded on every document of the result, and none is held until it has its level.
 UPDATE result
    SET state = 'issued', effect = 'in_force', issued_at = $2, version = version + 1
  WHERE id = $1 AND state IN ('in_signing', 'signed')
    AND NOT EXISTS (SELECT 1 FROM document WHERE document.result_id = result.id
                      AND NOT EXISTS (SELECT 1 FROM chain WHERE chain.document_id = document.id AND chain.state = 'done'))
+   AND NOT EXISTS (SELECT 1 FROM document JOIN level_debt debt ON debt.document_id = document.id AND debt.held_basis IS NOT NULL
+                    WHERE document.result_id = result.id)
 RETURNING id;
 
 -- name: insert_effect

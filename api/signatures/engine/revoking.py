@@ -18,6 +18,7 @@ from api.db.pools import Pools
 from api.kernel import Clock
 from api.signatures.engine import level_store
 from api.signatures.engine.context import Engine
+from signing.deadlines import WITHOUT_END, Deadline
 from signing.levels import CertificateStatus, CertPath
 
 _log: Final = structlog.get_logger("signer.revocation")
@@ -65,15 +66,14 @@ async def look(engine: Engine) -> None:
     await asyncio.gather(*(one(each) for each in due))
 
 
-async def revoked_now(engine: Engine, certificate_id: UUID, path: CertPath) -> bool:
+async def revoked_now(engine: Engine, certificate_id: UUID, path: CertPath, deadline: Deadline = WITHOUT_END) -> bool:
     """Say whether a certificate is revoked, by an answer of the last minute where one is to be had in two seconds."""
     if engine.revocation is None:
         return False
-    try:
-        async with asyncio.timeout(PATIENCE_S):
-            status = await engine.revocation.status(path, newer_than=engine.clock() - FRESH)
-    except TimeoutError:
-        return False
+    soon = Deadline(min(deadline.ends, Deadline.within(PATIENCE_S).ends))
+    status = await engine.revocation.status(path, newer_than=engine.clock() - FRESH, deadline=soon)
+    if status.problem is not None:
+        _log.info("revocation_not_asked_anew", certificate=str(certificate_id), why=status.problem.code)
     if status.state != "revoked":
         return False
     await _write(engine, certificate_id, status)

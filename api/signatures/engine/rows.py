@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 
+from api.registry.procedures import HeldUntil
 from signing.contract import Mechanism
 
 
@@ -288,6 +289,7 @@ class ToFinish(Preparation, frozen=True, kw_only=True):
     sent_at: datetime | None
     received_at: datetime
     holder: str | None
+    held_until: HeldUntil | None
     file_sha256: bytes | None
     file_size: int | None
     file_verdict: dict[str, Any] | None
