@@ -17,6 +17,7 @@ from litestar.types import ControllerRouterHandler
 from api import logs
 from api.db.pools import Pools, open_pools
 from api.db.privacy import Vault
+from api.desks import store as desks
 from api.desks.controller import DeskController
 from api.documents.blobs import BlobStore, open_store
 from api.documents.controller import PrintController, RegisterController, ResultController, UploadController
@@ -36,8 +37,9 @@ from api.http.edge import Edge, source_of
 from api.http.health import HealthController
 from api.http.hot import HotRoutes
 from api.http.lighter import Json, lighten
-from api.http.outermost import Outermost
+from api.http.outermost import Outermost, always
 from api.http.request import EdgeRequest
+from api.http.turnstile import Turnstile
 from api.kernel import Actor, Clock, system_clock
 from api.people.controller import AccountController, CertificateController, FactorController, ProposalController
 from api.public import service as public
@@ -145,10 +147,12 @@ def create_app(
     check_guards(app, PUBLIC, authority.ACTIONS)
     check_budgets(app)
     lighten(app)
+    tls = settings.public_url.startswith("https://")
     app.asgi_handler = Outermost(
         HotRoutes(app, admission),
-        tls=settings.public_url.startswith("https://"),
+        tls=tls,
         trusted_proxies=[ip_network(network) for network in settings.trusted_proxies],
+        turnstile=Turnstile(app, admission.doors, always(tls=tls)),
     )
     return app
 
@@ -199,6 +203,7 @@ def _lifespan(
                 probe_store=lambda: _probe(blobs),
                 registry=registry,
                 stages=public.stages_of(pools),
+                status_counts=desks.counts_of(pools),
                 dossiers=dossiers,
                 result_drafted=following.drafting(dossiers),
                 watch=tickets,
@@ -264,7 +269,9 @@ def _kept(name: str) -> Callable[[Request[Any, Any, Any]], Any]:
     return give
 
 
-_KEPT: Final = ("pools", "vault", "registry", "stages", "dossiers", "result_drafted", "watch", "blobs", "settings")
+_KEPT: Final = (
+    "pools", "vault", "registry", "stages", "status_counts", "dossiers", "result_drafted", "watch", "blobs", "settings",
+)  # fmt: skip
 _DEPENDENCIES: Final[dict[str, Callable[..., Any]]] = {
     "actor": _actor,
     "at": _at,

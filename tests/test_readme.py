@@ -164,6 +164,8 @@ RUN_BY: dict[str, tuple[str, str]] = {
     "motcua bench api": ("tests/journey/test_bench.py", '"loadtests.bench.api"'),
     "motcua bench audit": ("tests/journey/test_bench_audit.py", '"loadtests.bench.audit"'),
     "motcua bench backfill": ("tests/journey/test_bench_backfill.py", '"loadtests.bench.backfill"'),
+    "motcua bench admission": ("tests/journey/test_bench_admission.py", '"loadtests.bench.admission"'),
+    "motcua bench growth": ("tests/journey/test_bench_growth.py", '"loadtests.bench.growth"'),
     "motcua load SHAPE": ("tests/journey/test_load.py", '"load", "average"'),
     "motcua load SHAPE --host URL": ("tests/journey/test_load.py", '"--host", '),
     "motcua load serve": ("tests/journey/test_load.py", '"load", "serve"'),

@@ -85,11 +85,12 @@ class DeskController(Controller):
             return Holders(items=tuple(_holder(row, at) for row in await store.holders(tx)))
 
     @get("/head", guards=[requires("report.read")], opt=_OFFICERS, summary="Tình hình giải quyết / Where things stand")
-    async def head(self, request: Request[Any, Any, Any], registry: Registry, actor: Actor, at: datetime) -> Counts:
+    async def head(
+        self, status_counts: store.StatusCounts, registry: Registry, actor: Actor, at: datetime
+    ) -> Counts:  # fmt: skip
         """Count the own agency's dossiers by status, with those overdue and due soon."""
-        soon = at + timedelta(hours=await registry.rule("reminder.hours_left", at))
-        async with edge_of(request).pools.reading() as tx:
-            rows = await store.head_counts(tx, actor.agency_id, OPEN, at, soon)
+        soon, agency = at + timedelta(hours=await registry.rule("reminder.hours_left", at)), actor.agency_id
+        rows = await status_counts.get(agency, lambda tx: store.head_counts(tx, agency, OPEN, at, soon))
         return Counts(counts=tuple(rows))
 
     @get("/head/late", guards=[requires("report.read")], opt=_OFFICERS, summary="Quá hạn, sắp đến hạn / Late")

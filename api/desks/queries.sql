@@ -52,13 +52,18 @@ SELECT status, count(*) AS dossiers,
  ORDER BY status;
 
 -- name: head_overdue
--- A page of dossiers received here that are overdue or due before an instant, the oldest due date first.
+-- A page of dossiers received here that are overdue or due before an instant, the oldest due date first; each status is
+-- read in the order of the index and no further than the page.
 SELECT d.id, d.code, d.status, d.due_at, d.due_original_at, d.step, d.step_agency_id, d.procedure_code,
        p.name AS procedure_name, d.reappointments
-  FROM dossier d
+  FROM unnest($2::text[]) AS watched (status)
+ CROSS JOIN LATERAL (
+       SELECT id, code, dossier.status, due_at, due_original_at, step, step_agency_id, procedure_code, reappointments
+         FROM dossier
+        WHERE receipt_agency_id = $1 AND dossier.status = watched.status AND due_at < $3 AND (due_at, id) > ($4, $5)
+        ORDER BY due_at, id
+        LIMIT $6) d
   JOIN procedure p ON p.code = d.procedure_code
- WHERE d.receipt_agency_id = $1 AND d.status = ANY ($2::text[]) AND d.due_at < $3
-   AND (d.due_at, d.id) > ($4, $5)
  ORDER BY d.due_at, d.id
  LIMIT $6;
 

@@ -7,13 +7,16 @@ from uuid import UUID
 
 import msgspec
 
-from api.db.pools import Tx, as_structs
+from api.db.joining import Joined
+from api.db.pools import Pools, Tx, as_structs
 from api.db.queries import load
 from api.desks.contract import LateLine, StatusCount, WorkLine
 from api.kernel import Actor
 
 q: Final = load("api.desks")
 Keys = tuple[datetime, UUID]
+StatusCounts = Joined[list[StatusCount]]
+"""Heads' counts, by agency."""
 
 
 class HolderRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +54,11 @@ async def head_counts(
 ) -> list[StatusCount]:
     """Return how many dossiers received at an agency stand where."""
     return as_structs(await tx.fetch(q.head_counts, agency_id, statuses, at, soon), StatusCount)
+
+
+def counts_of(pools: Pools) -> StatusCounts:
+    """Return how heads' counts that are asked for together are made: they grow with what they count."""
+    return Joined(pools, "head_counts")
 
 
 async def head_overdue(

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from typing import Final, NoReturn
 
-BENCHES: Final = ("api", "audit", "backfill")
+BENCHES: Final = ("api", "audit", "backfill", "admission", "growth")
 SHAPES: Final = (
     "before", "average", "merger-day", "day", "spike", "morning", "signing-storm", "soak", "break", "faults", "serve",
 )  # fmt: skip
@@ -17,7 +17,8 @@ SHAPES: Final = (
 
 
 def _bench(options: argparse.Namespace) -> int:
-    return _start(f"bench.{options.name}", ["--json"] if options.json else [])
+    told = [f"--{name}" for name in ("json", "quick") if getattr(options, name)]
+    return _start(f"bench.{options.name}", told + (["--dossiers", str(options.dossiers)] if options.dossiers else []))
 
 
 def _load(options: argparse.Namespace) -> int:
@@ -25,7 +26,7 @@ def _load(options: argparse.Namespace) -> int:
     for name in ("users", "workers", "minutes", "host"):
         value = getattr(options, name)
         told += [f"--{name}", str(value)] if value is not None else []
-    told += [f"--{name}" for name in ("json", "web", "quick") if getattr(options, name)]
+    told += [f"--{name}" for name in ("json", "web", "quick", "pinned") if getattr(options, name)]
     return _start("load", told)
 
 
@@ -43,6 +44,8 @@ def _start(module: str, told: list[str]) -> NoReturn:
 def _bench_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("name", choices=BENCHES, help="đo gì / what to measure")
     command.add_argument("--json", action="store_true", help="in JSON / print JSON")
+    command.add_argument("--quick", action="store_true", help="chỉ thử / a trial, too short to measure anything")
+    command.add_argument("--dossiers", type=int, help="growth: bên nhiều có bao nhiêu / how many the larger one holds")
 
 
 def _load_options(command: argparse.ArgumentParser) -> None:
@@ -54,6 +57,9 @@ def _load_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--json", action="store_true", help="in JSON / print JSON")
     command.add_argument("--web", action="store_true", help="trang của Locust ở cổng 8089 / Locust's own page")
     command.add_argument("--quick", action="store_true", help="chạy thử, dữ liệu nhỏ / a trial on a small data set")
+    command.add_argument(
+        "--pinned", action="store_true", help="mỗi bên một nhân / product and generators on a core each"
+    )
 
 
 def _capacity_options(command: argparse.ArgumentParser) -> None:

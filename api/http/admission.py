@@ -6,10 +6,9 @@ the database by `"seconds": 2.0` beside it; a controller may do so for all its h
 A small body is taken in before the door: whoever sends it drop by drop keeps nobody out.
 """
 
-import asyncio
 import re
 from collections.abc import Mapping
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, get_args
 
 import msgspec
 from litestar import Litestar
@@ -18,35 +17,11 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from api.db import budget
 from api.db.budget import REQUEST_S, Budget, Share, share_of
-from api.errors import Broken, Busy
-from api.http import metrics
+from api.errors import Broken
 from api.http.auth.guards import handlers_of
 from api.http.bodies import is_announced, taken_in
 from api.http.control import IN_READ_ONLY, Control
-
-Work = Literal["signing", "officers", "citizens", "uploads", "reports", "login", "streams", "always"]
-
-
-class Room(msgspec.Struct, frozen=True):
-    """How many requests of a class may be inside, how many may wait for it, and how long (seconds)."""
-
-    inside: int
-    waiting: int
-    patience_s: float
-    retry_after_s: int
-
-
-ROOMS: Final[Mapping[Work, Room]] = {
-    "signing": Room(inside=64, waiting=256, patience_s=2.0, retry_after_s=2),
-    "officers": Room(inside=128, waiting=512, patience_s=2.0, retry_after_s=2),
-    "citizens": Room(inside=64, waiting=256, patience_s=1.0, retry_after_s=5),
-    "uploads": Room(inside=512, waiting=0, patience_s=0.0, retry_after_s=10),
-    "reports": Room(inside=2, waiting=8, patience_s=2.0, retry_after_s=15),
-    "login": Room(inside=64, waiting=256, patience_s=3.0, retry_after_s=3),
-    "streams": Room(inside=12_000, waiting=0, patience_s=0.0, retry_after_s=10),
-}
-"""Per process. `always` (health, metrics, the API's description) is never turned away. An upload may take minutes on a
-slow line, so it keeps its room apart from the class of whoever sends it."""
+from api.http.doors import ROOMS, Door, Doors, Room, Work
 
 _NONE: Final = Share(part=0.0, seconds=0.0)
 """Of what is never turned away, and asks the database on its own account."""
@@ -54,58 +29,11 @@ _WAIT: Final = re.compile(rb"(?:^|[,;\s])wait=(\d{1,5})(?:$|[,;\s])")
 """RFC 7240, 4.3: how many seconds at most the caller expects the answer to take."""
 
 
-class _Door:
-    """Lets the requests of one class in."""
-
-    def __init__(self, work: str, room: Room) -> None:
-        self._work = work
-        self._room = room
-        self._free = asyncio.Semaphore(room.inside)
-        self._waiting = 0
-        self._inside = metrics.admitted(work)
-
-    async def enter(self, mine: Budget) -> None:
-        """Come in, waiting for at most the patience of this class, and no longer than the caller does.
-
-        Raises:
-            Busy: too many wait already, nobody left in time, or the caller's time is over.
-        """
-        patience = mine.left(self._room.patience_s)
-        if not self._free.locked():
-            await self._free.acquire()
-        elif self._waiting >= self._room.waiting:
-            raise self._full()
-        else:
-            self._waiting += 1
-            try:
-                await asyncio.wait_for(self._free.acquire(), patience)
-            except TimeoutError:
-                raise (budget.not_enough_time() if patience < self._room.patience_s else self._full()) from None
-            finally:
-                self._waiting -= 1
-        self._inside.inc()
-
-    def leave(self) -> None:
-        """Make room for the next."""
-        self._inside.dec()
-        self._free.release()
-
-    def _full(self) -> Busy:
-        metrics.shed.labels(self._work).inc()
-        return Busy(
-            "Hệ thống đang có quá nhiều yêu cầu loại này; yêu cầu chưa được xử lý.",
-            "Too many requests of this kind at present; this one was not processed.",
-            retry_after_s=self._room.retry_after_s,
-            code="overloaded",
-            work=self._work,
-        )
-
-
 class _Entry(msgspec.Struct, frozen=True):
     """What a handler's options say about the way in; without a door it is never turned away."""
 
     work: str
-    door: _Door | None
+    door: Door | None
     share: Share
     stays_open: bool
 
@@ -116,7 +44,7 @@ class Admission(ASGIMiddleware):
     def __init__(self, rooms: Mapping[Work, Room] = ROOMS, control: Control | None = None) -> None:
         """Open one door per class of work; `control` knows the operator's mode."""
         self._control = control or Control()
-        self._doors = {work: _Door(work, room) for work, room in rooms.items()}
+        self.doors = Doors(rooms)
         self._entries: dict[Any, _Entry] = {}
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
@@ -143,7 +71,7 @@ class Admission(ASGIMiddleware):
     def _entry(self, handler: Any) -> _Entry:
         opt: Mapping[str, Any] = handler.opt
         work = opt.get("work", "officers")
-        door = self._doors.get(work)
+        door = self.doors.of(work)
         if door is None and work != "always":
             raise Broken("Loại công việc không có.", f"There is no class of work {work!r}.", code="unknown-work")
         share = share_of(work, opt.get("seconds")) if door else _NONE

@@ -21,6 +21,7 @@ from api.db import budget
 from api.errors import Invalid, MotcuaError, TooLarge
 from api.http import metrics, problems
 from api.http.text import clean, clean_query
+from api.http.turnstile import Turnstile
 from api.telemetry import spans
 
 LONGEST_QUERY: Final = 8192
@@ -50,20 +51,31 @@ _HSTS: Final = (b"strict-transport-security", b"max-age=31536000; includeSubDoma
 Networks = Iterable[IPv4Network | IPv6Network]
 
 
+def always(*, tls: bool) -> Sequence[tuple[bytes, bytes]]:
+    """Return the headers of every answer that has not set its own."""
+    return (*SECURITY_HEADERS, _HSTS) if tls else SECURITY_HEADERS
+
+
 class Outermost:
     """Wraps the app's own ASGI handler."""
 
-    def __init__(self, inner: ASGIApp, *, tls: bool, trusted_proxies: Networks = ()) -> None:
+    def __init__(
+        self, inner: ASGIApp, *, tls: bool, trusted_proxies: Networks = (), turnstile: Turnstile | None = None
+    ) -> None:
         """Say whether people reach this over TLS, and which peers may name the client (`X-Forwarded-For`)."""
         self._inner = inner
+        self._turnstile = turnstile
         self._trusted = tuple(trusted_proxies)
-        self._headers = _Always((*SECURITY_HEADERS, _HSTS) if tls else SECURITY_HEADERS)
+        self._headers = _Always(always(tls=tls))
         self._callers = _Callers()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request; anything that is not HTTP goes through untouched."""
         if scope["type"] != "http":
             await self._inner(scope, receive, send)
+            return
+        if self._turnstile is not None and (refusal := self._turnstile.refusal(scope)) is not None:
+            await refusal(scope, receive, send)
             return
         headers = _by_name(scope["headers"])
         state = scope.setdefault("state", {})

@@ -82,14 +82,14 @@ def pin(core: int, pid: int = 0) -> None:
         os.sched_setaffinity(pid, {core})
 
 
-def pin_database(ground: Ground) -> None:
-    """Keep PostgreSQL off the server's core, with all its processes, those to come included."""
+def pin_database(ground: Ground, core: int = OTHER_CORE) -> None:
+    """Keep PostgreSQL on one core, by default not the server's, with all its processes, those to come included."""
     postmaster = ground.cluster.pid
     if postmaster is not None:
         children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
         for pid in (postmaster, *map(int, children)):
             with contextlib.suppress(OSError):
-                pin(OTHER_CORE, pid)
+                pin(core, pid)
 
 
 def free_port() -> int:

@@ -4,11 +4,12 @@ The seeded database is kept below `var/bench` as a template, named by everything
 run; so every run begins with the same rows. Its keys and tokens are constants: nothing in it is anybody's.
 """
 
+import asyncio
 import contextlib
 import os
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -120,9 +121,9 @@ async def ground(root: Path, dossiers: int, say: Progress) -> AsyncIterator[Grou
     """Start the cluster, seed the template unless it is there, and lend a copy of it."""
 
     async def seed(cluster: Cluster, database: str) -> None:
-        await _seed(cluster, database, dossiers, say)
+        await seed_province(cluster, database, dossiers, say)
 
-    async with lend(root, f"seeded_{dossiers}_{_MADE_FROM}", seed, say) as (cluster, database):
+    async with lend(root, template_of(dossiers), seed, say) as (cluster, database):
         owner = await asyncpg.connect(cluster.dsn("admin", database))
         try:
             model = await owner.fetchval("SELECT id FROM dossier WHERE code NOT LIKE '%-250701-%'")
@@ -138,7 +139,7 @@ async def lend(root: Path, template: str, seed: Seed, say: Progress) -> AsyncIte
     cluster = Cluster(root, tuning=TUNING)
     await cluster.start(say)
     try:
-        await _make(cluster, template, seed)
+        await make_template(cluster, template, seed)
         database = f"run_{os.getpid()}"
         await _command(cluster, f"CREATE DATABASE {database} TEMPLATE {template} STRATEGY file_copy")
         try:
@@ -149,8 +150,19 @@ async def lend(root: Path, template: str, seed: Seed, say: Progress) -> AsyncIte
         await cluster.stop()
 
 
-async def _make(cluster: Cluster, name: str, seed: Seed) -> None:
-    if await _command(cluster, f"SELECT FROM pg_database WHERE datname = '{name}'") == "SELECT 1":
+def template_of(dossiers: int) -> str:
+    """Return the name of the template with so many dossiers."""
+    return f"seeded_{dossiers}_{_MADE_FROM}"
+
+
+async def has_template(cluster: Cluster, name: str) -> bool:
+    """Tell whether a template is there already."""
+    return await _command(cluster, f"SELECT FROM pg_database WHERE datname = '{name}'") == "SELECT 1"
+
+
+async def make_template(cluster: Cluster, name: str, seed: Seed) -> None:
+    """Seed a database of this name, unless it is there; it bears the name only once it is whole."""
+    if await has_template(cluster, name):
         return
     await _command(cluster, f"DROP DATABASE IF EXISTS {name}_half WITH (FORCE)")
     await _command(cluster, f"CREATE DATABASE {name}_half")
@@ -159,32 +171,47 @@ async def _make(cluster: Cluster, name: str, seed: Seed) -> None:
     await _command(cluster, f"ALTER DATABASE {name}_half RENAME TO {name}")
 
 
-async def _seed(cluster: Cluster, database: str, dossiers: int, say: Progress) -> None:
-    owner = await asyncpg.connect(cluster.dsn("admin", database))
+async def seed_province(cluster: Cluster, database: str, dossiers: int, say: Progress) -> None:
+    """Fill an empty, migrated database: the demo province, and so many dossiers copied in by two hands."""
+    owner, second = [await asyncpg.connect(cluster.dsn("admin", database)) for _ in range(2)]
     try:
         with tempfile.TemporaryDirectory(prefix="motcua-bench-") as room:
             pki, now = Path(room) / "pki", datetime.now(UTC)
             lay_pki(pki, certificates_wanted(), at=now - timedelta(days=1), demo=True)
             factors = Vault({_KEY_ID: _FACTOR_KEY}, _KEY_ID)
             await lay_province(owner, pki=pki, vault=vault(), factors=factors, at=now)
-        await fill(owner, cluster.dsn("app", database), vault(), dossiers, say)
+        await fill(owner, cluster.dsn("app", database), vault(), dossiers, say, beside=(second,))
         await owner.execute(q.settle)
     finally:
         await owner.close()
+        await second.close()
 
 
-async def fill(owner: asyncpg.Connection, app: str, keys: Vault, dossiers: int, say: Progress) -> None:
-    """Copy dossiers into a province, for the owner's session; `app` is the DSN by which the model is handed in."""
-    began = time.monotonic()
+async def fill(
+    owner: asyncpg.Connection, app: str, keys: Vault, dossiers: int, say: Progress,
+    *, beside: Sequence[asyncpg.Connection] = (),
+) -> None:  # fmt: skip
+    """Copy dossiers into a province, for the owner's session and those beside it, each a part at a time.
+
+    `app` is the DSN by which the model is handed in.
+    """
+    began, done = time.monotonic(), 0
     model = await _model(app, keys)
-    await owner.execute("SET session_replication_role = replica; SET synchronous_commit = off")
-    for once in ("naming", "places", "signatories"):
-        await owner.execute(q.statements[once])
-    for first in range(1, dossiers + 1, _CHUNK):
-        last = min(first + _CHUNK - 1, dossiers)
-        for name in _COPIED:
-            await owner.execute(q.statements[name], model, first, last)
-        say(*bar(last, dossiers, time.monotonic() - began))
+    parts = iter(range(1, dossiers + 1, _CHUNK))
+
+    async def copy(hand: asyncpg.Connection) -> None:
+        nonlocal done
+        await hand.execute("SET session_replication_role = replica; SET synchronous_commit = off")
+        for once in ("naming", "places", "signatories"):
+            await hand.execute(q.statements[once])
+        for first in parts:
+            last = min(first + _CHUNK - 1, dossiers)
+            for name in _COPIED:
+                await hand.execute(q.statements[name], model, first, last)
+            done += last - first + 1
+            say(*bar(done, dossiers, time.monotonic() - began))
+
+    await asyncio.gather(*map(copy, (owner, *beside)))
 
 
 async def _model(app: str, keys: Vault) -> UUID:

@@ -49,12 +49,12 @@ async def scenarios(earth: Ground, *, per_kind: int) -> list[Scenario]:
     page = request("GET", "/signature-requests?limit=50", token=signatory)
 
     def submits(_: str) -> Iterator[bytes]:
-        return (request("POST", "/dossiers", token=counter, body=filing, key=_key()) for _ in itertools.count())
+        return (request("POST", "/dossiers", token=counter, body=filing, key=new_key()) for _ in itertools.count())
 
     def steps(name: str) -> Iterator[bytes]:
         while shares[name]:
             yield request(
-                "POST", f"/dossiers/{shares[name].pop()}/steps/hand_over", token=counter, body=over, key=_key()
+                "POST", f"/dossiers/{shares[name].pop()}/steps/hand_over", token=counter, body=over, key=new_key()
             )
 
     return [
@@ -101,22 +101,27 @@ def _plain(answer: Any) -> Any:
     return answer.replace("+00:00", "Z") if isinstance(answer, str) else answer
 
 
-async def signings(earth: Ground, count: int) -> list[bytes]:
-    """Return asks of up to a hundred signatures each, of all signatories in turn."""
+SIGNATORIES: Final = tuple(one.slug for one in data.people() if one.demo and "signatory" in one.roles)
+"""Everybody of the demo who signs."""
+
+
+async def signings(earth: Ground, count: int, each: int = 100) -> list[bytes]:
+    """Return asks of up to so many signatures each, of all signatories in turn."""
     asks: list[list[bytes]] = []
-    for who in (person.slug for person in data.people() if person.demo and "signatory" in person.roles):
+    for who in SIGNATORIES:
         token = await earth.log_in(who)
-        waiting = await earth.waiting(who, 100 * count)
-        hundreds = [waiting[n : n + 100] for n in range(0, len(waiting), 100)]
-        asks.append([_ask(token, items) for items in hundreds if items])
+        waiting = await earth.waiting(who, each * count)
+        parts = [waiting[n : n + each] for n in range(0, len(waiting), each)]
+        asks.append([_ask(token, items) for items in parts if items])
     turns = itertools.chain.from_iterable(itertools.zip_longest(*asks))
     return [one for one in turns if one is not None][:count]
 
 
 def _ask(token: str, items: list[tuple[str, str]]) -> bytes:
     wanted = [{"request_id": key, "sha256": digest} for key, digest in items]
-    return request("POST", "/signature-batches", token=token, body={"items": wanted, "code": "123456"}, key=_key())
+    return request("POST", "/signature-batches", token=token, body={"items": wanted, "code": "123456"}, key=new_key())
 
 
-def _key() -> str:
+def new_key() -> str:
+    """Return a key for one intent."""
     return str(uuid.uuid4())

@@ -86,6 +86,8 @@ def main(arguments: list[str] | None = None) -> int:
         quick=told.quick,
         host=told.host,
         web_port=8089 if told.web else 0,
+        held=told.pinned,
+        history=told.reports / history.HISTORY.name,
     )
     if told.shape == SERVE:
         uvloop.run(serve(order, told.root))
@@ -103,6 +105,9 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=2, help="tiến trình sinh tải / generators, at least 2")
     parser.add_argument("--host", default="", help="máy chủ do `serve` giữ / a product that `serve` keeps")
     parser.add_argument("--minutes", type=float, help="giữ đỉnh bao lâu / how long the peak is held")
+    parser.add_argument(
+        "--pinned", action="store_true", help="mỗi bên một nhân / product and generators on a core each"
+    )
     parser.add_argument("--json", action="store_true", help="in JSON / print JSON")
     parser.add_argument("--web", action="store_true", help="trang của Locust ở cổng 8089 / Locust's own page")
     parser.add_argument("--quick", action="store_true", help="chạy thử, dữ liệu nhỏ / a trial on a small data set")

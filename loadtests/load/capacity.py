@@ -21,6 +21,10 @@ from loadtests.load.verdict import Evidence
 INHABITANTS: Final = 3_600_000
 """Of Bắc Ninh after the merger of 1 July 2025, whose connections were published; a round figure, not checked."""
 AVERAGE, PEAK = 6_000, 12_300
+ASSUMED: Final = (
+    f"{INHABITANTS:,} dân làm nên {AVERAGE:,} và {PEAK:,} kết nối / inhabitants made these connections: these "
+    "were published, the number of inhabitants is a round figure without a source"
+)
 USED_MOST: Final = 0.7
 """The part of a core that is planned for; the rest is for what nobody planned."""
 Confidence = Literal["high", "medium", "low"]
@@ -35,8 +39,13 @@ class Need(msgspec.Struct, frozen=True, kw_only=True):
     requests_per_s: float
     signatures_per_s: float
     cores: int
+    in_flight: float
+    sessions: int
+    """The most that a run held: what the figures above are read off or beyond."""
     confidence: Confidence
     why: str
+    assumed: str
+    """What nobody has checked, in words."""
     runs: tuple[str, ...]
     """The runs that this is from, by shape, commit and time."""
 
@@ -61,6 +70,7 @@ def plan(inhabitants: int, entries: Sequence[history.Entry]) -> Need:
     cores = median(cost * evidence.machine.factor for evidence, cost in per_user)
     asked = median(one.evidence.standing.requests_per_s / one.evidence.standing.sessions for one in runs)
     signed = median(one.evidence.standing.signatures_per_s / one.evidence.standing.sessions for one in runs)
+    flying = median(one.evidence.standing.in_flight / one.evidence.standing.sessions for one in runs)
     confidence, why = _confidence(peak, [one.evidence for one in runs])
     return Need(
         inhabitants=inhabitants,
@@ -69,9 +79,21 @@ def plan(inhabitants: int, entries: Sequence[history.Entry]) -> Need:
         requests_per_s=peak * asked,
         signatures_per_s=peak * signed,
         cores=max(1, math.ceil(peak * cores / USED_MOST)),
+        in_flight=peak * flying,
+        sessions=max(one.evidence.standing.sessions for one in runs),
         confidence=confidence,
         why=why,
-        runs=tuple(f"{e.shape} {e.users} users, {e.commit}, {e.at}" for e, _ in per_user),
+        assumed=ASSUMED,
+        runs=tuple(_named(evidence) for evidence, _ in per_user),
+    )
+
+
+def _named(run: Evidence) -> str:
+    now = run.standing
+    return (
+        f"{run.shape} {run.users} users, {run.commit}, {run.at}: {now.sessions} sessions, "
+        f"{now.in_flight:.1f} in flight, {now.requests_per_s:.1f} requests/s, {now.signatures_per_s:.2f} signatures/s, "
+        f"{run.pinned or 'product and generators on the same processors'}"
     )
 
 
@@ -90,9 +112,10 @@ def text(need: Need) -> str:
     lines = [
         f"{need.inhabitants:,} dân / inhabitants: {need.users_average:,} người dùng thường / users on average, "
         f"{need.users_peak:,} lúc cao nhất / at peak",
+        f"{need.users_peak:,} sessions, {need.in_flight:,.0f} requests in flight, "
         f"{need.requests_per_s:,.0f} requests/s, {need.signatures_per_s:,.1f} signatures/s, {need.cores} cores "
         f"(machine factor 1, {USED_MOST:.0%} used, PostgreSQL and key holders included)",
-        f"giả định / assumed: {INHABITANTS:,} dân làm nên {AVERAGE:,} và {PEAK:,} kết nối / made these users",
+        f"giả định / assumed: {need.assumed}",
         f"độ tin cậy / confidence: {need.confidence}; {need.why}",
         *(f"từ / from: {run}" for run in need.runs),
     ]

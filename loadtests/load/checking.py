@@ -10,7 +10,7 @@ import asyncpg
 import msgspec
 
 from api.embedded.postgres import Progress
-from loadtests.load import gather, reconcile
+from loadtests.load import gather, reconcile, stages
 from loadtests.load.site import Place
 from loadtests.load.verdict import Drift, Kept
 from loadtests.load.verifier import Checked, verify_all
@@ -44,9 +44,11 @@ class LookedBack(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def look_back(
-    place: Place, owner: asyncpg.Connection, since: datetime, written: gather.Written, say: Progress
-) -> LookedBack:
-    """Check everything that happened on a product since then."""
+    place: Place, owner: asyncpg.Connection, since: datetime, written: gather.Written, counted: stages.Counted,
+    say: Progress,
+) -> LookedBack:  # fmt: skip
+    """Check everything that happened on a product since then, when the signer had counted so much."""
+    after = await stages.counted(place)
     checked = await _verified(place, owner, since, written, say)
     kept = await reconcile.kept(owner, since, written.ledger, written.intents)
     disorder = await reconcile.reordered(owner, place.dsn, since)
@@ -54,7 +56,10 @@ async def look_back(
     return LookedBack(
         checked=checked,
         kept=msgspec.structs.replace(kept, reordered=disorder, unasked=(*kept.unasked, *twins)),
-        drifts=await reconcile.drifts(owner, since, written.finished),
+        drifts=(
+            *await reconcile.drifts(owner, since, written.finished),
+            *await stages.drifts(owner, since, counted, after, written.ledger, written.finished),
+        ),
         taps=await _after_the_tap(place, owner),
     )
 

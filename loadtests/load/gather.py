@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
+from statistics import linear_regression
 from typing import Final, TypeVar
 
 import msgspec
@@ -179,7 +180,12 @@ def resources(samples: Sequence[Sample]) -> Resources:
         dead_rows=max(sample.dead for sample in samples),
         database_sessions=max(sample.sessions for sample in samples),
         stalled=min(1.0, (last.stalled_us - first.stalled_us) / 1e6 / seconds),
+        cut=round(sum(max(0.0, _cut(b) - _cut(a)) for a, b in pairwise(samples))),  # an API that died begins at 0
     )
+
+
+def _cut(sample: Sample) -> float:
+    return sum(value for name, value in sample.metrics.items() if name.startswith("motcua_pool_cut_total"))
 
 
 def growth(samples: Sequence[Sample]) -> dict[str, float]:
@@ -194,6 +200,17 @@ def growth(samples: Sequence[Sample]) -> dict[str, float]:
 
     early, late = samples[sixth : 2 * sixth], samples[-sixth:]
     return {name: mean(late, name) / before - 1 for name in late[-1].parts if (before := mean(early, name))}
+
+
+def slopes(samples: Sequence[Sample]) -> dict[str, float]:
+    """Return by how many MB an hour the memory of each part grew after the first third, by least squares."""
+    late = samples[len(samples) // 3 :]
+    found: dict[str, float] = {}
+    for name in late[-1].parts if late else ():
+        points = [(one.at / 3600, one.parts[name].rss_mb) for one in late if name in one.parts]
+        if len({at for at, _ in points}) > 1:
+            found[name] = linear_regression(*zip(*points, strict=True)).slope
+    return found
 
 
 def _size(sample: Sample, pool: str) -> float:

@@ -5,7 +5,7 @@ from html import escape
 from typing import Final
 
 from loadtests.load.model import OPERATIONS
-from loadtests.load.verdict import STALL_MOST, Evidence, Finding, Latency, Verdict
+from loadtests.load.verdict import STALL_MOST, Drift, Evidence, Finding, Latency, Verdict
 
 _WORD_VI: Final = {"PASS": "ĐẠT", "FAIL": "KHÔNG ĐẠT", "VOID": "KHÔNG TÍNH (máy sinh tải quá tải)"}
 
@@ -36,7 +36,7 @@ def text(evidence: Evidence, verdict: Verdict, against: Sequence[Finding] = (), 
     ]
     lines += [_row(row) for row in evidence.latencies]
     lines += ["", "by HTTP and by what the server kept:"]
-    lines += [f"  {d.what}: {d.http_ms:.1f} and {d.database_ms:.1f} ms over {d.count}" for d in evidence.drifts]
+    lines += [_drift(one) for one in evidence.drifts]
     lines += ["", "not simulated:"] + [f"  {what}: {why}" for what, why in evidence.not_simulated.items()]
     if model:
         lines += ["", "the model:"] + [f"  {line}" for line in evidence.model]
@@ -77,6 +77,7 @@ def used(evidence: Evidence) -> str:
     return (
         f"used: pools {pools}; API loop {r.loop_lag_p99_ms:.1f} ms late (p99); cores {cores}; {memory}; "
         f"descriptors {sum(r.descriptors.values())}; dead rows {r.dead_rows}; sessions {r.database_sessions}; "
+        f"past their route's time {r.cut}; "
         f"stalled {r.stalled:.0%}"
     )
 
@@ -88,6 +89,13 @@ def _row(row: Latency) -> str:
     return (
         f"{name:28}{row.count:>8}{row.errors:>8}{row.p50_ms:>9.1f}{row.p95_ms:>9.1f}{most.p95_ms:>8.0f}"
         f"{row.p99_ms:>9.1f}{most.p99_ms:>8.0f}{row.stall:>8.0%}{bound}"
+    )
+
+
+def _drift(one: Drift) -> str:
+    bound = " machine-bound" if one.stall > STALL_MOST else ""
+    return (
+        f"  {one.what}: {one.http_ms:.1f} and {one.database_ms:.1f} ms over {one.count}, stall {one.stall:.0%}{bound}"
     )
 
 

@@ -22,7 +22,7 @@ from api.embedded.ports import choose
 from api.embedded.postgres import Progress, die_with_parent
 from api.settings import Address
 from loadtests.bench.ground import lend
-from loadtests.load import casting, courses, faults, gather, seeding
+from loadtests.load import casting, courses, faults, gather, history, seeding, stages, storm
 from loadtests.load.checking import LookedBack, Tap, look_back
 from loadtests.load.dataset import QUICK, WHOLE, Dataset
 from loadtests.load.machine import Machine, measure
@@ -53,6 +53,13 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     host: str = ""
     web_port: int = 0
     seed: int = 2025
+    held: bool = False
+    """Pinned, whatever the shape says: what capacity is read off."""
+    history: Path = history.HISTORY
+
+    @property
+    def pinned(self) -> bool:
+        return self.held or self.course.pinned
 
     @property
     def course(self) -> Shape:
@@ -107,7 +114,7 @@ async def load_once(order: Order, root: Path, say: Progress) -> Evidence:
         owner = await asyncpg.connect(place.dsn)
         try:
             loaded = await load(order, root, place, owner, say)
-            found = await look_back(place, owner, loaded.since, loaded.written, say)
+            found = await look_back(place, owner, loaded.since, loaded.written, loaded.counted, say)
             durability = {row["name"]: row["setting"] for row in await owner.fetch(_BENCH.durability)}
         finally:
             await owner.close()
@@ -122,7 +129,12 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     samples: list[Sample]
     began: float
     ended: float
+    counted: stages.Counted
+    """What the signer had counted of each stage before."""
     happened: tuple[faults.Happened, ...] = ()
+    desks: storm.Desks | None = None
+    cleared: tuple[int, int] = (0, 0)
+    """Of the results on the desks of a storm: sealed, and refused."""
 
 
 async def load(order: Order, root: Path, place: Place, owner: asyncpg.Connection, say: Progress) -> Loaded:
@@ -130,7 +142,9 @@ async def load(order: Order, root: Path, place: Place, owner: asyncpg.Connection
     out = fresh(root / "run" / "out")
     await place.behave(crowd={**msgspec.to_builtins(order.phones), "seed": order.seed})
     plan = await make_plan(order, place, owner, out)
+    desks = await _desks(order, plan, owner)
     pin(order, place)
+    counted = await stages.counted(place)
     since, began = datetime.now(UTC), time.time()
     happening: asyncio.Task[list[faults.Happened]] | None = None
     async with sampling(place, out) as samples:
@@ -143,9 +157,23 @@ async def load(order: Order, root: Path, place: Place, owner: asyncpg.Connection
     say(f"Tải đã dừng; còn mở {left} lượt ký", f"The load has ended; {left} tickets are open")
     written = gather.read(out)
     first = min((level.at - 1.0 for level in written.levels), default=began)  # each tells its first second
+    cleared = (0, 0)
+    if desks is not None:
+        cleared = await storm.ended(owner, desks)
+        await storm.lift(owner, desks)
     return Loaded(
-        since=since, written=written, samples=samples, began=first, ended=ended, happened=tuple(happened)
+        since=since, written=written, samples=samples, began=first, ended=ended, happened=tuple(happened),
+        counted=counted, desks=desks, cleared=cleared,
     )  # fmt: skip
+
+
+async def _desks(order: Order, plan: Plan, owner: asyncpg.Connection) -> storm.Desks | None:
+    """Measure out what lies on the desks of a storm; elsewhere everything stays as it is."""
+    if order.course.only != storm.WHO:
+        return None
+    measured = storm.rate(history.read(order.history), os.cpu_count() or 1)
+    logins = [seat.login for seat in plan.seats["phone-signatory"]]
+    return await storm.lay(owner, logins, order.minutes, order.dataset.to_sign, measured)
 
 
 def fresh(path: Path) -> Path:
@@ -174,7 +202,7 @@ def write_plan(root: Path, plan: Plan) -> Path:
 
 def pin(order: Order, place: Place) -> None:
     """Hold the product with PostgreSQL to its processor, where the shape wants that; what they start inherits it."""
-    if order.course.pinned:
+    if order.pinned:
         for thread in threads_of(pid for pids in place.processes().values() for pid in pids):
             with contextlib.suppress(ProcessLookupError):
                 os.sched_setaffinity(thread, {PRODUCT_CORE})
@@ -182,7 +210,7 @@ def pin(order: Order, place: Place) -> None:
 
 def locust(order: Order, port: int) -> tuple[list[str], list[str]]:
     """Return the command of the master and that of a worker."""
-    held = ["taskset", "-c", str(GENERATOR_CORE)] if order.course.pinned else []
+    held = ["taskset", "-c", str(GENERATOR_CORE)] if order.pinned else []
     common = [*held, sys.executable, "-m", "locust", "-f", LOCUSTFILE]
     master = [
         *common, "--master", "--master-bind-host", "127.0.0.1", "--master-bind-port", str(port),
@@ -266,15 +294,18 @@ def evidence_of(
         minutes=order.minutes,
         quick=order.quick,
         breaks=order.course.breaks,
-        pinned=f"product on core {PRODUCT_CORE}, generators on {GENERATOR_CORE}" if order.course.pinned else "",
-        expected=tuple(sorted({op for persona in those for op in persona.asks})),
+        pinned=f"product on core {PRODUCT_CORE}, generators on {GENERATOR_CORE}" if order.pinned else "",
+        expected=tuple(sorted({op for persona in those for op in persona.asks} | set(order.course.expects))),
         standing=gather.standing(written, samples, within),
         latencies=(*rows, *_tap_row(found.taps, stalls)),
         generators=gather.generators(written.healths),
         resources=gather.resources(looked),
         checked=found.checked,
         kept=found.kept,
-        drifts=(*found.drifts, gather.server_drift(written.asked, samples)),
+        drifts=(
+            *(one for one in found.drifts if not order.quick or one.what != stages.AS_SEEN),
+            gather.server_drift(written.asked, samples),
+        ),
         longest_wait_s=max((tap.took_s for tap in found.taps), default=0.0),
         durability=durability,
         machine=machine,
@@ -292,9 +323,12 @@ def _promises(
     asked, looks = loaded.written.asked, loaded.samples
     users = [(level.at - loaded.began, float(level.users)) for level in gather.together(loaded.written.levels)]
     course = (loaded.began, loaded.ended)
-    found = courses.findings(order.shape, asked, users, course, peak, gather.growth(looks))
+    found = courses.findings(order.shape, asked, users, course, peak, gather.growth(looks), gather.slopes(looks))
     if order.course.only:
         found += courses.fairness([(tap.at, tap.recorded, tap.items) for tap in taps])
+    if loaded.desks is not None:
+        rate = gather.standing(loaded.written, looks, peak).signatures_per_s
+        found += storm.findings(loaded.desks, loaded.cleared, rate)
     found += faults.judge(loaded.happened, asked, lambda op: OPERATIONS[op].p95_ms)
     return tuple(found + ([("NOTE", f"faults not built: {', '.join(faults.NOT_YET)}")] if order.course.faults else []))
 

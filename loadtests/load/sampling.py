@@ -24,7 +24,7 @@ _LINE: Final = re.compile(r"^(motcua_[a-z_]+)(?:\{([^}]*)\})? ([0-9.e+-]+)$", re
 _RECORDED: Final = re.compile(r'^motcua_signature_items_total\{outcome="recorded"\} ([0-9.e+]+)$', re.MULTILINE)
 _WANTED: Final = (
     "motcua_pool_", "motcua_event_loop_lag_seconds_", "motcua_http_in_flight", "motcua_shed_total",
-    "motcua_http_seconds_sum", "motcua_http_seconds_count",
+    "motcua_http_seconds_sum", "motcua_http_seconds_count", "motcua_pool_cut_total",
 )  # fmt: skip
 _DATABASE: Final = """
     SELECT (SELECT sum(n_dead_tup) FROM pg_stat_user_tables)::bigint AS dead,

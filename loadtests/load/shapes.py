@@ -34,6 +34,8 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
     """Goes beyond what is promised: errors are looked at, not forbidden."""
     pinned: bool = False
     """Product and PostgreSQL are held to one processor, the generators to another: what capacity is measured by."""
+    expects: tuple[str, ...] = ()
+    """Operations without which the shape has not shown what it is for, beside those of its personas."""
     faults: bool = False
     """Those of `faults.py` happen one after the other while the peak is held."""
 
@@ -68,7 +70,7 @@ SHAPES: Final[Mapping[str, Shape]] = {
         Shape(name="morning", peak=12_300, minutes=10, stages=(Stage(level=1, ramp=5, hold=0.1),),
               why="12,300 first visits in ten minutes, cold, of which at most 3,960 staff log-ins"),
         Shape(name="signing-storm", peak=396, minutes=15, stages=(Stage(level=1, ramp=0.1, hold=1),),
-              only=("phone-signatory", "clerk"),
+              only=("phone-signatory", "clerk"), expects=("counter item sealed", "signed after the tap"),
               why="all 297 signatories and 99 clerks at once; 44,550 results are extrapolated from the rate"),
         Shape(name="soak", peak=6_000, minutes=60, stages=(Stage(level=1, hold=1),),
               why="an hour: the last ten minutes against minutes 10 to 20"),

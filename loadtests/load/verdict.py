@@ -72,6 +72,8 @@ class Resources(msgspec.Struct, frozen=True, kw_only=True):
     descriptors: dict[str, int]
     dead_rows: int
     database_sessions: int
+    cut: int = 0
+    """Work of the API that was stopped because it passed the time its route may have with a connection."""
     stalled: float
     """Part of the time in which some task waited for a processor (/proc/pressure/cpu)."""
 
@@ -244,6 +246,7 @@ def _kept(kept: Kept) -> list[Finding]:
 def _rows(evidence: Evidence, thresholds: Mapping[str, Threshold]) -> list[Finding]:
     there = {row.op for row in evidence.latencies if row.count}
     found = [Finding("FAIL", f"{op}: no samples") for op in evidence.expected if op not in there]
+    found += [Finding("FAIL", f"{_name(row)}: no samples") for row in evidence.latencies if _is_empty(row, evidence)]
     asked = errors = 0
     for row in evidence.latencies:
         asked, errors = asked + row.count, errors + row.errors
@@ -257,15 +260,26 @@ def _rows(evidence: Evidence, thresholds: Mapping[str, Threshold]) -> list[Findi
 
 
 def _row(row: Latency, most: Threshold, kind: Kind) -> list[Finding]:
-    if not row.count:
-        return []
-    name = f"{row.op}, slow clients" if row.slow else row.op
-    bound = " (bound by the machine)" if row.stall > STALL_MOST else ""
+    if row.count and row.errors >= row.count:
+        return [Finding(kind, f"{_name(row)}: none of {row.count} answers was good, so no time can be told")]
     return [
-        Finding(kind, f"{name}: {part} {took:.0f} ms, at most {limit:.0f} ms ({took / limit:.1f} x){bound}")
+        Finding(kind, f"{_name(row)}: {part} {took:.0f} ms, at most {limit:.0f} ms ({took / limit:.1f} x){_bound(row)}")
         for part, took, limit in (("p95", row.p95_ms, most.p95_ms), ("p99", row.p99_ms, most.p99_ms))
         if took > limit
     ]
+
+
+def _is_empty(row: Latency, evidence: Evidence) -> bool:
+    """Tell whether a row is there without a sample, and is not told already for want of an expected operation."""
+    return not row.count and (row.slow or row.op not in evidence.expected)
+
+
+def _name(row: Latency) -> str:
+    return f"{row.op}, slow clients" if row.slow else row.op
+
+
+def _bound(row: "Latency | Drift") -> str:
+    return " (bound by the machine)" if row.stall > STALL_MOST else ""
 
 
 def _resources(used: Resources) -> list[Finding]:
@@ -280,14 +294,18 @@ def _resources(used: Resources) -> list[Finding]:
             f"event loop of the API {used.loop_lag_p99_ms:.0f} ms late (p99), at most {LOOP_LAG_MOST_MS:.0f} ms{bound}"
         )
         found.append(Finding("FAIL", late))
+    if used.cut:
+        found.append(Finding("FAIL", f"statements that passed their route's time: {used.cut}"))
     return found
 
 
 def _drifts(drifts: Sequence[Drift]) -> list[Finding]:
-    return [
+    found = [Finding("FAIL", f"{one.what}: no samples") for one in drifts if not one.count]
+    return found + [
         Finding(
-            "NOTE" if one.stall > STALL_MOST else "FAIL",
-            f"{one.what}: {one.http_ms:.1f} ms by HTTP, {one.database_ms:.1f} ms as kept: {one.apart_ms:.1f} ms apart",
+            "FAIL",
+            f"{one.what}: {one.http_ms:.1f} ms and {one.database_ms:.1f} ms as kept: {one.apart_ms:.1f} ms apart"
+            f"{_bound(one)}",
         )
         for one in drifts
         if one.count and not one.agrees

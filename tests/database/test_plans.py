@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from api.desks.controller import WATCHED
 from api.desks.store import q as desks
 from api.dossiers.store import q as dossiers
 from api.http.auth.store import _q as auth
@@ -117,6 +118,12 @@ READS = {
         {"task_open_list"},
         4 * PAGE,
     ),
+    "a head's late list": (
+        desks.head_overdue,
+        "'{counter}', '{{{watched}}}', 'infinity', '-infinity', '00000000-0000-0000-0000-000000000000', {page}",
+        {"dossier_receipt_list"},
+        3 * PAGE + 3,
+    ),
     "ticket": (signatures.ticket, "'{ticket}'", {"signature_batch_pkey", "holder_transaction_batch"}, 13),
     "ticket's items": (signatures.ticket_items, "'{ticket}'", {"batch_item_pkey"}, 4),
     "session": (auth.find_sessions, "ARRAY[sha256('77')], now(), current_date", {"session_token_sha256_key"}, 1),
@@ -168,7 +175,7 @@ async def values(admin) -> dict[str, Any]:
         "sealing": await admin.fetchval(
             "SELECT agency_id FROM signature_request WHERE role = 'signatory' AND state = 'recorded' LIMIT 1"
         ), "lane": middle["lane"], "due": middle["due_at"], "last": middle["id"],
-        "page": PAGE + 1,
+        "page": PAGE + 1, "watched": ",".join(WATCHED),
     }  # fmt: skip
 
 

@@ -61,7 +61,9 @@ class Run:
 
     async def again(self):
         """Look back once more, at what has been done to it meanwhile; return the report's lines."""
-        found = await look_back(self.place, self.owner, self.loaded.since, self.loaded.written, quiet)
+        found = await look_back(
+            self.place, self.owner, self.loaded.since, self.loaded.written, self.loaded.counted, quiet
+        )
         evidence = self.evidence(found)
         return report.text(evidence, judge(evidence)).splitlines()
 
@@ -100,7 +102,7 @@ async def run(served):
     root, place = served
     owner = await asyncpg.connect(place.dsn)
     loaded = await load(ORDER, root / "load", place, owner, quiet)
-    yield Run(place, owner, loaded, await look_back(place, owner, loaded.since, loaded.written, quiet))
+    yield Run(place, owner, loaded, await look_back(place, owner, loaded.since, loaded.written, loaded.counted, quiet))
     await owner.close()
 
 

@@ -2,16 +2,17 @@
 
 import os
 import threading
+from uuid import UUID
 
 import msgspec
 import pytest
 
 from api.embedded import measuring
-from loadtests.load import capacity, courses, faults, gather, history, report, shapes
+from loadtests.load import capacity, courses, faults, gather, history, report, shapes, stages, storm
 from loadtests.load.__main__ import conclude
 from loadtests.load.machine import CPU_UNIT_S, Machine
 from loadtests.load.model import OPERATIONS, PERSONAS, cast
-from loadtests.load.notes import Asked, Health
+from loadtests.load.notes import Acknowledged, Asked, Finished, Health
 from loadtests.load.sampling import Part, Sample, read_metrics
 from loadtests.load.verdict import (
     Drift,
@@ -97,6 +98,25 @@ PLANTED = {
     "errors": (with_row(errors=2), "FAIL", "FAIL errors: 2 of 1000"),
     "a full pool": (using(pools={"read": 0.81}), "FAIL", "FAIL pool read: 81% in use"),
     "a late loop": (using(loop_lag_p99_ms=50), "FAIL", "FAIL event loop of the API 50 ms late"),
+    "a row none of whose answers was good": (
+        with_row(errors=1000, p50_ms=0, p95_ms=0, p99_ms=0), "FAIL", "FAIL track: none of 1000 answers was good",
+    ),
+    "a slow clients' row without samples": (
+        changed(latencies=(ROW, msgspec.structs.replace(ROW, slow=True, count=0))), "FAIL",
+        "FAIL track, slow clients: no samples",
+    ),
+    "a row nobody expected, without samples": (
+        changed(latencies=(ROW, msgspec.structs.replace(ROW, op="log in", count=0))), "FAIL",
+        "FAIL log in: no samples",
+    ),
+    "statements past their route's time": (using(cut=3), "FAIL", "FAIL statements that passed their route's time: 3"),
+    "a time with nothing to hold it against": (
+        changed(drifts=(Drift(what="tickets", count=0, http_ms=0, database_ms=0),)), "FAIL", "FAIL tickets: no samples",
+    ),
+    "times that disagree where the machine is shared": (
+        changed(drifts=(Drift(what="tickets", count=9, http_ms=1000, database_ms=1030, stall=0.3),)), "FAIL",
+        "30.0 ms apart (bound by the machine)",
+    ),
     "times that disagree": (
         changed(drifts=(Drift(what="tickets", count=9, http_ms=1000, database_ms=1030),)), "FAIL", "30.0 ms apart",
     ),
@@ -139,11 +159,15 @@ def test_a_run_is_written_into_the_history_and_held_against_the_last_of_its_kind
     assert len(history.read(tmp_path / "history.jsonl")) == 2
 
 
-def test_where_the_machine_is_shared_a_clients_own_wait_is_told_and_not_judged():
-    apart = Drift(what="x", count=1, http_ms=30, database_ms=10)
-    assert judge(changed(drifts=(apart,))).word == "FAIL"
-    (told,) = judge(changed(drifts=(msgspec.structs.replace(apart, stall=0.5),))).findings
-    assert told.kind == "NOTE"
+def test_every_row_tells_its_stall_and_who_was_bound_by_the_machine():
+    shared = changed(
+        latencies=(ROW, msgspec.structs.replace(ROW, op="work list", stall=0.34)),
+        drifts=(Drift(what="tickets", count=1, http_ms=30, database_ms=10, stall=0.5),),
+    )
+    lines = report.text(shared, judge(shared)).splitlines()
+    assert next(one for one in lines if one.startswith("track ")).endswith("0%")
+    assert next(one for one in lines if one.startswith("work list ")).endswith("34% machine-bound")
+    assert "  tickets: 30.0 and 10.0 ms over 1, stall 50% machine-bound" in lines
 
 
 def test_a_regression_of_more_than_a_tenth_fails_also_where_every_threshold_holds():
@@ -348,6 +372,109 @@ def test_a_soak_is_level_or_fails():
     ]
 
 
+def test_the_morning_tells_bytes_per_user_and_bears_no_error_of_ours():
+    visits = [Asked(at=1000 + n, op="first visit", ms=5, status=200, size=3000, slow=False) for n in range(20)]
+    looks = [Asked(at=1000 + n, op="track", ms=5, status=200, size=1000, slow=False) for n in range(10)]
+    users = [(0.0, 5.0), (9.0, 10.0)]
+    told = courses.findings("morning", [*visits, *looks], users, (1000.0, 1100.0), (0, 0))
+    assert told == [
+        ("NOTE", "bytes of bodies per user: first visit 6.0 kB, all 7.0 kB (10 users)"),
+        ("NOTE", "answers of 500 and above: 0 of 30, at most 0"),
+    ]
+    broken = Asked(at=1001, op="track", ms=5, status=503, size=0, slow=False)
+    assert courses.findings("morning", [*looks, broken], users, (1000.0, 1100.0), (0, 0))[1][0] == "FAIL"
+
+
+def test_memory_is_told_as_a_slope():
+    def look(at: float, rss_mb: float) -> Sample:
+        parts = {"api": Part(cpu_s=0, rss_mb=rss_mb, descriptors=0)}
+        return Sample(at=at, stalled_us=0, parts=parts, metrics={})
+
+    looks = [look(60.0 * minute, 100 if minute < 20 else 100 + (minute - 20)) for minute in range(61)]
+    assert gather.slopes(looks) == {"api": pytest.approx(60)}
+    told = courses.findings("soak", course((600, 50, 200)), [], (1000.0, 1600.0), (0, 0), {}, gather.slopes(looks))
+    assert ("NOTE", "memory, MB an hour after the first third: api +60") in told
+
+
+def test_work_past_its_routes_time_is_counted_across_a_restart():
+    looks = [sample(100 + n, 0) for n in range(4)]
+    for look, count in zip(looks, (3.0, 5.0, 0.0, 1.0), strict=True):
+        look.metrics['motcua_pool_cut_total{pool="read",work="citizens"}'] = count
+    assert gather.resources(looks).cut == 3
+
+
+# --- where the time of a signature went ---
+
+
+def test_stages_of_all_key_holders_are_added_up_and_held_against_the_rows():
+    page = """# TYPE motcua_signature_stage_seconds histogram
+motcua_signature_stage_seconds_bucket{holder="sp769",le="0.05",stage="prepare"} 1.0
+motcua_signature_stage_seconds_sum{holder="sp769",stage="prepare"} 4.0
+motcua_signature_stage_seconds_count{holder="sp769",stage="prepare"} 2.0
+motcua_signature_stage_seconds_sum{holder="software",stage="prepare"} 2.0
+motcua_signature_stage_seconds_count{holder="software",stage="prepare"} 1.0
+"""
+    after = stages.read_stages(page)
+    assert after["prepare"] == (6.0, 3.0)
+    nothing = stages.read_stages("")
+    rows = [dict.fromkeys(stages.STAGES, 0.0) | {"prepare": seconds} for seconds in (1.0, 2.0, 3.0)]
+    prepare, *others = stages.by_stage(rows, nothing, after)
+    assert (prepare.count, prepare.http_ms, prepare.database_ms, prepare.agrees) == (3, 2000, 2000, True)
+    assert all(not one.count for one in others), "what the signer has not counted cannot agree"
+    assert not stages.by_stage([*rows, rows[0]], nothing, after)[0].count, "one more row than it has counted"
+    slower = [row | {"prepare": row["prepare"] * 1.03} for row in rows]
+    assert not stages.by_stage(slower, nothing, after)[0].agrees
+
+
+def test_a_ticket_is_timed_by_its_askers_clock_from_the_answer_to_the_end_it_saw():
+    ledger = [
+        Acknowledged(op="sign these", who="x", key="k", began=9.0, ended=10.0, status=2, id="t1", items=3),
+        Acknowledged(op="submit online", who="x", key="l", began=9.0, ended=10.0, status=2, id="d1"),
+    ]
+    ended = Finished(ticket="t1", asked_at="", finished_at="", recorded={}, outcomes={}, seen=70.5)
+    seen = stages.seen_s(ledger, [ended])
+    assert seen == {"t1": 60.5}
+    drift = stages.as_seen({"t1": 60.0, "t2": 5.0}, seen)
+    assert (drift.count, drift.agrees) == (1, True)
+    assert not stages.as_seen({"t1": 50.0}, seen).agrees
+    assert stages.as_seen({}, seen).count == 0
+
+
+# --- the storm made to fit ---
+
+
+def test_desks_are_measured_out_so_that_the_measured_rate_clears_them():
+    assert storm.each(20.0, 15, 297, 150) == 21  # 18,000 signatures, seven tenths of them, two a result
+    assert storm.each(1000.0, 15, 297, 150) == 150
+    assert storm.each(0.1, 0.5, 297, 150) == 1
+
+
+def test_a_storm_goes_by_the_last_one_that_counts_on_such_a_machine():
+    assert storm.rate([], 2)[0] == storm.ASSUMED_PER_S
+    told = [("PASS", "signing-storm", 11.0), ("VOID", "signing-storm", 12.0), ("PASS", "day", 13.0)]
+    entries = [
+        history.Entry(
+            word=word,
+            evidence=changed(shape=shape, standing=msgspec.structs.replace(GOOD.standing, signatures_per_s=rate)),
+        )
+        for word, shape, rate in told
+    ]
+    assert storm.rate(entries, 2) == (11.0, "the run of abc1234, 2026-01-01T00:00:00+00:00")
+    assert storm.rate(entries, 8)[0] == storm.ASSUMED_PER_S
+
+
+def test_a_storm_whose_desks_are_not_cleared_fails_and_the_whole_day_is_told_as_extrapolated():
+    desks = storm.Desks(
+        desks=2, each=2, people=(), per_s=10, source="assumed", chains=tuple(UUID(int=n) for n in range(4))
+    )
+    good = storm.findings(desks, (3, 1), 20.0)
+    assert [kind for kind, _ in good] == ["NOTE"] * 3
+    assert good[-1][1] == "extrapolated, not run: 44,550 results would take 1:14:15 at 20.0 signatures/s"
+    assert storm.findings(desks, (3, 0), 20.0)[1] == (
+        "FAIL", "of 4 results on the desks 3 are signed and sealed, 0 refused by their signatory"
+    )  # fmt: skip
+
+
 def test_the_knee_is_where_it_is_no_longer_borne():
     users = [(float(second), float(second * 10)) for second in range(120)]
     found = courses.knee(course((60, 50, 200), (30, 1500, 200)), users, 1000.0)
@@ -382,6 +509,14 @@ def test_a_batch_that_waits_longer_than_its_fair_share_is_found():
     starved = [*fair, (0.0, 10.0, 2)]
     assert courses.shares(starved)[-1] == pytest.approx(42 / 5 / 2)
     assert courses.fairness(starved)[0] == ("FAIL", "batches against the fair share: p95 4.2 x, at most 2 x")
+
+
+def test_a_single_batch_that_waits_is_found_among_many_and_a_quick_one_has_not_waited():
+    many = [(0.0, 20.0, 10)] * 40
+    late, quick = (0.0, 20.0, 1), (0.0, 9.0, 1)
+    kinds = [kind for kind, _ in courses.fairness([*many, late])]
+    assert kinds == ["NOTE", "FAIL"]
+    assert [kind for kind, _ in courses.fairness([*many, quick])] == ["NOTE", "NOTE"]
 
 
 def test_every_thread_is_found_so_that_a_whole_process_can_be_held_to_a_processor():
