@@ -7,6 +7,7 @@ the newest, each as of the oldest behind it. What was revoked, and when, is read
 
 import threading
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final
 
@@ -109,6 +110,25 @@ def _parsed(kind: Any, der: bytes) -> Any:
             _kept.read.clear()
         _kept.read[kind, der] = found
     return found
+
+
+class _Known(x509.Certificate):
+    """A certificate that is shared by all that read it, where asn1crypto would copy it with everything in it."""
+
+    def untag(self) -> "_Known":
+        """Return itself: it never had a tag."""
+        return self
+
+
+def recognise(signed: Any) -> None:
+    """Put the certificates that this thread has read before into a container: every document of a signer has them.
+
+    One that is not legible stays as it is, for the judgement to stumble over.
+    """
+    for choice in signed["certificates"]:
+        if choice.name == "certificate":
+            with suppress(ValueError, TypeError, KeyError):
+                choice._parsed = _parsed(_Known, choice.chosen.dump())  # noqa: SLF001  it keeps what it has read
 
 
 def _whole(kind: Any, pieces: Iterable[bytes]) -> list[Any]:

@@ -7,8 +7,10 @@ import re
 from typing import Any, Final
 
 from pyhanko.pdf_utils.generic import (
+    ArrayObject,
     DictionaryObject,
     IndirectObject,
+    NameObject,
     PdfObject,
     Reference,
     StreamObject,
@@ -56,13 +58,16 @@ _KEPT: Final = 1 << 16
 
 
 class Overlay(io.RawIOBase):
-    """A stream over a file's bytes and what is written behind them, which are never put together in one piece."""
+    """A stream over a file's bytes and what is written behind them, which are never put together in one piece.
 
-    def __init__(self, base: bytes) -> None:
+    What is read at once and is large comes as a view on the base: a picture that nobody decodes is not copied.
+    """
+
+    def __init__(self, base: bytes | memoryview, tail: bytes = b"") -> None:
         super().__init__()
-        self._base = base
+        self._base = memoryview(base)
         self._at = 0
-        self.tail = bytearray()
+        self.tail = bytearray(tail)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """Go somewhere; counted from the start, from here, or from the end."""
@@ -88,15 +93,16 @@ class Overlay(io.RawIOBase):
         """Say that it can be written, behind the base."""
         return True
 
-    def read(self, size: int | None = -1, /) -> bytes:
+    def read(self, size: int | None = -1, /) -> Any:
         """Read on; all that is left by default."""
         whole = len(self._base)
         end = whole + len(self.tail)
         stop = end if size is None or size < 0 else min(self._at + size, end)
         start, self._at = self._at, max(stop, self._at)
         if stop <= whole:
-            return self._base[start:stop]
-        return self._base[start:whole] + bytes(self.tail[max(start - whole, 0) : stop - whole])
+            found = self._base[start:stop]
+            return found if size is not None and _KEPT < size == len(found) else found.tobytes()
+        return self._base[start:whole].tobytes() + bytes(self.tail[max(start - whole, 0) : stop - whole])
 
     def readinto(self, buffer: Any, /) -> int:
         """Read on into a buffer."""
@@ -112,6 +118,23 @@ class Overlay(io.RawIOBase):
         self.tail[place : place + len(data)] = data
         self._at += len(data)
         return len(data)
+
+
+_TAKES_A_VIEW: Final = frozenset({"/FlateDecode", "/DCTDecode", "/JPXDecode", "/CCITTFaxDecode", "/JBIG2Decode"})
+"""Filters whose decoder takes any bytes-like object, or that pyHanko does not decode at all."""
+
+
+def _grounded(held: Any) -> Any:
+    """Give a stream bytes of its own where somebody may read them as such; a picture keeps its view on the file."""
+    stored: Any = held.encoded_data if isinstance(held, StreamObject) else None
+    if isinstance(stored, memoryview):
+        first: Any = dict.get(held, pdf_name("/Filter"))
+        if isinstance(first, ArrayObject) and len(first):
+            first = list.__getitem__(first, 0)
+        stays = first in _TAKES_A_VIEW if isinstance(first, NameObject) else first is None
+        if not stays or dict.get(held, pdf_name("/Type")) == "/Metadata":
+            setattr(held, "_encoded_data", bytes(stored))  # noqa: B010  it has no setter, and nobody has used it yet
+    return held
 
 
 def _is_worth_keeping(held: Any) -> bool:
@@ -133,9 +156,9 @@ class QuickReader(PdfFileReader):
     pyHanko reads it as it stands.
     """
 
-    def __init__(self, data: bytes, *, strict: bool) -> None:
+    def __init__(self, data: bytes | memoryview, *, strict: bool, behind: bytes = b"") -> None:
         self._data = data
-        stream: Any = Overlay(data) if len(data) >= _LARGE else io.BytesIO(data)
+        stream: Any = Overlay(data, behind) if behind or len(data) >= _LARGE else io.BytesIO(data)
         super().__init__(stream, strict=strict)
 
     def let_go(self) -> None:
@@ -161,11 +184,11 @@ class QuickReader(PdfFileReader):
         found = _LONG.match(self._data, marker) if isinstance(marker, int) and not self.encrypted else None
         if found is not None and (quick := self._shortened(ref, marker, found)) is not None:
             return quick
-        return super()._read_object(ref, marker, never_decrypt, as_metadata_stream)
+        return _grounded(super()._read_object(ref, marker, never_decrypt, as_metadata_stream))
 
     def _shortened(self, ref: Reference, start: int, found: re.Match[bytes]) -> DictionaryObject | None:
         before, behind = self._data[start : found.start(1)], self._data[found.end(1) : found.end(1) + _REST]
-        stream = io.BytesIO(before + _STAND_IN + behind)
+        stream = io.BytesIO(b"".join((before, _STAND_IN, behind)))
         try:
             if read_object_header(stream, strict=self.strict) != (ref.idnum, ref.generation):
                 return None
@@ -181,12 +204,12 @@ class QuickReader(PdfFileReader):
         return held
 
 
-def open_for_reading(data: bytes) -> QuickReader:
-    """Open strictly, or leniently where real files need it."""
+def open_for_reading(data: bytes | memoryview, behind: bytes = b"") -> QuickReader:
+    """Open a file, and what stands behind it, strictly, or leniently where real files need it."""
     try:
-        return QuickReader(data, strict=True)
+        return QuickReader(data, strict=True, behind=behind)
     except PdfError:
-        return QuickReader(data, strict=False)
+        return QuickReader(data, strict=False, behind=behind)
 
 
 def open_for_revision(data: bytes) -> tuple[RevisionWriter, io.BytesIO | Overlay]:
