@@ -1,6 +1,5 @@
 """Which level a signed file has reached, by what is in it and nothing else; and until when its proof holds."""
 
-import asyncio
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -14,6 +13,7 @@ from signing.contract import SignatureVerdict, Trust, Verdict
 from signing.levels import CertPath, Evidence, Level, Standing
 from signing.pdf.moments import evidence_in, judged_by
 from signing.pdf.reading import QuickReader, open_for_reading
+from signing.pdf.verify import finished
 
 _SHORT_KEYS_END: Final = datetime(2031, 1, 1, tzinfo=UTC)
 """Until when RSA below 3072 bits may prove anything (NIST SP 800-131A Rev. 2, 112 bits of strength: to 2030)."""
@@ -21,7 +21,7 @@ _SHORT_KEYS_END: Final = datetime(2031, 1, 1, tzinfo=UTC)
 
 def stand(data: bytes, trust: Trust, at: datetime, verdict: Verdict, paths: Mapping[str, CertPath]) -> Standing:
     """Return the standing of a file that was judged, by each signature's path; one that is not good stands at B-B."""
-    return asyncio.run(_stand(data, trust, at, verdict, paths))
+    return finished(_stand(data, trust, at, verdict, paths))
 
 
 async def _stand(data: bytes, trust: Trust, at: datetime, verdict: Verdict, paths: Mapping[str, CertPath]) -> Standing:

@@ -5,10 +5,10 @@ Built on pyHanko's classic validation with the policy of `signing.pdf.policy` an
 where the file or the caller brings the data.
 """
 
-import asyncio
 import logging
+from collections.abc import Coroutine
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 from pyhanko.pdf_utils.reader import PdfFileReader
@@ -22,6 +22,8 @@ from signing.pdf.files import read
 from signing.pdf.judgement import Case, judge
 from signing.pdf.moments import Moments, evidence_in, joined
 from signing.pdf.reading import QuickReader, look, open_for_reading
+
+_R = TypeVar("_R")
 
 for _noisy in ("pyhanko", "pyhanko_certvalidator"):
     logging.getLogger(_noisy).setLevel(logging.CRITICAL)
@@ -41,10 +43,24 @@ def verify_paths(data: bytes, trust: Trust, at: datetime, known: Evidence) -> tu
     """Judge a file's bytes, and tell by which certificates each signature's anchor was reached."""
     moments = Moments()
     try:
-        return asyncio.run(_judge(data, trust, at, known, moments)), moments.paths
+        return finished(_judge(data, trust, at, known, moments)), moments.paths
     except Exception as error:  # noqa: BLE001  hostile files raise anything: AssertionError, KeyError, RecursionError
         said = f"The file's structure cannot be read ({type(error).__name__})"
         return _refused("unreadable", "Không đọc được cấu trúc tệp", said), {}
+
+
+def finished(work: Coroutine[Any, Any, _R]) -> _R:
+    """Run a validation to its end: nothing is fetched, so nothing waits, and no event loop is needed.
+
+    Raises:
+        RuntimeError: it waits for something all the same.
+    """
+    try:
+        work.send(None)
+    except StopIteration as done:
+        return done.value
+    work.close()
+    raise RuntimeError("a validation waits")
 
 
 def anchored(certificate: Der, certificates: bytes, trust: Trust, at: datetime) -> bool | None:
