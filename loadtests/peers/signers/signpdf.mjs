@@ -5,7 +5,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { plainAddPlaceholder } from "@signpdf/placeholder-plain";
 import { P12Signer } from "@signpdf/signer-p12";
-import signpdf from "@signpdf/signpdf";
+import { SignPdf } from "@signpdf/signpdf";
 import { SUBFILTER_ETSI_CADES_DETACHED } from "@signpdf/utils";
 
 const [keys, passphrase, source, target] = process.argv.slice(2);
@@ -18,7 +18,7 @@ for await (const line of createInterface({ input: process.stdin })) {
   let signed;
   for (let number = 0; number < count; number++) {
     const pdfBuffer = plainAddPlaceholder({ pdfBuffer: file, ...said });
-    signed = await signpdf.sign(pdfBuffer, new P12Signer(p12, { passphrase }));
+    signed = await new SignPdf().sign(pdfBuffer, new P12Signer(p12, { passphrase }));
   }
   const { user, system } = process.cpuUsage(before);
   writeFileSync(target, signed);
