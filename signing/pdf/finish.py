@@ -90,7 +90,7 @@ def _check_room(prepared: Prepared, base_size: int, digits: int) -> None:
     increment = prepared.increment
     inside = prepared.base_size <= prepared.reserved_start and 0 <= start < end <= len(increment)
     empty = inside and increment[start] == ord("<") and increment[end - 1] == ord(">")
-    if not empty or increment[start + 1 : end - 1].strip(b"0") or digits > end - start - 2:
+    if not empty or increment[start + 1 : end - 1] != b"0" * (end - start - 2) or digits > end - start - 2:
         raise OutputInvalid(
             "Không đủ chỗ cho chữ ký trong bản đã chuẩn bị; phải chuẩn bị lại",
             "The signature does not fit the room that was prepared; prepare anew",
