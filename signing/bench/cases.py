@@ -169,20 +169,21 @@ def _visible(ground: Ground, paper: Paper) -> Case:
     first, second = plain.signer(ground, leader), plain.signer(ground, seal)
     looks = plain.styles(ground)
 
-    def ours() -> bytes:
-        digest = hashlib.sha256(paper.data)
+    def ours() -> bytearray:
+        signed, digest = bytearray(paper.data), hashlib.sha256(paper.data)
         order = _order(ground, paper, leader, "Signatory1", _shown(ground, "signatory"))
         prepared = prepare_planned(plan(paper.data, digest), order)
         increment = filled(_finishing(ground, paper.path, prepared, leader))
-        signed = paper.data + increment
+        signed += increment
         digest.update(increment)
         order = _order(ground, paper, seal, "Seal", _shown(ground, "seal"))
-        return embed(signed, _finishing(ground, paper.path, prepare_planned(plan(signed, digest), order), seal))
+        signed += filled(_finishing(ground, paper.path, prepare_planned(plan(signed, digest), order), seal))
+        return signed
 
     def base() -> bytes:
         return plain.sign(plain.sign(paper.data, first, "Signatory1", looks[0]), second, "Seal", looks[1])
 
-    _demand(verify_bytes(ours(), ground.trust, at=ground.at).ok)
+    _demand(verify_bytes(bytes(ours()), ground.trust, at=ground.at).ok)
     return Case(
         name=f"visible {paper.name}",
         vi=f"chữ ký và con dấu có hình, chữ Việt, RSA-2048, {paper.name} (kèm số, ngày)",

@@ -38,6 +38,7 @@ _MOST_SECTIONS: Final = 64
 _DEEPEST: Final = 32
 
 Entries = dict[bytes, bytes]
+Data = bytes | bytearray | mmap
 
 
 class Unusual(Exception):
@@ -54,7 +55,7 @@ class _Section(msgspec.Struct, frozen=True):
 class Classic:
     """One file, read as far as it is asked for."""
 
-    def __init__(self, data: bytes | mmap) -> None:
+    def __init__(self, data: Data) -> None:
         tail = _TAIL.search(data, max(0, len(data) - 64))
         if tail is None:
             raise Unusual
@@ -90,7 +91,7 @@ class Classic:
         if not _CLOSED.match(self.data, end):
             raise Unusual
         self._seen[number] = found
-        return found, self.data[head.end() : end]
+        return found, bytes(self.data[head.end() : end])
 
     def recalled(self) -> "Recalled":
         """Return the objects that were asked for so far, without the file."""
@@ -151,7 +152,7 @@ def numbers(raw: bytes) -> list[float]:
         raise Unusual from error
 
 
-def _read(data: bytes | mmap, at: int) -> tuple[Entries, int]:
+def _read(data: Data, at: int) -> tuple[Entries, int]:
     opened = _OPENED.match(data, at)
     if opened is None:
         raise Unusual
@@ -164,13 +165,13 @@ def _read(data: bytes | mmap, at: int) -> tuple[Entries, int]:
         at = entry.end()
         if entry[2] is None:
             start, at = at, _container_end(data, at)
-            found[entry[1]] = data[start:at]
+            found[entry[1]] = bytes(data[start:at])
         else:
             found[entry[1]] = entry[2]
     return found, ended.end()
 
 
-def _container_end(data: bytes | mmap, at: int) -> int:
+def _container_end(data: Data, at: int) -> int:
     """Return where the dictionary or array that opens here ends."""
     open_ones: list[bytes] = []
     while True:
@@ -189,7 +190,7 @@ def _container_end(data: bytes | mmap, at: int) -> int:
             return at
 
 
-def _sections(data: bytes | mmap, at: int) -> list[_Section]:
+def _sections(data: Data, at: int) -> list[_Section]:
     found: list[_Section] = []
     seen: set[int] = set()
     while True:
@@ -213,7 +214,7 @@ def whole(held: Entries, key: bytes) -> int:
     return int(value)
 
 
-def _section(data: bytes | mmap, at: int) -> _Section:
+def _section(data: Data, at: int) -> _Section:
     opened = _XREF.match(data, at)
     if opened is None:
         raise Unusual

@@ -10,7 +10,6 @@ import io
 import os
 import re
 from functools import lru_cache
-from mmap import mmap
 from typing import Any, Final
 
 import msgspec
@@ -18,7 +17,7 @@ from pyhanko.pdf_utils.generic import pdf_string
 
 from signing.contract import PrepareOrder, Sha256
 from signing.pdf import appearance, cms
-from signing.pdf.classic import Classic, Entries, Recalled, Unusual, numbers, reference, references, whole
+from signing.pdf.classic import Classic, Data, Entries, Recalled, Unusual, numbers, reference, references, whole
 from signing.pdf.fields import ISSUED_DATE, NUMBER, SEAL, TEXT_POINTS, VIETNAM, style_of
 
 _HEADER: Final = re.compile(rb"%PDF-(\d)\.(\d)")
@@ -53,7 +52,7 @@ class Increment(msgspec.Struct, frozen=True):
     end: int
 
 
-def plan(data: bytes | mmap, prefix: Any) -> Plan:
+def plan(data: Data, prefix: Any) -> Plan:
     """Read what a signature needs of a file; `prefix` is the SHA-256 object that has read all of it.
 
     Raises:
@@ -75,7 +74,7 @@ def plan(data: bytes | mmap, prefix: Any) -> Plan:
     return Plan(file, prefix, root, trailer, _fields(file, references(form.get(b"/Fields", b""))))
 
 
-def without_file(data: bytes | mmap, prefix: Any) -> Plan:
+def without_file(data: Data, prefix: Any) -> Plan:
     """Read all that the next signature may need, so that it can be prepared without the file.
 
     Raises:

@@ -8,11 +8,11 @@ meanwhile; `finish` reads all of it, and refuses another one.
 
 import threading
 from contextlib import suppress
-from mmap import mmap
 from typing import Any, Final
 
 from signing.contract import Sha256
 from signing.pdf import direct
+from signing.pdf.classic import Data
 
 _LEAST: Final = 1 << 20
 """From how many bytes on: a smaller file is read in less time than it takes to ask what is needed of it."""
@@ -22,7 +22,7 @@ _kept: Final[dict[Sha256, direct.Plan]] = {}
 _lock: Final = threading.Lock()
 
 
-def keep(data: bytes | mmap, digest: Any) -> None:
+def keep(data: Data, digest: Any) -> None:
     """Keep what the next signature needs of a file; `digest` is the SHA-256 object that has read all of it."""
     if len(data) < _LEAST:
         return
