@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := run
-.PHONY: run demo doctor chaos journeys test test-tools fuzz fuzz-pdf venv venv-dev lint format lock sbom bundle clean help
+.PHONY: run demo doctor chaos journeys test test-tools fuzz fuzz-pdf peers venv venv-dev lint format lock sbom bundle clean help
 
 ## run: build the environment if need be, then database, API, signer, worker and one dossier through the five steps
 run: venv
@@ -108,6 +108,10 @@ fuzz: venv-dev
 ## fuzz-pdf: ten minutes of broken and altered PDFs through lint, repair and verify; prints its seed
 fuzz-pdf: venv-dev
 	@MOTCUA_PDF_FUZZ_S=$${MOTCUA_PDF_FUZZ_S:-600} exec $(BIN)/python -m pytest -s tests/faults/test_pdf_fuzz.py
+
+## peers: fetch other makers' signers into var/peers; `python -m signing bench` then measures them beside ours
+peers: venv-dev
+	@exec $(BIN)/python -m loadtests.peers.signers
 
 ## lint: what `test` runs before pytest
 lint: venv-dev

@@ -7,7 +7,7 @@ prepare FILE --field Signatory1 --cert C.pem --chain CHAIN.pem --out PREPARED.js
 finish PREPARED.json --base FILE --value VALUE.bin --chain CHAIN.pem --anchors ROOTS.pem --out SIGNED.pdf
 sign FILE --keys DIR --owner ID --out SIGNED.pdf [--plan PLAN.json --field Seal] [--level b-lta] [what it shows]
 raise FILE --level b-lta --tsa URL [--tsa URL] --anchors ROOTS.pem --out RAISED.pdf [--cache DIR] [--renew]
-bench [--quick]
+bench [--quick] [--peers DIR]
 
 What a signature shows: --kind signatory|seal|corner --image PNG --above LINE --line LINE --fill Number=12/UBND
 PLACES.json is a list of places (`signing.contract.Placing`):
@@ -128,6 +128,7 @@ def _parser() -> argparse.ArgumentParser:
     bench.set_defaults(run=_bench)
     bench.add_argument("--json", action="store_true")
     bench.add_argument("--quick", action="store_true")
+    bench.add_argument("--peers", type=Path, default=Path("var/peers"), metavar="DIR", help="other makers' signers")
     return parser
 
 
@@ -337,7 +338,8 @@ def _raised(options: Any, source: str, trust: Trust) -> tuple[Raised | None, boo
 def _bench(options: Any) -> tuple[Any, bool]:
     from signing import bench  # noqa: PLC0415  it brings what pyHanko needs for text, which signing does without
 
-    return bench.measure(bench.QUICK if options.quick else bench.WHOLE, _now().replace(microsecond=0), _note), True
+    size = bench.QUICK if options.quick else bench.WHOLE
+    return bench.measure(size, _now().replace(microsecond=0), _note, options.peers), True
 
 
 def _note(said: str) -> None:

@@ -171,6 +171,7 @@ RUN_BY: dict[str, tuple[str, str]] = {
     "motcua load serve": ("tests/journey/test_load.py", '"load", "serve"'),
     "motcua capacity --inhabitants N": ("tests/unit/test_load_verdict.py", 'main(["--inhabitants", '),
     "python -m signing bench": ("tests/unit/test_signing_bench.py", 'main(["bench", '),
+    "make peers": ("Makefile", "exec $(BIN)/python -m loadtests.peers.signers"),
     "motcua keys new KIND": ("tests/journey/test_up.py", '"keys", "new", '),
     "motcua keys list KIND": ("tests/journey/test_up.py", '"keys", "list", '),
     "motcua keys rotate KIND": ("tests/database/test_rotation.py", '"keys", "rotate", '),

@@ -63,6 +63,7 @@ def styles(ground: Ground) -> tuple[TextStampStyle, StaticStampStyle]:
 def verify(data: bytes, ground: Ground) -> bool:
     """Judge a file's one signature by pyHanko's defaults."""
     anchors = [x509.Certificate.load(der) for der in ground.trust.anchors]
-    context = ValidationContext(trust_roots=anchors, moment=ground.at, allow_fetching=False)
+    chain = [x509.Certificate.load(der) for der in ground.chain]
+    context = ValidationContext(trust_roots=anchors, other_certs=chain, moment=ground.at, allow_fetching=False)
     signature = PdfFileReader(io.BytesIO(data)).embedded_signatures[0]
     return validate_pdf_signature(signature, context).bottom_line

@@ -15,9 +15,10 @@ from typing import Final
 
 import msgspec
 
-from signing.bench import token
-from signing.bench.cases import Case, Unit, cases, token_case
-from signing.bench.ground import Ground, make
+from signing.bench import peers, token
+from signing.bench.cases import Case, Unit, cases, own_signature, token_case
+from signing.bench.ground import Ground, Paper, make
+from signing.bench.peers import PeerRow
 
 _QUIET_RSA_FLOOR_MS: Final = 0.26
 """SHA-256 of 61 kB and an RSA-2048 signature on a quiet machine of the kind on which the limits were set."""
@@ -51,6 +52,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     least: float | None
     aim: float | None
     reached: tuple[bool, bool] | None
+    parts_ms: dict[str, float] = {}
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,11 +63,12 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     machine: float
     fsync_ms: float
     rows: tuple[Row, ...]
+    peers: tuple[PeerRow, ...]
     left_out: str
 
 
-def measure(size: Size, at: datetime, say: Callable[[str], None]) -> Report:
-    """Make keys and files, pin to one core, and measure every case.
+def measure(size: Size, at: datetime, say: Callable[[str], None], place: Path) -> Report:
+    """Make keys and files, pin to one core, and measure every case, and the other makers' signers at `place`.
 
     Raises:
         RuntimeError: something that was signed is not valid.
@@ -80,6 +83,7 @@ def measure(size: Size, at: datetime, say: Callable[[str], None]) -> Report:
                 say(f"{case.vi} / {case.en}")
                 rows.append(_row(case, size.rounds))
             rows += _token_row(ground, size.rounds, say)
+            others = peers.measure(ground, place, size.rounds, lambda paper, key: _own_turn(ground, paper, key), say)
             floor = next(row.floor_ms for row in rows if row.floor_ms is not None)
             return Report(
                 rounds=size.rounds,
@@ -87,10 +91,24 @@ def measure(size: Size, at: datetime, say: Callable[[str], None]) -> Report:
                 machine=floor / _QUIET_RSA_FLOOR_MS,
                 fsync_ms=_fsync_ms(Path(room)),
                 rows=tuple(rows),
-                left_out="" if token.module() else "PKCS#11 (softhsm2)",
+                peers=tuple(others),
+                left_out=", ".join(_left_out(others)),
             )
     finally:
         os.sched_setaffinity(0, allowed)
+
+
+def _left_out(others: list[PeerRow]) -> list[str]:
+    """Return what was not measured for want of a program."""
+    left = [] if token.module() else ["PKCS#11 (softhsm2)"]
+    return left if others else [*left, "peers (make peers)"]
+
+
+def _own_turn(ground: Ground, paper: Paper, key: str) -> Callable[[], float]:
+    """Return a turn of our own invisible signature: milliseconds of the processor for one."""
+    way = own_signature(ground, paper, ground.people[key])
+    often = _often(way)
+    return lambda: _turn(way, often)[0] * 1000
 
 
 def _token_row(ground: Ground, rounds: int, say: Callable[[str], None]) -> list[Row]:
@@ -108,7 +126,7 @@ def _token_row(ground: Ground, rounds: int, say: Callable[[str], None]) -> list[
 
 def _row(case: Case, rounds: int) -> Row:
     ways = {"ours": case.ours, "floor": case.floor, "plain": case.plain}
-    present = {name: way for name, way in ways.items() if way is not None}
+    present = {name: way for name, way in (*ways.items(), *case.parts.items()) if way is not None}
     often = {name: _often(way) for name, way in present.items()}
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in present}
     for _ in range(rounds):
@@ -139,6 +157,7 @@ def _row(case: Case, rounds: int) -> Row:
         least=case.least,
         aim=case.aim,
         reached=reached,
+        parts_ms={name: worked[name] for name in case.parts},
     )
 
 
@@ -190,11 +209,12 @@ def text(report: Report) -> list[str]:
         if row.unit and row.least is not None and row.aim is not None and row.reached is not None and row.value:
             marks = ["✓" if good else "✗" for good in row.reached]
             wanted = f"{row.value:.2f} {row.unit}: {row.least:g} {marks[0]}, {row.aim:g} {marks[1]}"
+        parts = "".join(f"; {name} {spent:.3f} ms" for name, spent in row.parts_ms.items())
         lines.append(
             f"{row.ours_ms:12.3f} {_blank(row.floor_ms)} {_blank(row.plain_ms)}  {over} {under}  {wanted}\n"
-            f"      {row.vi} / {row.en}"
+            f"      {row.vi} / {row.en}{parts}"
         )
-    return lines
+    return lines + peers.text(report.peers)
 
 
 def _blank(number: float | None) -> str:

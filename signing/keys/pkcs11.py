@@ -183,10 +183,13 @@ class Pkcs11Holder:
         calls = [
             self._do(lambda lane, part=part: self._sign_part(lane, known, key, part, order.mechanism)) for part in parts
         ]
-        results = await asyncio.gather(*calls, return_exceptions=True)
-        failed = next((result for result in results if isinstance(result, BaseException)), None)
-        if failed is not None:
-            raise failed
+        if len(calls) == 1:
+            await calls[0]
+        else:
+            results = await asyncio.gather(*calls, return_exceptions=True)
+            failed = next((result for result in results if isinstance(result, BaseException)), None)
+            if failed is not None:
+                raise failed
         known.signed = True
 
     def _sign_part(self, lane: Lane, known: _Known, key: Pkcs11Key, part: list[SignItem], mechanism: Mechanism) -> None:

@@ -6,6 +6,7 @@ hybrid files, encryption, comments, nested parentheses, anything odd) raises `Un
 """
 
 import re
+from mmap import mmap
 from typing import Final
 
 import msgspec
@@ -37,6 +38,7 @@ _MOST_SECTIONS: Final = 64
 _DEEPEST: Final = 32
 
 Entries = dict[bytes, bytes]
+Data = bytes | bytearray | mmap
 
 
 class Unusual(Exception):
@@ -53,12 +55,14 @@ class _Section(msgspec.Struct, frozen=True):
 class Classic:
     """One file, read as far as it is asked for."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: Data) -> None:
         tail = _TAIL.search(data, max(0, len(data) - 64))
         if tail is None:
             raise Unusual
         self.data = data
+        self.size = len(data)
         self.startxref = int(tail[1])
+        self._seen: dict[int, Entries] = {}
         self._sections = _sections(data, self.startxref)
         self.trailer = self._sections[0].trailer
 
@@ -86,17 +90,42 @@ class Classic:
         found, end = _read(self.data, head.end())
         if not _CLOSED.match(self.data, end):
             raise Unusual
-        return found, self.data[head.end() : end]
+        self._seen[number] = found
+        return found, bytes(self.data[head.end() : end])
+
+    def recalled(self) -> "Recalled":
+        """Return the objects that were asked for so far, without the file."""
+        return Recalled(self.size, self.startxref, self._seen)
 
     def dictionary(self, value: bytes) -> Entries:
         """Return the entries of a dictionary given by itself or by its reference."""
         held = _REFERENCE.fullmatch(value)
-        if held is not None:
-            return self.object(int(held[1]))[0]
-        found, end = _read(value, 0)
-        if value[end:].strip(b"\x00\t\n\f\r "):
+        return _direct(value) if held is None else self.object(int(held[1]))[0]
+
+
+class Recalled:
+    """What was read of one file, which is not needed for it again."""
+
+    def __init__(self, size: int, startxref: int, seen: dict[int, Entries]) -> None:
+        self.size = size
+        self.startxref = startxref
+        self._seen = seen
+
+    def dictionary(self, value: bytes) -> Entries:
+        """Return the entries of a dictionary given by itself or by its reference; Unusual where it was not read."""
+        held = _REFERENCE.fullmatch(value)
+        if held is None:
+            return _direct(value)
+        if int(held[1]) not in self._seen:
             raise Unusual
-        return found
+        return self._seen[int(held[1])]
+
+
+def _direct(value: bytes) -> Entries:
+    found, end = _read(value, 0)
+    if value[end:].strip(b"\x00\t\n\f\r "):
+        raise Unusual
+    return found
 
 
 def reference(value: bytes | None) -> int:
@@ -123,7 +152,7 @@ def numbers(raw: bytes) -> list[float]:
         raise Unusual from error
 
 
-def _read(data: bytes, at: int) -> tuple[Entries, int]:
+def _read(data: Data, at: int) -> tuple[Entries, int]:
     opened = _OPENED.match(data, at)
     if opened is None:
         raise Unusual
@@ -136,13 +165,13 @@ def _read(data: bytes, at: int) -> tuple[Entries, int]:
         at = entry.end()
         if entry[2] is None:
             start, at = at, _container_end(data, at)
-            found[entry[1]] = data[start:at]
+            found[entry[1]] = bytes(data[start:at])
         else:
             found[entry[1]] = entry[2]
     return found, ended.end()
 
 
-def _container_end(data: bytes, at: int) -> int:
+def _container_end(data: Data, at: int) -> int:
     """Return where the dictionary or array that opens here ends."""
     open_ones: list[bytes] = []
     while True:
@@ -161,7 +190,7 @@ def _container_end(data: bytes, at: int) -> int:
             return at
 
 
-def _sections(data: bytes, at: int) -> list[_Section]:
+def _sections(data: Data, at: int) -> list[_Section]:
     found: list[_Section] = []
     seen: set[int] = set()
     while True:
@@ -185,7 +214,7 @@ def whole(held: Entries, key: bytes) -> int:
     return int(value)
 
 
-def _section(data: bytes, at: int) -> _Section:
+def _section(data: Data, at: int) -> _Section:
     opened = _XREF.match(data, at)
     if opened is None:
         raise Unusual

@@ -97,7 +97,7 @@ def read(content: bytes) -> Held:
     _demand(content[:1] == b"\x30")
     width = content[1] & 0x7F if content[1] >= 0x80 else 0
     size = 2 + width + int.from_bytes(content[2 : 2 + width], "big") if width else 2 + content[1]
-    _demand(0 < size <= len(content) and not content[size:].strip(b"\x00"))
+    _demand(0 < size <= len(content) and content[size:] == bytes(len(content) - size))
     (outer,) = _elements(content[:size])
     kind, wrapped = _parts(outer, 0x30, 0x06, 0xA0)
     (signed,) = _parts(wrapped, 0xA0, 0x30)

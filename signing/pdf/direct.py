@@ -17,7 +17,7 @@ from pyhanko.pdf_utils.generic import pdf_string
 
 from signing.contract import PrepareOrder, Sha256
 from signing.pdf import appearance, cms
-from signing.pdf.classic import Classic, Entries, Unusual, numbers, reference, references, whole
+from signing.pdf.classic import Classic, Data, Entries, Recalled, Unusual, numbers, reference, references, whole
 from signing.pdf.fields import ISSUED_DATE, NUMBER, SEAL, TEXT_POINTS, VIETNAM, style_of
 
 _HEADER: Final = re.compile(rb"%PDF-(\d)\.(\d)")
@@ -35,7 +35,7 @@ _RANGE_ROOM: Final = 62
 class Plan(msgspec.Struct, frozen=True):
     """What can be known of a file before anybody signs it; it may be kept in memory beside the file."""
 
-    file: Classic
+    file: Classic | Recalled
     prefix: Any
     """The SHA-256 of the whole file, open to be carried on."""
     root: int
@@ -52,7 +52,7 @@ class Increment(msgspec.Struct, frozen=True):
     end: int
 
 
-def plan(data: bytes, prefix: Any) -> Plan:
+def plan(data: Data, prefix: Any) -> Plan:
     """Read what a signature needs of a file; `prefix` is the SHA-256 object that has read all of it.
 
     Raises:
@@ -72,6 +72,21 @@ def plan(data: bytes, prefix: Any) -> Plan:
     if form.get(b"/SigFlags") != b"3" or b"/NeedAppearances" in form or b"/XFA" in form:
         raise Unusual
     return Plan(file, prefix, root, trailer, _fields(file, references(form.get(b"/Fields", b""))))
+
+
+def without_file(data: Data, prefix: Any) -> Plan:
+    """Read all that the next signature may need, so that it can be prepared without the file.
+
+    Raises:
+        Unusual: as `plan`, or the page of a field is unusual.
+    """
+    known = plan(data, prefix)
+    file: Any = known.file
+    for _, held in known.fields.values():
+        if b"/V" not in held:
+            _ = file.dictionary(held[b"/Lock"]) if b"/Lock" in held else None
+            _ = _rotation(file, reference(held[b"/P"])) if b"/P" in held else None
+    return msgspec.structs.replace(known, file=file.recalled())
 
 
 def _fields(file: Classic, listed: list[int]) -> dict[str, tuple[int, Entries]]:
@@ -161,7 +176,7 @@ def _draw(revision: "_Revision", field: Entries, order: PrepareOrder) -> None:
         field[b"/AP"] = b"<<\n/N %d 0 R\n>>" % appearance.signature_form(revision, size, shown, rotation)
 
 
-def _rotation(file: Classic, page: int) -> int:
+def _rotation(file: Classic | Recalled, page: int) -> int:
     for _ in range(_MOST_PARENTS):
         held = file.dictionary(b"%d 0 R" % page)
         if (turned := held.get(b"/Rotate")) is not None:
@@ -235,7 +250,7 @@ class _Revision:
 
     def close(self, head: bytes, room: int, rest: bytes) -> Increment:
         """Append the signature around the room for /Contents, and carry the file's digest on over the rest."""
-        at = len(self.known.file.data)
+        at = self.known.file.size
         written: list[bytes] = []
         positions: dict[int, int] = {}
         for number in sorted(self.objects):

@@ -13,6 +13,7 @@ from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
 
 from signing.contract import Problem, SignatureVerdict
 from signing.pdf import indications, wording
+from signing.pdf.moments import recognise
 from signing.pdf.reading import look
 
 _JUDGED: Final = frozenset(str(kind.value) for kind in SigSeedSubFilter)
@@ -45,6 +46,7 @@ def collect(reader: PdfFileReader) -> Found:
         if refusal is None:
             try:
                 signatures.append(EmbeddedPdfSignature(reader, field, name))
+                recognise(signatures[-1].signed_data)
             except Exception as error:  # noqa: BLE001  a hostile container makes a parser raise anything
                 refusal = _unreadable(error), indications.FORMAT
         if refusal is not None:

@@ -6,6 +6,7 @@ import mmap
 import os
 import tempfile
 from collections.abc import Generator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +17,7 @@ from signing.errors import BaseChanged, UnreadableFile
 _PIECE: Final = 1 << 20
 _CANNOT: Final = frozenset({errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EBADF})
 """What file systems answer that do not copy by themselves."""
+_disk: Final = ThreadPoolExecutor(1, thread_name_prefix="fsync")
 _MODE = 0o640
 """The processes of one deployment share a group; nobody else reads citizens' documents."""
 
@@ -35,6 +37,14 @@ def read_base(source: str, expected: Sha256) -> tuple[bytes, Any]:
     if digest.digest() != expected:
         raise base_changed()
     return data, digest
+
+
+def size_of(source: str) -> int:
+    """Return the size of a file; raise UnreadableFile when there is none."""
+    try:
+        return Path(source).stat().st_size
+    except OSError as error:
+        raise UnreadableFile("Không đọc được tệp", f"The file cannot be read: {error.strerror}") from error
 
 
 def check_base(source: str, expected: Sha256) -> None:
@@ -65,6 +75,7 @@ class Draft:
 
     def __init__(self, target: str) -> None:
         self._target = Path(target)
+        self._settled: Future[None] | None = None
         self._kept = False
 
     def __enter__(self) -> "Draft":
@@ -74,6 +85,8 @@ class Draft:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._settled is not None:
+            wait((self._settled,))
         os.close(self._handle)
         if not self._kept:
             self._path.unlink(missing_ok=True)
@@ -103,9 +116,16 @@ class Draft:
         with mmap.mmap(self._handle, 0, prot=mmap.PROT_READ) as shown:
             yield shown
 
+    def settle(self) -> None:
+        """Let the disk begin, now that all is written: it works while the processor verifies; `keep` waits for it."""
+        self._settled = _disk.submit(os.fsync, self._handle)
+
     def keep(self) -> int:
         """Make it durable under the target's name and return its size."""
-        os.fsync(self._handle)
+        if self._settled is None:
+            os.fsync(self._handle)
+        else:
+            self._settled.result()
         size = os.fstat(self._handle).st_size
         self._path.replace(self._target)
         self._kept = True

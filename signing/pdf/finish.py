@@ -5,7 +5,7 @@ from datetime import datetime
 
 from signing.contract import FinishOrder, Prepared, Problem, SignatureVerdict, Signed, Trust, Verdict
 from signing.errors import BaseChanged, OutputInvalid
-from signing.pdf import cms, second
+from signing.pdf import cms, plans, second
 from signing.pdf.files import Draft, base_changed, read
 from signing.pdf.prepare import check_certificate
 from signing.pdf.verify import anchored, verify_bytes
@@ -19,6 +19,7 @@ def finish(order: FinishOrder, target: str) -> Signed:
         if draft.copy(order.base) != prepared.base_size:
             raise base_changed()
         draft.append(increment)
+        draft.settle()
         verdict = _verify(draft, order)
         own = demand_good(verdict, prepared.field)
         size = draft.keep()
@@ -29,10 +30,12 @@ def _verify(draft: Draft, order: FinishOrder) -> Verdict:
     """Verify what was written, and on the way that its base is the one that was prepared."""
     prepared = order.prepared
     base, at = (prepared.base_size, prepared.base_sha256), order.at or prepared.prepared_at
+    digest = hashlib.sha256()
     with draft.mapped() as shown:
-        verdict = second.judge(shown, order.trust, at, anchored, base=base)
-    if verdict is not None:
-        return verdict
+        verdict = second.judge(shown, order.trust, at, anchored, base=base, digest=digest)
+        if verdict is not None:
+            plans.keep(shown, digest)
+            return verdict
     whole = read(draft.path)
     if hashlib.sha256(memoryview(whole)[: prepared.base_size]).digest() != prepared.base_sha256:
         raise base_changed()
@@ -87,7 +90,7 @@ def _check_room(prepared: Prepared, base_size: int, digits: int) -> None:
     increment = prepared.increment
     inside = prepared.base_size <= prepared.reserved_start and 0 <= start < end <= len(increment)
     empty = inside and increment[start] == ord("<") and increment[end - 1] == ord(">")
-    if not empty or increment[start + 1 : end - 1].strip(b"0") or digits > end - start - 2:
+    if not empty or increment[start + 1 : end - 1] != b"0" * (end - start - 2) or digits > end - start - 2:
         raise OutputInvalid(
             "Không đủ chỗ cho chữ ký trong bản đã chuẩn bị; phải chuẩn bị lại",
             "The signature does not fit the room that was prepared; prepare anew",

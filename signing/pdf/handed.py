@@ -42,7 +42,7 @@ def accept(order: HandedOrder) -> HandedBack:
     try:
         value = _value(reader, prepared)
         if not ours:
-            _demand_nothing_else(reader, b"".join((begins, prepared.increment)), prepared)
+            _demand_nothing_else(reader, begins, prepared)
     finally:
         reader.let_go()
     verdict = verify_own(whole, order.trust, at) if ours else verify_bytes(whole, order.trust, at=at)
@@ -85,10 +85,13 @@ def _value(reader: PdfFileReader, prepared: Prepared) -> bytes:
     return bytes(info["signature"].native)
 
 
-def _demand_nothing_else(reader: PdfFileReader, ours: bytes, prepared: Prepared) -> None:
-    """Demand one further revision that signs the field, and fills exactly what `ours`, still unsigned, fills."""
-    expected = open_for_reading(ours)
-    revisions = expected.xrefs.total_revisions
+def _demand_nothing_else(reader: PdfFileReader, base: memoryview, prepared: Prepared) -> None:
+    """Demand one further revision that signs the field, and fills exactly what our own, still unsigned, fills."""
+    expected = open_for_reading(base, prepared.increment)
+    try:
+        filled, revisions = _filled(expected), expected.xrefs.total_revisions
+    finally:
+        expected.let_go()
     if reader.xrefs.total_revisions != revisions:
         raise _changed("more than one revision was added")
     review = SERVICE_POLICY.review_file(reader, revisions - 2)
@@ -97,7 +100,7 @@ def _demand_nothing_else(reader: PdfFileReader, ours: bytes, prepared: Prepared)
     others = set(review.changed_form_fields) - {prepared.field, NUMBER, ISSUED_DATE}
     if others or review.modification_level > ModificationLevel.FORM_FILLING:
         raise _changed(f"other fields were changed: {sorted(others)}")
-    if _filled(reader) != _filled(expected):
+    if _filled(reader) != filled:
         raise _changed("number and date are not as they were given")
 
 

@@ -7,7 +7,9 @@ the newest, each as of the oldest behind it. What was revoked, and when, is read
 
 import threading
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Final
 
 from asn1crypto import crl, ocsp, x509
@@ -54,10 +56,10 @@ def judged_by(trust: Trust, at: datetime, evidence: Evidence, mode: str = "soft-
     Fresh ones each time, since contexts remember failures.
     """
     return ValidationContext(
-        trust_roots=[parsed(x509.Certificate, der) for der in (*trust.anchors, *trust.demo_anchors)],
+        trust_roots=[parsed(_Known, der) for der in (*trust.anchors, *trust.demo_anchors)],
         moment=at,
         allow_fetching=False,
-        other_certs=_whole(x509.Certificate, evidence.certificates),
+        other_certs=_whole(_Known, evidence.certificates),
         ocsps=_whole(ocsp.OCSPResponse, evidence.ocsps),
         crls=_whole(crl.CertificateList, evidence.crls),
         revocation_mode=mode,
@@ -113,6 +115,51 @@ def parsed(kind: Any, der: bytes) -> Any:
             _kept.read.clear()
         _kept.read[kind, der] = found
     return found
+
+
+class _Name(x509.Name):
+    """A name that is equal to one of the same bytes without a look at the letters (RFC 5280, 7.1)."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, x509.Name) and (self.contents == other.contents or super().__eq__(other))
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = x509.Name.__hash__
+
+
+class _Known(x509.Certificate):
+    """A certificate that is shared by all that read it, where asn1crypto would copy it with everything in it."""
+
+    def untag(self) -> "_Known":
+        """Return itself: it never had a tag."""
+        return self
+
+    @property
+    def subject(self) -> _Name:
+        """Whose it is."""
+        return self._names[0]
+
+    @property
+    def issuer(self) -> _Name:
+        """Who gave it."""
+        return self._names[1]
+
+    @cached_property
+    def _names(self) -> tuple[_Name, _Name]:
+        return _Name.load(super().subject.dump()), _Name.load(super().issuer.dump())
+
+
+def recognise(signed: Any) -> None:
+    """Put the certificates that this thread has read before into a container: every document of a signer has them.
+
+    One that is not legible stays as it is, for the judgement to stumble over.
+    """
+    for choice in signed["certificates"]:
+        if choice.name == "certificate":
+            with suppress(ValueError, TypeError, KeyError):
+                choice._parsed = parsed(_Known, choice.chosen.dump())  # noqa: SLF001  it keeps what it has read
 
 
 def _whole(kind: Any, pieces: Iterable[bytes]) -> list[Any]:

@@ -201,9 +201,12 @@ def _stored(stream: pikepdf.Stream) -> Digest:
     return _kept(stream.read_raw_bytes())
 
 
-def _kept(data: bytes) -> Digest:
+def _kept(data: bytes | memoryview) -> Digest:
     """Return the digest of a stored stream; where its length is wrong, readers differ over the line end behind it."""
-    return _digest(b"r", data.rstrip(b"\r\n"))
+    end = len(data)
+    while end and data[end - 1] in b"\r\n":
+        end -= 1
+    return _digest(b"r", memoryview(data)[:end])
 
 
 def _scalar(held: Any) -> Digest:
@@ -214,7 +217,7 @@ def _scalar(held: Any) -> Digest:
     return _digest(b"f", f"{Decimal(str(held)):.4f}".encode())
 
 
-def _digest(*parts: bytes) -> Digest:
+def _digest(*parts: bytes | memoryview) -> Digest:
     whole = hashlib.sha256()
     for part in parts:
         whole.update(b"%d:" % len(part))

@@ -4,6 +4,7 @@ The base is never written to and no second copy of it is made: what is kept is t
 """
 
 import hashlib
+from contextlib import suppress
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -17,40 +18,33 @@ from pyhanko.sign.signers.pdf_byterange import SignatureObject
 
 from signing.contract import Der, Mechanism, Prepared, PrepareOrder, Sha256
 from signing.errors import CertificateUnfit, NotSignable
-from signing.pdf import appearance, cms, direct
+from signing.pdf import appearance, cms, direct, plans
 from signing.pdf.fields import ISSUED_DATE, NUMBER, SEAL, VIETNAM, fill_text
-from signing.pdf.files import read_base
+from signing.pdf.files import read_base, size_of
 from signing.pdf.reading import RevisionWriter, Sheet, open_for_revision, page_rotation, written
 
 
 def prepare(order: PrepareOrder) -> Prepared:
     """Return the increment for one signature and the hash to be signed; the same order differs only in the file id."""
-    check_order(order)
+    known = plans.recall(order.base_sha256)
+    if known is not None and known.file.size == size_of(order.base):
+        with suppress(direct.Unusual):
+            return prepare_planned(known, order)
     base, prefix = read_base(order.base, order.base_sha256)
     try:
-        known = direct.plan(base, prefix)
+        return prepare_planned(direct.plan(base, prefix), order)
     except direct.Unusual:
         return _prepared(order, len(base), through_pyhanko(base, order))
-    return prepare_planned(known, order)
-
-
-def plan(base: bytes) -> direct.Plan | None:
-    """Read ahead what a signature needs of a file, for a caller who keeps file and plan in memory; None if unusual."""
-    try:
-        return direct.plan(base, hashlib.sha256(base))
-    except direct.Unusual:
-        return None
 
 
 def prepare_planned(known: direct.Plan, order: PrepareOrder) -> Prepared:
-    """Prepare on a plan of the base that is at hand."""
+    """Prepare on a plan of the base that is at hand.
+
+    Raises:
+        Unusual: file or order are not plain, and pyHanko has to see the file.
+    """
     check_order(order)
-    base = known.file.data
-    try:
-        written = direct.increment(known, order)
-    except direct.Unusual:
-        written = through_pyhanko(base, order)
-    return _prepared(order, len(base), written)
+    return _prepared(order, known.file.size, direct.increment(known, order))
 
 
 def check_order(order: PrepareOrder) -> None:

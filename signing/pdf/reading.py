@@ -46,11 +46,17 @@ class RevisionWriter(IncrementalPdfFileWriter):
 _LONG: Final = re.compile(rb"\d{1,10} \d{1,5} obj(?:(?!endobj|stream)[^<]|<<)*+<([0-9A-Fa-f]{1024,})>")
 _STAND_IN: Final = hashlib.sha256(b"what stands in for a long string while the rest is read").hexdigest().encode()
 _REST: Final = 1 << 16
-"""How much of an object may follow its long string."""
+"""How much of an object may follow its long string, or stand before its stream."""
+_STREAM: Final = re.compile(rb"(\d{1,10} \d{1,5} obj\s*<<(?:(?!endobj|stream)[\x00-\xff])*+)stream\r?\n")
+_STREAM_ENDS: Final = re.compile(rb"\s*endstream\s*endobj")
+_UNDECODED: Final = frozenset({"/FlateDecode", "/DCTDecode", "/JPXDecode", "/CCITTFaxDecode", "/JBIG2Decode", "/Image"})
+"""Filters whose decoder takes any bytes-like object, or that pyHanko does not decode at all; pictures without one."""
 
 
 _LARGE: Final = 8 << 20
 """From how many bytes on a file is not copied to be written behind."""
+_SMALL: Final = 1 << 20
+"""Up to how many bytes a file's streams are copied without a thought."""
 _KEPT: Final = 1 << 16
 """How large a stream may be to be kept once it was read."""
 
@@ -58,11 +64,11 @@ _KEPT: Final = 1 << 16
 class Overlay(io.RawIOBase):
     """A stream over a file's bytes and what is written behind them, which are never put together in one piece."""
 
-    def __init__(self, base: bytes) -> None:
+    def __init__(self, base: bytes | memoryview, tail: bytes = b"") -> None:
         super().__init__()
-        self._base = base
+        self._base = memoryview(base)
         self._at = 0
-        self.tail = bytearray()
+        self.tail = bytearray(tail)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """Go somewhere; counted from the start, from here, or from the end."""
@@ -95,8 +101,8 @@ class Overlay(io.RawIOBase):
         stop = end if size is None or size < 0 else min(self._at + size, end)
         start, self._at = self._at, max(stop, self._at)
         if stop <= whole:
-            return self._base[start:stop]
-        return self._base[start:whole] + bytes(self.tail[max(start - whole, 0) : stop - whole])
+            return self._base[start:stop].tobytes()
+        return self._base[start:whole].tobytes() + bytes(self.tail[max(start - whole, 0) : stop - whole])
 
     def readinto(self, buffer: Any, /) -> int:
         """Read on into a buffer."""
@@ -130,13 +136,15 @@ class QuickReader(PdfFileReader):
     """Reads the /Contents of a signature at once; pyHanko takes it digit by digit, which is a third of a verification.
 
     The object is read by pyHanko with a short string in its place. Where that does not end in the same dictionary,
-    pyHanko reads it as it stands.
+    pyHanko reads it as it stands. A large stream that nobody decodes is not copied: it is a view on the file.
     """
 
-    def __init__(self, data: bytes, *, strict: bool) -> None:
+    def __init__(
+        self, data: bytes | memoryview, *, strict: bool, behind: bytes = b"", to_be_written: bool = False
+    ) -> None:
         self._data = data
-        stream: Any = Overlay(data) if len(data) >= _LARGE else io.BytesIO(data)
-        super().__init__(stream, strict=strict)
+        apart = behind or (to_be_written and len(data) >= _LARGE)
+        super().__init__(Overlay(data, behind) if apart else io.BytesIO(data), strict=strict)
 
     def let_go(self) -> None:
         """Part with the file's bytes: a reader and what it read hold each other until the collector comes by."""
@@ -158,14 +166,39 @@ class QuickReader(PdfFileReader):
     def _read_object(
         self, ref: Reference, marker: Any, never_decrypt: bool = False, as_metadata_stream: bool = False
     ) -> Any:
-        found = _LONG.match(self._data, marker) if isinstance(marker, int) and not self.encrypted else None
-        if found is not None and (quick := self._shortened(ref, marker, found)) is not None:
-            return quick
+        if isinstance(marker, int) and not (self.encrypted or as_metadata_stream):
+            found = _LONG.match(self._data, marker)
+            quick = self._large(ref, marker) if found is None else self._shortened(ref, marker, found)
+            if quick is not None:
+                return quick
         return super()._read_object(ref, marker, never_decrypt, as_metadata_stream)
+
+    def _large(self, ref: Reference, start: int) -> StreamObject | None:
+        """Return a large stream as a view on the file, if it is as plain as most are."""
+        found = _STREAM.match(self._data, start, start + _REST) if len(self._data) > _SMALL else None
+        if found is None:
+            return None
+        try:
+            head = io.BytesIO(found[1])
+            if read_object_header(head, strict=self.strict) != (ref.idnum, ref.generation):
+                return None
+            held: Any = read_object(head, Reference(ref.idnum, ref.generation, self))
+            length: Any = dict.get(held, pdf_name("/Length"))
+            length = self.get_object(length.reference) if isinstance(length, IndirectObject) else length
+        except (PdfError, ValueError, IndexError, KeyError):
+            return None
+        begins, kind = found.end(), dict.get(held, pdf_name("/Filter"), dict.get(held, pdf_name("/Subtype")))
+        plain = isinstance(length, int) and length > _KEPT and isinstance(kind, str) and kind in _UNDECODED
+        if not plain or head.read().strip() or not _STREAM_ENDS.match(self._data, begins + length):
+            return None
+        content: Any = memoryview(self._data)[begins : begins + length]
+        stream = StreamObject(dict(held), encoded_data=content)
+        stream.container_ref = held.container_ref
+        return stream
 
     def _shortened(self, ref: Reference, start: int, found: re.Match[bytes]) -> DictionaryObject | None:
         before, behind = self._data[start : found.start(1)], self._data[found.end(1) : found.end(1) + _REST]
-        stream = io.BytesIO(before + _STAND_IN + behind)
+        stream = io.BytesIO(b"".join((before, _STAND_IN, behind)))
         try:
             if read_object_header(stream, strict=self.strict) != (ref.idnum, ref.generation):
                 return None
@@ -181,17 +214,17 @@ class QuickReader(PdfFileReader):
         return held
 
 
-def open_for_reading(data: bytes) -> QuickReader:
-    """Open strictly, or leniently where real files need it."""
+def open_for_reading(data: bytes | memoryview, behind: bytes = b"", *, to_be_written: bool = False) -> QuickReader:
+    """Open a file, and what stands behind it, strictly, or leniently where real files need it."""
     try:
-        return QuickReader(data, strict=True)
+        return QuickReader(data, strict=True, behind=behind, to_be_written=to_be_written)
     except PdfError:
-        return QuickReader(data, strict=False)
+        return QuickReader(data, strict=False, behind=behind, to_be_written=to_be_written)
 
 
 def open_for_revision(data: bytes) -> tuple[RevisionWriter, io.BytesIO | Overlay]:
     """Return a writer and the stream to which `write_in_place` appends; the caller's bytes stay as they are."""
-    reader = open_for_reading(data)
+    reader = open_for_reading(data, to_be_written=True)
     if reader.encrypted:
         raise NotSignable("Tệp có mật khẩu hoặc bị mã hóa", "The file is encrypted")
     return RevisionWriter(reader.stream, prev=reader), reader.stream

@@ -75,20 +75,27 @@ class _Signed(msgspec.Struct):
 
 
 def judge(
-    data: bytes | mmap, trust: Trust, at: datetime, anchored: Anchored, *, base: tuple[int, Sha256] | None = None
+    data: bytes | mmap,
+    trust: Trust,
+    at: datetime,
+    anchored: Anchored,
+    *,
+    base: tuple[int, Sha256] | None = None,
+    digest: Any = None,
 ) -> Verdict | None:
     """Return the good verdict on a file of our own making, or None where anything at all is different.
 
-    `base` are size and SHA-256 of the file before its last revision, which are then demanded on the way.
+    `base` are size and SHA-256 of the file before its last revision, which are then demanded on the way. `digest` is a
+    fresh SHA-256 object that has read the whole file once the verdict is good.
     """
     try:
-        return _judge(data, trust, at, anchored, base)
+        return _judge(data, trust, at, anchored, base, digest or hashlib.sha256())
     except Exception:  # noqa: BLE001  whatever it stumbles over is for the first verifier to judge
         return None
 
 
 def _judge(
-    data: bytes | mmap, trust: Trust, at: datetime, anchored: Anchored, base: tuple[int, Sha256] | None
+    data: bytes | mmap, trust: Trust, at: datetime, anchored: Anchored, base: tuple[int, Sha256] | None, digest: Any
 ) -> Verdict:
     laid, signed_ones = revisions(data)
     demand(occurrences(data, b"/ByteRange") == len(signed_ones) > 0)
@@ -104,7 +111,7 @@ def _judge(
         fills |= filled
         signed.append(one)
     verdicts: list[SignatureVerdict] = []
-    for one, digests in zip(signed, _digests(data, signed, base), strict=True):
+    for one, digests in zip(signed, _digests(data, signed, base, digest), strict=True):
         verdicts.append(_verdict(one, digests, one.end == len(data), trust, at, anchored))
     return Verdict(
         untouched=True,
@@ -241,9 +248,11 @@ def _signature(data: bytes | mmap, revision: Revision, field: str, place: int, r
     )
 
 
-def _digests(data: bytes | mmap, signed: list[_Signed], base: tuple[int, Sha256] | None) -> list[tuple[Sha256, Sha256]]:
+def _digests(
+    data: bytes | mmap, signed: list[_Signed], base: tuple[int, Sha256] | None, whole: Any
+) -> list[tuple[Sha256, Sha256]]:
     """Return, per signature, the SHA-256 of what it signs and of its whole revision; the file is read once."""
-    whole, at = hashlib.sha256(), 0
+    at = 0
     found: list[tuple[Sha256, Sha256]] = []
     with memoryview(data) as view:
         for one in signed:

@@ -6,6 +6,8 @@ USF universal forgery). Real files of other makers were used to keep the checks 
 
 import re
 from bisect import bisect_right
+from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any, Final
 
 from pyhanko.pdf_utils.reader import PdfFileReader
@@ -29,6 +31,8 @@ _STREAM: Final = re.compile(rb"\s*\d+\s+\d+\s+obj\b(?:(?!endobj|stream)[\x00-\xf
 _LENGTH: Final = re.compile(rb"/Length\s+(\d{1,12})(?!\s+\d+\s+R)(?=[\s/>])")
 _ENDSTREAM: Final = re.compile(rb"\s*endstream\b")
 _OPENS: Final = re.compile(rb"\s*\[")
+_LARGE: Final = 1 << 16
+"""From how many bytes on a stream is passed over."""
 
 
 def problems_of(data: bytes, reader: PdfFileReader, found: Found) -> list[Problem]:
@@ -77,38 +81,54 @@ def _reference(field: Any) -> tuple[int, int]:
 
 def _count_byte_ranges(data: bytes, reader: PdfFileReader, expected: int) -> int:
     """Count byte ranges outside streams: an attachment may be a signed file itself, and text may speak of them."""
+    places = _places(reader) if len(data) > _LARGE else []
     found: list[int] = []
-    end = len(data)
-    while (at := data.rfind(_BYTE_RANGE, 0, end)) >= 0:  # backwards half as fast again as forwards
-        if _OPENS.match(data, at + len(_BYTE_RANGE)):
-            found.append(at)
-        end = at
-    return len(found) if len(found) == expected else len(found) - _within_streams(data, reader, found)
+    for start, end in _without_large_streams(data, places):
+        stop = end
+        while (at := data.rfind(_BYTE_RANGE, start, stop)) >= 0:  # backwards half as fast again as forwards
+            if _OPENS.match(data, at + len(_BYTE_RANGE)):
+                found.append(at)
+            stop = at
+    return len(found) if len(found) == expected else len(found) - _within_streams(data, _places(reader), found)
 
 
-def _within_streams(data: bytes, reader: Any, hits: list[int]) -> int:
+def _places(reader: Any) -> list[int]:
+    """Return where the objects stand that the cross-references of any revision name."""
+    sections = range(reader.xrefs.total_revisions)
+    tables = (reader.xrefs.get_xref_data(section).standard_xrefs for section in sections)
+    return sorted({place for table in tables for _, place in table.values()})
+
+
+def _without_large_streams(data: bytes, places: list[int]) -> Iterator[tuple[int, int]]:
+    """Yield the parts of a file between its large streams, which are most of it: pictures, fonts, attachments."""
+    at = 0
+    for place, after in pairwise([*places, len(data)]):
+        if after - place > _LARGE:
+            begins, ends = _stream(data, place, after)
+            if at < begins < ends <= after:
+                yield at, begins
+                at = ends
+    yield at, len(data)
+
+
+def _within_streams(data: bytes, places: list[int], hits: list[int]) -> int:
     """Count the hits in the middle of streams that the cross-references name, in the form in which they are stored."""
-    places = sorted(
-        place
-        for section in range(reader.xrefs.total_revisions)
-        for _, place in reader.xrefs.get_xref_data(section).standard_xrefs.values()
-    )
     inside = 0
     for hit in hits:
         position = bisect_right(places, hit)
         if position:
-            inside += hit < _stream_end(data, places[position - 1], hit)
+            inside += hit < _stream(data, places[position - 1], hit)[1]
     return inside
 
 
-def _stream_end(data: bytes, place: int, hit: int) -> int:
-    """Return where the stream of the object at a place ends by its own /Length, if it begins before a hit; else 0."""
-    head = _STREAM.match(data, place, hit)
+def _stream(data: bytes, place: int, before: int) -> tuple[int, int]:
+    """Return where the stream of the object at a place begins and by its own /Length ends, or nothing of it (0, 0)."""
+    head = _STREAM.match(data, place, before)
     if head is None:
-        return 0
+        return 0, 0
     length = _LENGTH.search(data, place, head.end())
     end = head.end() + int(length[1]) if length else 0
-    return end if _ENDSTREAM.match(data, end) else 0
+    return (head.end(), end) if _ENDSTREAM.match(data, end) else (0, 0)
 
 
 def _covered(data: bytes, signatures: list[EmbeddedPdfSignature]) -> bool:

@@ -5,10 +5,10 @@ Built on pyHanko's classic validation with the policy of `signing.pdf.policy` an
 where the file or the caller brings the data.
 """
 
-import asyncio
 import logging
+from collections.abc import Coroutine
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 from pyhanko.pdf_utils.reader import PdfFileReader
@@ -23,6 +23,8 @@ from signing.pdf.judgement import Case, judge
 from signing.pdf.moments import Moments, evidence_in, joined
 from signing.pdf.reading import QuickReader, look, open_for_reading
 
+_R = TypeVar("_R")
+
 for _noisy in ("pyhanko", "pyhanko_certvalidator"):
     logging.getLogger(_noisy).setLevel(logging.CRITICAL)
 
@@ -35,7 +37,7 @@ def verify(source: str, trust: Trust, at: datetime, known: Evidence | None = Non
 def verify_bytes(data: bytes, trust: Trust, *, at: datetime, known: Evidence | None = None) -> Verdict:
     """Judge a file's bytes as of a moment."""
     try:
-        return asyncio.run(_judge(data, trust, at, known or Evidence()))
+        return finished(_judge(data, trust, at, known or Evidence()))
     except Exception as error:  # noqa: BLE001  hostile files raise anything: AssertionError, KeyError, RecursionError
         return _unreadable(error)
 
@@ -48,7 +50,7 @@ def _unreadable(error: Exception) -> Verdict:
 def verify_standing(data: bytes, trust: Trust, at: datetime) -> tuple[Verdict, Standing]:
     """Judge a file's bytes, and tell which level it has reached; one that is not good stands at B-B."""
     try:
-        return asyncio.run(_judge_and_stand(data, trust, at))
+        return finished(_judge_and_stand(data, trust, at))
     except Exception as error:  # noqa: BLE001  as above
         return _unreadable(error), Standing(level="b-b", paths=())
 
@@ -60,6 +62,20 @@ async def _judge_and_stand(data: bytes, trust: Trust, at: datetime) -> tuple[Ver
         return verdict, await standing.stand(reader, trust, at, verdict, moments.paths)
     finally:
         reader.let_go()
+
+
+def finished(work: Coroutine[Any, Any, _R]) -> _R:
+    """Run a validation to its end: nothing is fetched, so nothing waits, and no event loop is needed.
+
+    Raises:
+        RuntimeError: it waits for something all the same.
+    """
+    try:
+        work.send(None)
+    except StopIteration as done:
+        return done.value
+    work.close()
+    raise RuntimeError("a validation waits")
 
 
 def anchored(certificate: Der, certificates: bytes, trust: Trust, at: datetime) -> bool | None:

@@ -3,12 +3,14 @@
 Each step runs in a process of its own, which tells its peak (VmHWM) after it; the interpreter and the libraries count.
 """
 
+import asyncio
 import hashlib
 import io
 import pickle
 import random
 import time
 import zlib
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pikepdf
@@ -16,11 +18,13 @@ import pytest
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 
 import signing
+from loadtests.outside.keyring import Keyring
+from loadtests.outside.officer import Token
 from signing.contract import Appearance, FinishOrder, HandedOrder, LintLimits, Prepared
 from signing.keys.software import sign_hash
 from signing.pdf.bounded import BoundedPool
 from signing.pdf.reading import Overlay, open_for_revision
-from tests.paper import AT, apart, chain, key, order, page, pdfsig_valid, trust
+from tests.paper import AT, apart, chain, key, order, page, pdfsig_valid, pki, trust
 
 pytestmark = pytest.mark.alone
 
@@ -83,6 +87,55 @@ def test_a_scan_of_150_mb_takes_at_most_twice_its_size_in_every_process(scan):
     assert len(verdict.signatures) == 2
     assert pdfsig_valid(base) == 2
     assert {step: peak for step, peak in peaks.items() if peak > 2 * size} == {}
+
+
+@pytest.fixture(scope="module")
+def one_stream(tmp_path_factory) -> Path:
+    """A page that shows one picture of 100 MB."""
+    path = tmp_path_factory.mktemp("one") / "scan.pdf"
+    document = pikepdf.new()
+    sheet, side = document.add_blank_page(page_size=(595.28, 841.89)), 5840
+    picture = document.make_stream(zlib.compress(random.Random(3).randbytes(side * side * 3), 0))
+    picture.stream_dict = pikepdf.Dictionary(
+        Type=pikepdf.Name.XObject, Subtype=pikepdf.Name.Image, Width=side, Height=side,
+        ColorSpace=pikepdf.Name.DeviceRGB, BitsPerComponent=8, Filter=pikepdf.Name.FlateDecode,
+    )  # fmt: skip
+    sheet.obj.Resources = pikepdf.Dictionary(XObject=pikepdf.Dictionary(I=picture))
+    sheet.obj.Contents = document.make_stream(b"q 595 0 0 842 0 0 cm /I Do Q")
+    document.save(path, object_stream_mode=pikepdf.ObjectStreamMode.disable, compress_streams=False)
+    document.close()
+    return path
+
+
+@pytest.mark.parametrize("which", ["scan", "one_stream"])
+def test_a_revision_of_a_tokens_own_takes_at_most_twice_its_size(which, request):
+    """Signed, sealed and judged as whole files that a desktop tool wrote."""
+    source: Path = request.getfixturevalue(which)
+    room, size, at = source.parent, source.stat().st_size, datetime.now(UTC)
+    peaks: dict[str, int] = {}
+    _, peaks["lint"] = apart("lint", str(source), "to_sign", LIMITS, at=at)
+    plan = signing.default_plan(str(source), ("Signatory1", "Seal"))
+    _, peaks["lay"] = apart("lay_fields", str(source), str(room / "own.pdf"), plan)
+    token = Token(Keyring(pki()))
+    token.keyring.refresh()
+    for field, who in (("Signatory1", "leader"), ("Seal", "seal")):
+        asked = order(room / "own.pdf", field, plan, who=who, at=at)
+        prepared, peaks[f"prepare {field}"] = apart("prepare", asked)
+        errand = {
+            "certificate_serial": token.keyring.of_owner(who)[0].serial, "mechanism": "ecdsa", "field": field,
+            "tool": {"MetaData": [{"Key": key, "Value": value} for key, value in asked.fills.items()]},
+        }  # fmt: skip
+        (room / "back.pdf").write_bytes(asyncio.run(token.by_itself((room / "own.pdf").read_bytes(), errand)))
+        handed = HandedOrder(
+            base=str(room / "own.pdf"), prepared=prepared, source=str(room / "back.pdf"), trust=trust(), at=at
+        )
+        back, peaks[f"accept {field}"] = apart("accept", handed)
+        assert back.signed.sha256 == digest(room / "back.pdf")
+        (room / "back.pdf").replace(room / "own.pdf")
+    verdict, peaks["verify"] = apart("verify", str(room / "own.pdf"), trust(), at=at)
+    assert verdict.ok
+    assert pdfsig_valid(room / "own.pdf") == 2
+    assert {step: round(peak / size, 2) for step, peak in peaks.items() if peak > 2 * size} == {}
 
 
 def test_a_file_of_a_thousand_pages_is_linted_in_seconds(tmp_path):

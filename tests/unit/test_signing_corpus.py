@@ -122,7 +122,10 @@ def test_most_good_files_go_the_short_way(tmp_path):
     direct_ones = 0
     for path in paths:
         lay(path, tmp_path / "laid.pdf")
-        direct_ones += preparing.plan((tmp_path / "laid.pdf").read_bytes()) is not None
+        data = (tmp_path / "laid.pdf").read_bytes()
+        with contextlib.suppress(direct.Unusual):
+            direct.plan(data, hashlib.sha256(data))
+            direct_ones += 1
     assert direct_ones >= len(paths) * 0.75
 
 

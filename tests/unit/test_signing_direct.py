@@ -148,8 +148,7 @@ def test_what_is_unusual_goes_the_way_of_pyhanko(tmp_path, monkeypatch, make):
 def test_a_plan_kept_in_memory_gives_the_same(tmp_path):
     plan = lay(page(tmp_path / "source.pdf"), tmp_path / "laid.pdf")
     asked = order(tmp_path / "laid.pdf", "Signatory1", plan)
-    known = preparing.plan((tmp_path / "laid.pdf").read_bytes())
-    assert known is not None
+    known = planned((tmp_path / "laid.pdf").read_bytes())
     first, second = (preparing.prepare_planned(known, asked) for _ in range(2))
     assert first == second == signing.prepare(asked)
 
