@@ -135,19 +135,22 @@ class Acts:
 
     async def object_node_killed(self) -> Found:
         """Kill the volume server that holds most: every document is read on, byte for byte, and new ones are stored."""
-        victim = max(VOLUMES, key=lambda name: _size(self._cluster, name))
-        count, ended, since = len(self._ward.sealed), self._ward.ended, time.monotonic()
-        killed = await self._cluster.objects.volumes[victim].die()
+        objects = self._cluster.objects
+        victim = max((name for name in VOLUMES if lan.living(name)), key=objects.held)
+        held, count, ended, since = objects.held(victim), len(self._ward.sealed), self._ward.ended, time.monotonic()
+        killed = await objects.volumes[victim].die()
         await self._until(lambda: self._ward.ended > ended + 1, "a dossier's end")
         await self._until(lambda: len(self._pulse.since(since, "document")) >= READS_LEAST, "document reads")
         reads, gap = self._pulse.since(since, "document"), self._ledger.gap_since(since)
         failed = [one for one in reads if one.wrong]
         faults = [f"document reads that failed: {one.wrong}" for one in failed[:3]]
         faults += [] if gap <= STORE_GAP_MOST_S else [f"no write for {gap:.1f} s, at most {STORE_GAP_MOST_S:g} s"]
+        faults += [] if held else ["it held no document"]
         served = 100 * (len(reads) - len(failed)) / len(reads)
         figures = (
-            f"{victim} ({killed} process) of {len(VOLUMES)} killed; {served:.1f} % of the document reads served, over "
-            f"{count} documents, byte for byte; {told(reads)}; no write acknowledged for at most {gap:.1f} s"
+            f"{victim} ({killed} process, {held // 1024} kB) of {len(VOLUMES)} killed; {served:.1f} % of the document "
+            f"reads served, over {count} documents, byte for byte; {told(reads)}; no write acknowledged for at most "
+            f"{gap:.1f} s"
         )
         return Found(name="object node killed", figures=figures, faults=tuple(faults))
 
@@ -164,19 +167,13 @@ class Acts:
         async def ask() -> bool:
             return holds()
 
-        await until(what, ask, PATIENCE_S, *self._cluster.parts.values())
-
-
-def _size(cluster: Cluster, name: str) -> int:
-    directory = cluster.room / "objects" / name
-    return sum(file.stat().st_size for file in directory.glob("*.dat"))
+        began = time.monotonic()
+        try:
+            await until(what, ask, PATIENCE_S)
+        except RuntimeError as error:
+            raise RuntimeError(f"{error}; meanwhile {told(self._pulse.since(began))}") from None
 
 
 def _too_few(reads: int, writes: int) -> list[str]:
     """A part under no load proves nothing."""
     return [] if reads >= READS_LEAST and writes >= 10 else [f"too small a load: {reads} reads, {writes} writes"]
-
-
-def living() -> str:
-    """Say what lives on each host, for a run that gives up."""
-    return ", ".join(f"{host}: {len(lan.living(host))}" for host in lan.HOSTS)

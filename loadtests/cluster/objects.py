@@ -18,6 +18,8 @@ VOLUMES: Final = ("vol1", "vol2", "vol3")
 BUCKET: Final = "docs"
 REPLICATION: Final = "001"
 """One more copy, on another server of the same rack."""
+_HEAD_BYTES: Final = 8
+"""What an empty volume's file begins with."""
 RULES: Final = ROOT / "deploy" / "cluster" / "store.weed"
 
 
@@ -40,7 +42,7 @@ class Objects:
         self.filer = self._part(
             "s3", "filer", f"-ip={here}", f"-ip.bind={here}", "-port=8888", f"-master={here}:9333",
             f"-defaultReplicaPlacement={REPLICATION}", f"-defaultStoreDir={self._directory('filer')}", "-s3",
-            "-iam=false", "-s3.port=8333", f"-s3.config={config}",
+            "-iam=false", "-s3.cacheCapacityMB=0", "-s3.port=8333", f"-s3.config={config}",
         )  # fmt: skip
         self.volumes = {
             name: self._part(
@@ -75,6 +77,10 @@ class Objects:
         said = await asyncio.to_thread(self.shell, RULES.read_text())
         if "error" in said.lower():
             raise RuntimeError(f"the store took no rules: {said}")
+
+    def held(self, name: str) -> int:
+        """Return how many bytes of documents a volume server holds."""
+        return sum(file.stat().st_size - _HEAD_BYTES for file in (self._room / "objects" / name).glob("*.dat"))
 
     def shell(self, script: str) -> str:
         """Give orders to `weed shell`; return what it says."""

@@ -85,7 +85,7 @@ async def under_load(
         async with asyncio.TaskGroup() as group:
             reading = group.create_task(pulse.run())
             living = [group.create_task(ward.lives(), name=f"life {number + 1}") for number in range(options.lives)]
-            await until("the first dossiers' end", lambda: _some(ward.ended >= WARM), WARM_S, *cluster.parts.values())
+            await until("the first dossiers' end", lambda: _some(ward.ended >= WARM), WARM_S)
             for letter in options.parts:
                 one = await does[letter]()
                 say(one.line())
