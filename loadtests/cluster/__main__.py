@@ -6,10 +6,12 @@ Each host is a network namespace of this machine; nothing leaves it. Part a chan
 process, b kills the primary's host, c kills an object node; each prints one line with its figures and a verdict, and at
 the end everything that was ever acknowledged is held against what stands. Needs root. Exit status: 0 all held, 1
 something did not, 2 it did not get so far. However it ends, Ctrl-C and kill -9 included, nothing of it lives on:
-processes and networks are in namespaces that go with the run.
+processes and networks are in namespaces that go with the run. What a kill -9 leaves on the disk, the next run removes.
 """
 
 import argparse
+import contextlib
+import fcntl
 import os
 import shutil
 import signal
@@ -23,6 +25,7 @@ from api.embedded.postgres import die_with_parent
 from loadtests.cluster.database import VARIABLE
 from loadtests.cluster.run import main_inside
 
+ROOM: Final = "motcua-cluster-"
 INSIDE: Final = "MOTCUA_CLUSTER_ROOM"
 PROGRAMS: Final = ("ip", "nsenter", "unshare", "setpriv", "etcd", "haproxy")
 OWN: Final = (
@@ -47,10 +50,33 @@ def lacks() -> list[str]:
     return found
 
 
+def lock(room: Path) -> int:
+    """Hold a room as long as this process lives; raise OSError where somebody else does."""
+    held = os.open(room / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(held)
+        raise
+    return held
+
+
+def clear() -> None:
+    """Remove the rooms of runs that were killed; what a run has kept as evidence stays."""
+    for room in Path(tempfile.gettempdir()).glob(f"{ROOM}*"):
+        with contextlib.suppress(OSError):
+            if not (room / "keep").exists():
+                held = lock(room)
+                shutil.rmtree(room, ignore_errors=True)
+                os.close(held)
+
+
 def outer(arguments: list[str]) -> int:
     """Run in namespaces of its own and take away what it leaves on the disk."""
-    room = Path(tempfile.mkdtemp(prefix="motcua-cluster-"))
+    clear()
+    room = Path(tempfile.mkdtemp(prefix=ROOM))
     room.chmod(0o755)  # the database's user has to enter it
+    held = lock(room)
     signal.signal(signal.SIGINT, lambda *_: None)  # who is inside hears it, too, and ends by it
     words = [*OWN, sys.executable, "-m", "loadtests.cluster", *arguments]
     died = die_with_parent(signal.SIGKILL, os.getpid())
@@ -61,6 +87,7 @@ def outer(arguments: list[str]) -> int:
         sys.stdout.write(f"logs, ledger: {room}\n")
     else:
         shutil.rmtree(room, ignore_errors=True)
+    os.close(held)
     return code if code >= 0 else 128 - code
 
 

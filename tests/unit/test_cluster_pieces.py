@@ -112,9 +112,7 @@ async def test_who_waits_in_vain_is_told_for_what():
 
 
 def test_process_one_buries_what_others_leave_and_ends_with_its_child():
-    grandchildren = (
-        "import os, time\nfor _ in range(3):\n if os.fork() == 0:\n  os._exit(0)\ntime.sleep(0.3)\nos._exit(7)"
-    )
+    leave = "import os, time\nfor _ in range(3):\n if os.fork() == 0:\n  os._exit(0)\ntime.sleep(0.3)\nos._exit(7)"
     program = (
         "import os, sys\nfrom loadtests.cluster.__main__ import reap\nchild = os.fork()\n"
         f"if child == 0:\n exec({leave!r})\nsys.exit(reap(child))"
@@ -132,3 +130,15 @@ def test_what_is_missing_is_said_at_once(monkeypatch):
     missing = command.lacks()
     assert len(missing) == len(command.PROGRAMS) + 2
     assert any("root" in one for one in missing)
+
+
+def test_rooms_of_killed_runs_are_removed_and_evidence_and_living_runs_are_not(tmp_path, monkeypatch):
+    monkeypatch.setattr(command.tempfile, "gettempdir", lambda: str(tmp_path))
+    dead, kept, living = (tmp_path / f"{command.ROOM}{name}" for name in ("dead", "kept", "living"))
+    for room in (dead, kept, living):
+        room.mkdir()
+    (kept / "keep").touch()
+    held = command.lock(living)
+    command.clear()
+    os.close(held)
+    assert sorted(tmp_path.iterdir()) == [kept, living]
