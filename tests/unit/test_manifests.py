@@ -18,7 +18,7 @@ KUBERNETES = DEPLOY / "kubernetes"
 SCRIPTS = Path(sysconfig.get_path("scripts"))
 VERSION = "1.34"
 """The oldest Kubernetes that all of it is meant for: preStop's `sleep` is stable there."""
-OVERLAYS = ("province", "load")
+OVERLAYS = ("province", "data", "load")
 PROCESSES = ("api", "signer", "worker")
 SECRETS = KUBERNETES / "province" / "secrets"
 KEY = "ab" * 32
@@ -78,7 +78,7 @@ def test_the_validator_is_awake(rendered):
 def test_every_container_is_held_down(everything):
     for name, template in pods(everything).items():
         pod = template["spec"]
-        assert pod["automountServiceAccountToken"] is False, name
+        assert pod["automountServiceAccountToken"] is (name == "postgres"), name  # Patroni keeps there who leads
         assert pod["securityContext"]["runAsNonRoot"] is True, name
         assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, name
         for container in pod["containers"] + pod.get("initContainers", []):
@@ -192,17 +192,59 @@ def test_rules_and_dashboard_are_the_files_that_are_proven_elsewhere(rendered):
     assert all(job in (DEPLOY / "alerts" / "motcua.yml").read_text(encoding="utf-8") for job in jobs)
 
 
+def test_members_are_told_what_is_run_in_the_trial(rendered):
+    maps = of(rendered["data"], "ConfigMap")
+    files = {name: content for one in maps.values() for name, content in one["data"].items()}
+    assert files == {name: (DEPLOY / "cluster" / name).read_text() for name in ("patroni.yml", "store.weed")}
+    templates = pods(rendered["data"])
+    store = " ".join(templates["seaweedfs-filer"]["spec"]["containers"][0]["args"])
+    placed = (REPOSITORY / "loadtests" / "cluster" / "objects.py").read_text()
+    assert "-defaultReplicaPlacement=001" in store
+    assert 'REPLICATION: Final = "001"' in placed
+    assert "-replication=001" in files["store.weed"]
+    assert of(rendered["data"], "StatefulSet")["seaweedfs-volume"]["spec"]["replicas"] >= 3
+    assert of(rendered["data"], "StatefulSet")["postgres"]["spec"]["replicas"] >= 2
+    primary = of(rendered["data"], "Service")["postgres"]["spec"]["selector"]
+    assert primary == {"app.kubernetes.io/name": "postgres", "role": "primary"}
+
+
+def test_what_the_product_reaches_is_opened_to_it(rendered):
+    """Egress of the product's policies against ingress of the data's: the same ports, and the settings name them."""
+    policies = of(rendered["data"], "NetworkPolicy")
+    opened = {
+        port["port"]
+        for one in policies.values()
+        for rule in one["spec"].get("ingress", [])
+        if any("namespaceSelector" in peer for peer in rule["from"])
+        for port in rule["ports"]
+    }
+    wanted = {
+        port["port"]
+        for rule in of(rendered["province"], "NetworkPolicy")["worker"]["spec"]["egress"]
+        if any(peer.get("namespaceSelector", {}).get("matchLabels") == {"motcua/role": "data"} for peer in rule["to"])
+        for port in rule["ports"]
+    }
+    assert opened == wanted == {5432, 8333}
+    (told,) = (
+        one["data"] for name, one in of(rendered["province"], "ConfigMap").items() if "MOTCUA_S3_BUCKET" in one["data"]
+    )
+    assert told["MOTCUA_S3_ENDPOINT"] == "http://seaweedfs-s3.motcua-data:8333"
+    assert "seaweedfs-s3" in of(rendered["data"], "Service")
+    assert f"-name {told['MOTCUA_S3_BUCKET']}" in (DEPLOY / "cluster" / "store.weed").read_text()
+
+
 def test_the_fleet_is_as_large_as_its_master_waits_for(rendered):
     (master,) = pods(rendered["load"])["load-master"]["spec"]["containers"]
     wanted = master["args"][master["args"].index("--expect-workers") + 1]
     assert of(rendered["load"], "Deployment")["load-workers"]["spec"]["replicas"] == int(wanted)
 
 
-def test_the_containerfile_is_sound():
-    file = DEPLOY / "Containerfile"
-    linted = subprocess.run([SCRIPTS / "hadolint", file], capture_output=True, text=True, check=False, timeout=60)
+def test_the_containerfiles_are_sound():
+    files = sorted(DEPLOY.glob("Containerfile*"))
+    linted = subprocess.run([SCRIPTS / "hadolint", *files], capture_output=True, text=True, check=False, timeout=60)
     assert linted.returncode == 0, linted.stdout + linted.stderr
-    text = file.read_text()
+    assert len(files) == 2
+    text = (DEPLOY / "Containerfile").read_text()
     stages = dict(re.findall(r"^FROM \S+ AS (\w+)\n(.*?)(?=^FROM |\Z)", text, re.MULTILINE | re.DOTALL))
     assert {name for name, body in stages.items() if "USER 10001:10001" in body} == {"load", "product"}
     copied = [word for line in re.findall(r"^COPY (.+) \S+$", text, re.MULTILINE) for word in line.split()]
