@@ -36,7 +36,7 @@ chaos: venv-dev
 journeys: venv-dev
 	@exec $(BIN)/python -m loadtests.journeys $(HOLDER) --batch $(or $(BATCH),5)
 
-## cluster-test: scale-out on this machine, as root: rolling restart, primary killed, object node killed, under load; PARTS=abc, LIVES=N
+## cluster-test: scale-out on this machine, as root: rolling restart; primary, object node and API host killed; under load; PARTS=abcd, LIVES=N
 cluster-test: cluster-tools venv-dev
 	@PATH="$(CURDIR)/var/tools:$$PATH" MOTCUA_PATRONI=$(PATRONI)/bin/patroni \
 	  exec $(BIN)/python -m loadtests.cluster $(if $(PARTS),--parts $(PARTS),) $(if $(LIVES),--lives $(LIVES),)

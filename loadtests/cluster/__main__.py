@@ -1,10 +1,10 @@
 """Scale-out, run: two API hosts, two signers, PostgreSQL with a standby, an object store on four hosts, one load.
 
-    python -m loadtests.cluster [--parts abc] [--lives 3] [--reads 20]
+    python -m loadtests.cluster [--parts abcd] [--lives 3] [--reads 20]
 
 Each host is a network namespace of this machine; nothing leaves it. Part a changes every API and signer for a new
-process, b kills the primary's host, c kills an object node; each prints one line with its figures and a verdict, and at
-the end everything that was ever acknowledged is held against what stands. Needs root. Exit status: 0 all held, 1
+process, b kills the primary's host, c an object node, d an API's; each prints one line with its figures and a verdict,
+and at the end everything that was ever acknowledged is held against what stands. Needs root. Exit status: 0 all held, 1
 something did not, 2 it did not get so far. However it ends, Ctrl-C and kill -9 included, nothing of it lives on:
 processes and networks are in namespaces that go with the run. What a kill -9 leaves on the disk, the next run removes.
 """
@@ -104,7 +104,7 @@ def reap(child: int) -> int:
 def main() -> int:
     """Read the options, enter namespaces of one's own, and run."""
     parser = argparse.ArgumentParser(prog="python -m loadtests.cluster", description=__doc__.partition("\n")[0])
-    parser.add_argument("--parts", default="abc", help="a rolling restart, b primary killed, c object node killed")
+    parser.add_argument("--parts", default="abcd", help="a rolling restart; killed: b primary, c object node, d API")
     parser.add_argument("--lives", type=int, default=3, help="dossiers under way at once")
     parser.add_argument("--reads", type=float, default=20.0, help="reads per second")
     options = parser.parse_args()

@@ -16,12 +16,14 @@ from loadtests.chaos.lives import Ward
 from loadtests.cluster import lan
 from loadtests.cluster.database import tell_balancer
 from loadtests.cluster.objects import VOLUMES
-from loadtests.cluster.parts import until
+from loadtests.cluster.parts import die, until
 from loadtests.cluster.product import Cluster
 from loadtests.cluster.pulse import Pulse, told
 
 WRITE_GAP_MOST_S: Final = 30.0
 STORE_GAP_MOST_S: Final = 10.0
+UNANSWERED_MOST: Final = 3
+"""Of requests under way on a host that dies, those whose answer had begun cannot be asked of another."""
 PATIENCE_S: Final = 120.0
 DRAIN_S: Final = 20.0
 STEADY_S: Final = 3.0
@@ -114,7 +116,7 @@ class Acts:
         database = self._cluster.database
         victim = await database.primary(self._web)
         acknowledged, ended, since = self._ledger.count, self._ward.ended, time.monotonic()
-        killed = await database.members[victim].die()
+        killed = await die(database.members[victim])
         before = self._ledger.count
         await self._until(lambda: self._ledger.count > before + 10 and self._ward.ended > ended + 1, "writes after it")
         gap, works_s = self._ledger.gap_since(since), time.monotonic() - since
@@ -138,7 +140,7 @@ class Acts:
         objects = self._cluster.objects
         victim = max((name for name in VOLUMES if lan.living(name)), key=objects.held)
         held, count, ended, since = objects.held(victim), len(self._ward.sealed), self._ward.ended, time.monotonic()
-        killed = await objects.volumes[victim].die()
+        killed = await die(objects.volumes[victim])
         await self._until(lambda: self._ward.ended > ended + 1, "a dossier's end")
         await self._until(lambda: len(self._pulse.since(since, "document")) >= READS_LEAST, "document reads")
         reads, gap = self._pulse.since(since, "document"), self._ledger.gap_since(since)
@@ -153,6 +155,28 @@ class Acts:
             f"{gap:.1f} s"
         )
         return Found(name="object node killed", figures=figures, faults=tuple(faults))
+
+    async def api_host_killed(self) -> Found:
+        """Kill an API's whole host, with the worker on it: the balancer sends what it had not answered to the other."""
+        since, acknowledged, before = time.monotonic(), self._ledger.count, Counter(self._ward.trouble)
+        parts = [part for (host, _), part in self._cluster.parts.items() if host == "api1"]
+        killed = await die(*parts)
+        await self._until(lambda: len(self._pulse.since(since)) >= READS_LEAST, "reads")
+        await self._until(lambda: self._ledger.count > acknowledged + 50, "writes after it")
+        reads, trouble = self._pulse.since(since - 1), self._ward.trouble - before
+        lost, gap = await self._lost(), self._ledger.gap_since(since)
+        for part in parts:
+            await part.start()
+        back_s = await self._cluster.until_ready(self._web, "api1", "api")
+        failed = sum(bool(one.wrong) for one in reads) + sum(trouble.values())
+        faults = [f"acknowledged and lost: {one}" for one in lost[:3]]
+        faults += [f"{failed} requests failed, at most {UNANSWERED_MOST}"] if failed > UNANSWERED_MOST else []
+        figures = (
+            f"api1 ({killed} processes) killed; {self._ledger.count - acknowledged} writes acknowledged, "
+            f"{len(lost)} lost, none for {gap:.1f} s; {sum(trouble.values())} writes failed once "
+            f"{dict(trouble) or ''}; {told(reads)}; back in {back_s:.1f} s"
+        )
+        return Found(name="API host killed", figures=figures, faults=tuple(faults))
 
     async def _lost(self) -> list[str]:
         """Ask the primary, whoever that is now, for everything that was ever acknowledged."""

@@ -60,7 +60,7 @@ class Part:
             RuntimeError: it did not end in order.
         """
         began = time.monotonic()
-        process = self._let_go()
+        process = self.let_go()
         process.send_signal(signal.SIGTERM)
         try:
             code = await asyncio.wait_for(process.wait(), STOP_S)
@@ -70,20 +70,14 @@ class Part:
             raise RuntimeError(f"{self.host}: {self.name} ended with {code}{self.said()}")
         return time.monotonic() - began
 
-    async def die(self) -> int:
-        """Kill everything on its host, and start nothing again; return how many processes there were."""
-        process = self._let_go()
-        killed = await asyncio.to_thread(lan.kill, self.host)
-        await process.wait()
-        return killed
-
     def said(self, length: int = 2000) -> str:
         """Return its last words."""
         with contextlib.suppress(OSError):
             return "; its last words:\n" + self.log.read_bytes()[-length:].decode(errors="replace")
         return ""
 
-    def _let_go(self) -> asyncio.subprocess.Process:
+    def let_go(self) -> asyncio.subprocess.Process:
+        """Start it no more when it ends; return its process."""
         self._wanted = False
         if self._keeper is not None:
             self._keeper.cancel()
@@ -108,6 +102,15 @@ class Part:
             if self._wanted:
                 self.restarts += 1
                 await self._spawn()
+
+
+async def die(*parts: Part) -> int:
+    """Kill everything on the hosts of these parts and start nothing again; return how many processes there were."""
+    processes = [part.let_go() for part in parts]
+    killed = [await asyncio.to_thread(lan.kill, host) for host in {part.host for part in parts}]
+    for process in processes:
+        await process.wait()
+    return sum(killed)
 
 
 async def until(what: str, holds: Callable[[], Awaitable[Any]], patience_s: float, *parts: Part) -> float:

@@ -67,6 +67,14 @@ class Cluster:
         """End the APIs, so that nobody adds to what is to be judged."""
         await asyncio.gather(*(part.end() for (_, name), part in self.parts.items() if name == "api"))
 
+    def work_done(self, name: str) -> dict[str, int]:
+        """Return how many jobs each host's process of this name has done, as its log tells."""
+        done: dict[str, int] = {}
+        for (host, process), part in self.parts.items():
+            if process == name:
+                done[host] = part.log.read_text(errors="replace").count('"event":"job"')
+        return done
+
     @property
     def accounts(self) -> Accounts:
         """The demo's log-ins."""

@@ -65,7 +65,10 @@ async def run(room: Path, options: argparse.Namespace) -> int:
         say(f"  {line}")
     told, audited = await audit(cluster)
     say(f"{'✓' if audited else '✗'} audit against the checkpoints outside: {told}")
-    passed = good and audited and not any(one.faults for one in found)
+    shares = {name: cluster.work_done(name) for name in ("signer", "worker")}
+    side_by_side = all(done for share in shares.values() for done in share.values())
+    say(f"{'✓' if side_by_side else '✗'} jobs done side by side: {shares}")
+    passed = good and audited and side_by_side and not any(one.faults for one in found)
     if not passed:
         (room / "keep").touch()
     say(f"{'✓ PASS' if passed else '✗ FAIL'} in {time.monotonic() - began:.0f} s")
@@ -79,7 +82,12 @@ async def under_load(
     """Let dossiers live and readers read while the parts are done; every life is lived to its end."""
     pulse = Pulse(web, ward, options.reads)
     acts = Acts(cluster, plain, ward, ledger, pulse)
-    does = {"a": acts.rolling_restart, "b": acts.primary_killed, "c": acts.object_node_killed}
+    does = {
+        "a": acts.rolling_restart,
+        "b": acts.primary_killed,
+        "c": acts.object_node_killed,
+        "d": acts.api_host_killed,
+    }
     found: list[Found] = []
     try:
         async with asyncio.TaskGroup() as group:

@@ -48,7 +48,7 @@ async def test_whole_hosts_restart_and_die_and_nothing_acknowledged_is_lost(caps
     with capsys.disabled():
         sys.stdout.write("\n" + told)
     assert process.returncode == 0, told
-    for name in ("rolling restart", "primary killed", "object node killed"):
+    for name in ("rolling restart", "primary killed", "object node killed", "API host killed"):
         assert re.search(rf"^✓ PASS  {name}: ", told, re.MULTILINE), told
     assert "0 lost, 0 doubled, 0 dangling" in told
     assert left() == []
