@@ -14,7 +14,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := run
-.PHONY: run demo doctor chaos journeys cluster-test cluster-tools test test-tools fuzz fuzz-pdf venv venv-dev lint format lock sbom bundle clean help
+.PHONY: run demo doctor chaos journeys cluster-test cluster-tools as-root test test-tools fuzz fuzz-pdf venv venv-dev lint format lock sbom bundle clean help
 
 ## run: build the environment if need be, then database, API, signer, worker and one dossier through the five steps
 run: venv
@@ -37,9 +37,12 @@ journeys: venv-dev
 	@exec $(BIN)/python -m loadtests.journeys $(HOLDER) --batch $(or $(BATCH),5)
 
 ## cluster-test: scale-out on this machine, as root: rolling restart; primary, object node and API host killed; under load; PARTS=abcd, LIVES=N
-cluster-test: cluster-tools venv-dev
+cluster-test: as-root cluster-tools
 	@PATH="$(CURDIR)/var/tools:$$PATH" MOTCUA_PATRONI=$(PATRONI)/bin/patroni \
 	  exec $(BIN)/python -m loadtests.cluster $(if $(PARTS),--parts $(PARTS),) $(if $(LIVES),--lives $(LIVES),)
+
+as-root:
+	@[ "$$(id -u)" = 0 ] || { echo "Cần quyền root để tạo mạng riêng. / Root is needed, to make networks of its own."; exit 2; }
 
 # Patroni has its own environment, where the database's user can reach it: it is no part of the product, nor of its tests.
 PATRONI := /var/lib/motcua/patroni-$(shell sha256sum <deploy/cluster/patroni.lock | cut -c1-12)
@@ -48,11 +51,11 @@ PATRONI := /var/lib/motcua/patroni-$(shell sha256sum <deploy/cluster/patroni.loc
 cluster-tools: venv-dev
 	@$(call taken,etcd-server,usr/bin/etcd,etcd)
 	@$(call taken,haproxy,usr/sbin/haproxy,haproxy)
-	@! ldd "$$(PATH="var/tools:$$PATH" command -v haproxy)" | grep -q 'not found' || [ "$$(id -u)" != 0 ] \
+	@! ldd "$$(PATH="var/tools:$$PATH" command -v haproxy)" | grep -q 'not found' \
 	  || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends -qq $(LIBRARIES) >/dev/null; }
-	@[ -x $(PATRONI)/bin/patroni ] || [ "$$(id -u)" != 0 ] || { echo "… Patroni"; rm -rf $(PATRONI).new \
-	  && mkdir -p -m 711 $(dir $(PATRONI)) && /usr/bin/python3 -m venv $(PATRONI) \
-	  && $(PATRONI)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement deploy/cluster/patroni.lock; }
+	@[ -e $(PATRONI)/.built ] || { echo "… Patroni"; mkdir -p -m 711 $(dir $(PATRONI)) && /usr/bin/python3 -m venv --clear $(PATRONI) \
+	  && $(PATRONI)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement deploy/cluster/patroni.lock \
+	  && touch $(PATRONI)/.built; }
 
 ## test: everything that proves the product: linters, types, import contracts, then all tests
 test: test-tools venv-dev bundle
