@@ -7,9 +7,11 @@ import sysconfig
 from pathlib import Path
 
 import kubernetes_validate
+import msgspec
 import pytest
 import yaml
 
+from api.http.problems import Problem
 from api.settings import own_environment, read
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -237,6 +239,13 @@ def test_the_fleet_is_as_large_as_its_master_waits_for(rendered):
     (master,) = pods(rendered["load"])["load-master"]["spec"]["containers"]
     wanted = master["args"][master["args"].index("--expect-workers") + 1]
     assert of(rendered["load"], "Deployment")["load-workers"]["spec"]["replicas"] == int(wanted)
+
+
+def test_what_the_balancer_says_by_itself_is_a_problem_like_the_apis():
+    text = (DEPLOY / "cluster" / "haproxy.cfg").read_text(encoding="utf-8")
+    (said,) = re.findall(r'http-error status 503 .* string "(.*)" hdr Retry-After \d+$', text, re.MULTILINE)
+    problem = msgspec.json.decode(said.replace('\\"', '"'), type=Problem)
+    assert (problem.status, problem.code) == (503, "no-server-ready")
 
 
 def test_the_containerfiles_are_sound():
