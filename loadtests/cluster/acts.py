@@ -173,7 +173,7 @@ class Acts:
         faults += [f"{failed} requests failed, at most {UNANSWERED_MOST}"] if failed > UNANSWERED_MOST else []
         figures = (
             f"api1 ({killed} processes) killed; {self._ledger.count - acknowledged} writes acknowledged, "
-            f"{len(lost)} lost, none for {gap:.1f} s; {sum(trouble.values())} writes failed once "
+            f"{len(lost)} lost, none for {gap:.1f} s; {sum(trouble.values())} failed once"
             f"{dict(trouble) or ''}; {told(reads)}; back in {back_s:.1f} s"
         )
         return Found(name="API host killed", figures=figures, faults=tuple(faults))
