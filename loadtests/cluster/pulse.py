@@ -30,7 +30,6 @@ class Pulse:
     def __init__(self, web: aiohttp.ClientSession, ward: Ward, per_second: float) -> None:
         self._web, self._ward, self._pause_s = web, ward, 1 / per_second
         self.reads: list[Read] = []
-        self._known: dict[str, bytes] = {}
 
     async def run(self) -> None:
         """Read until cancelled."""
@@ -69,10 +68,8 @@ class Pulse:
             content = await answer.read()
             if answer.status != 200:
                 return f"{answer.status} {content[:120].decode(errors='replace')}"
-        if what == "document":
-            found = sha256(content).digest()
-            if self._known.setdefault(document, found) != found:
-                return f"{document}: other bytes than before"
+        if what == "document" and answer.headers["ETag"].strip('"') != sha256(content).hexdigest():
+            return f"{document}: other bytes than were recorded"
         return ""
 
 
