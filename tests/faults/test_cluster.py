@@ -29,10 +29,10 @@ def left() -> list[int]:
 
 @contextlib.asynccontextmanager
 async def cluster_test() -> AsyncIterator[asyncio.subprocess.Process]:
+    words = ["make", "cluster-test", f"PARTS={PARTS}"]
     process = await asyncio.create_subprocess_exec(
-        *["make", "cluster-test", f"PARTS={PARTS}"], cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-        start_new_session=True,
-    )  # fmt: skip
+        *words, cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, start_new_session=True
+    )
     try:
         yield process
     finally:
