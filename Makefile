@@ -146,6 +146,8 @@ lock: venv-dev
 	  pyproject.toml -o requirements.lock
 	@$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --python-version 3.11 --extra dev --extra build \
 	  pyproject.toml -c requirements.lock -o requirements-dev.lock
+	@$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --python-version 3.11 \
+	  deploy/cluster/patroni.in -o deploy/cluster/patroni.lock
 
 ## sbom: write the bill of materials (CycloneDX) of the locked packages to sbom.cdx.json
 sbom: venv
