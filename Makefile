@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTEST_OPTIONS ?=
 TOOLS := poppler-utils mupdf-tools qpdf openssl libnss3-tools softhsm2 faketime
+LIBRARIES := liblua5.3-0 libopentracing-c-wrapper0
 PROGRAMS := pdfsig mutool qpdf openssl certutil softhsm2-util faketime
 
 # A bundle carries its wheels in `wheels/`; then nothing is asked of any network.
@@ -13,7 +14,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := run
-.PHONY: run demo doctor chaos journeys test test-tools fuzz fuzz-pdf peers venv venv-dev lint format lock sbom bundle clean help
+.PHONY: run demo doctor chaos journeys cluster-test cluster-tools as-root test test-tools fuzz fuzz-pdf peers venv venv-dev lint format lock sbom bundle clean help
 
 ## run: build the environment if need be, then database, API, signer, worker and one dossier through the five steps
 run: venv
@@ -35,6 +36,27 @@ chaos: venv-dev
 journeys: venv-dev
 	@exec $(BIN)/python -m loadtests.journeys $(HOLDER) --batch $(or $(BATCH),5)
 
+## cluster-test: scale-out on this machine, as root: rolling restart; primary, object node and API host killed; under load; PARTS=abcd, LIVES=N
+cluster-test: as-root cluster-tools
+	@PATH="$(CURDIR)/var/tools:$$PATH" MOTCUA_PATRONI=$(PATRONI)/bin/patroni \
+	  exec $(BIN)/python -m loadtests.cluster $(if $(PARTS),--parts $(PARTS),) $(if $(LIVES),--lives $(LIVES),)
+
+as-root:
+	@[ "$$(id -u)" = 0 ] || { echo "Cần quyền root để tạo mạng riêng. / Root is needed, to make networks of its own."; exit 2; }
+
+# Patroni has its own environment, where the database's user can reach it: it is no part of the product, nor of its tests.
+PATRONI := /var/lib/motcua/patroni-$(shell sha256sum <deploy/cluster/patroni.lock | cut -c1-12)
+
+## cluster-tools: what cluster-test runs beside the product: etcd and HAProxy out of Debian's packages, Patroni from PyPI
+cluster-tools: venv-dev
+	@$(call taken,etcd-server,usr/bin/etcd,etcd)
+	@$(call taken,haproxy,usr/sbin/haproxy,haproxy)
+	@! ldd "$$(PATH="var/tools:$$PATH" command -v haproxy)" | grep -q 'not found' \
+	  || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends -qq $(LIBRARIES) >/dev/null; }
+	@[ -e $(PATRONI)/.built ] || { echo "… Patroni"; mkdir -p -m 711 $(dir $(PATRONI)) && /usr/bin/python3 -m venv --clear $(PATRONI) \
+	  && $(PATRONI)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement deploy/cluster/patroni.lock \
+	  && touch $(PATRONI)/.built; }
+
 ## test: everything that proves the product: linters, types, import contracts, then all tests
 test: test-tools venv-dev bundle
 	@echo "… ruff"; $(BIN)/ruff check --quiet . && $(BIN)/ruff format --quiet --check .
@@ -46,7 +68,7 @@ test: test-tools venv-dev bundle
 
 ## test-tools: the programs that judge signed PDFs from outside; installs them when run as root
 test-tools:
-	@$(promtool)
+	@$(call taken,prometheus,usr/bin/promtool,promtool)
 	@missing=""; for program in $(PROGRAMS); do command -v $$program >/dev/null 2>&1 || missing="$$missing $$program"; done; \
 	if [ -z "$$missing" ]; then exit 0; fi; \
 	line="apt-get install -y --no-install-recommends $(TOOLS)"; \
@@ -57,14 +79,15 @@ test-tools:
 	  echo "Chạy lệnh này bằng root rồi thử lại. / Run this as root, then try again:"; echo "  $$line"; exit 2; \
 	fi
 
-# promtool is taken out of Debian's package, which is not installed: that would make a user and start a server. No root.
-define promtool
-command -v promtool >/dev/null 2>&1 || [ -x var/tools/promtool ] || { \
-  echo "… promtool, từ gói prometheus / promtool, out of the package prometheus"; room="$$(mktemp -d)" && trap 'rm -rf "$$room"' EXIT; \
-  get() { (cd "$$room" && apt-get -qq -o APT::Sandbox::User=root download prometheus >/dev/null 2>&1); }; \
+# A program is taken out of Debian's package, which is not installed: that would make a user and start a server. No root.
+# $(1) the package, $(2) the file in it, $(3) the program
+define taken
+command -v $(3) >/dev/null 2>&1 || [ -x var/tools/$(3) ] || { \
+  echo "… $(3), từ gói $(1) / $(3), out of the package $(1)"; room="$$(mktemp -d)" && trap 'rm -rf "$$room"' EXIT; \
+  get() { (cd "$$room" && apt-get -qq -o APT::Sandbox::User=root download $(1) >/dev/null 2>&1); }; \
   { get || { [ "$$(id -u)" = 0 ] && apt-get update -qq && get; }; } \
-    && dpkg -x "$$room"/prometheus_*.deb "$$room" && install -D -m 755 "$$room/usr/bin/promtool" var/tools/promtool \
-    || { echo "Không lấy được promtool; trên Debian: apt install prometheus. / Could not fetch promtool; apt install prometheus."; exit 2; }; }
+    && dpkg -x "$$room"/$(1)_*.deb "$$room" && install -D -m 755 "$$room/$(2)" var/tools/$(3) \
+    || { echo "Không lấy được $(3); trên Debian: apt install $(1). / Could not fetch $(3); apt install $(1)."; exit 2; }; }
 endef
 
 # The environment is built anew only when a lock, the project file or the place has changed; the tests' one holds both.
@@ -127,6 +150,8 @@ lock: venv-dev
 	  pyproject.toml -o requirements.lock
 	@$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --python-version 3.11 --extra dev --extra build \
 	  pyproject.toml -c requirements.lock -o requirements-dev.lock
+	@$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --python-version 3.11 \
+	  deploy/cluster/patroni.in -o deploy/cluster/patroni.lock
 
 ## sbom: write the bill of materials (CycloneDX) of the locked packages to sbom.cdx.json
 sbom: venv

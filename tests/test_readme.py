@@ -189,6 +189,7 @@ RUN_BY: dict[str, tuple[str, str]] = {
     "make fuzz-pdf": ("Makefile", "exec $(BIN)/python -m pytest -s tests/faults/test_pdf_fuzz.py"),
     "make fuzz": ("Makefile", "exec $(BIN)/python -m pytest -s tests/faults/test_fuzz.py"),
     "make journeys": ("tests/journey/test_holders.py", '["make", "journeys", '),
+    "make cluster-test": ("tests/faults/test_cluster.py", '["make", "cluster-test"'),
     "make chaos": ("tests/faults/test_chaos.py", '["make", "chaos"'),
     "motcua migrate": ("tests/test_readme.py", 'SCRIPTS / "motcua", "migrate"]'),
     "motcua migrate --post": ("tests/test_readme.py", '"migrate", "--post"]'),

@@ -16,7 +16,7 @@ import asyncpg
 import signing
 from api.db.pools import Pools, open_pools
 from api.db.privacy import Vault
-from api.documents.blobs import FileStore
+from api.documents.blobs import BlobStore, open_store
 from api.documents.sweep import Sweeper
 from api.documents.workshop import Workshop
 from api.dossiers.rebuild import rebuild
@@ -24,7 +24,7 @@ from api.kernel import system_clock
 from api.settings import read
 from loadtests.chaos.ledger import Entry, Ledger
 from loadtests.chaos.lives import Ward
-from loadtests.chaos.product import Product
+from loadtests.chaos.product import Standing
 from signing.contract import LintLimits
 
 REST_S: Final = 90.0
@@ -97,7 +97,7 @@ MADE: Final = (
 """Answers that name what they made."""
 
 
-async def counts(product: Product) -> dict[str, int]:
+async def counts(product: Standing) -> dict[str, int]:
     """Count what stands of each effect."""
     owner = await asyncpg.connect(product.environment["DATABASE_URL"], timeout=30)
     try:
@@ -109,7 +109,7 @@ async def counts(product: Product) -> dict[str, int]:
 class Judgement:
     """Reads everything once more, as the owner, and says what holds."""
 
-    def __init__(self, product: Product, ledger: Ledger, ward: Ward, before: Mapping[str, int]) -> None:
+    def __init__(self, product: Standing, ledger: Ledger, ward: Ward, before: Mapping[str, int]) -> None:
         self._product, self._ledger, self._ward, self._before = product, ledger, ward, before
         self.lines: list[str] = []
         self._good = True
@@ -163,7 +163,7 @@ class Judgement:
     async def _acknowledged(self, owner: asyncpg.Connection) -> None:
         """Hold each line of the ledger against the rows, and the rows against the ledger."""
         entries = self._ledger.entries
-        lost = [entry for entry in entries if not await self._is_there(owner, entry)]
+        lost = [entry for entry in entries if not await is_there(owner, entry)]
         self._hold("acknowledged and lost", [f"{e.method} {e.path} {e.key}" for e in lost], len(entries))
         repeated = sum(entry.tries > 1 for entry in entries)
         self.lines.append(f"  {repeated} of {len(entries)} intents were sent more than once")
@@ -172,15 +172,6 @@ class Judgement:
             asked = sum(re.fullmatch(pattern, entry.path) is not None for entry in entries)
             made = now[what] - self._before[what]
             self._hold(f"{what} doubled", [f"{made} stand, {asked} were asked for"] if made != asked else [], asked)
-
-    async def _is_there(self, owner: asyncpg.Connection, entry: Entry) -> bool:
-        kept = await owner.fetchval("SELECT count(*) FROM idempotency WHERE key = $1", entry.key)
-        answer = entry.answer or {}
-        named = next((row for row in MADE if re.fullmatch(row[0], entry.path)), None)
-        if kept != 1 or named is None:
-            return kept == 1
-        _, field, query = named
-        return await owner.fetchval(query, UUID(answer[field])) == 1
 
     async def _journals(self) -> None:
         pools = await open_pools(self._product.environment["DATABASE_URL"])
@@ -193,7 +184,7 @@ class Judgement:
     async def _blobs(self, pools: Pools) -> None:
         """Sweep once without any grace, then look: every file has its row and every row its file."""
         told = read("worker", dict(self._product.settings_of("worker")))
-        store = FileStore(self._product.files.blobs)
+        store = open_store(told)
         shop = Workshop(
             pools=pools,
             processes=_NoProcesses(),
@@ -216,7 +207,7 @@ class Judgement:
         """Verify every signed revision with our verifier, and with pdfsig where it is there."""
         demo = self._product.files.trust / "demo"
         trust = signing.load_trust(self._product.files.trust, demo)
-        store = FileStore(self._product.files.blobs)
+        store = open_store(read("worker", dict(self._product.settings_of("worker"))))
         rows = await owner.fetch("SELECT sha256, ordinal, origin FROM revision WHERE origin IN ('signed', 'sealed')")
         bad: list[str] = []
         for row in rows:
@@ -231,12 +222,23 @@ class Judgement:
         await store.close()
 
 
+async def is_there(owner: asyncpg.Connection, entry: Entry) -> bool:
+    """Tell whether an acknowledged write is: its intent, and what its answer says it made."""
+    kept = await owner.fetchval("SELECT count(*) FROM idempotency WHERE key = $1", entry.key)
+    answer = entry.answer or {}
+    named = next((row for row in MADE if re.fullmatch(row[0], entry.path)), None)
+    if kept != 1 or named is None:
+        return kept == 1
+    _, field, query = named
+    return await owner.fetchval(query, UUID(answer[field])) == 1
+
+
 class _NoProcesses:
     async def run(self, *_: Any, **__: Any) -> Any:
         raise RuntimeError("a sweep needs no process")
 
 
-async def _is_itself(store: FileStore, name: Any) -> bool:
+async def _is_itself(store: BlobStore, name: Any) -> bool:
     path = await store.local_path(name)
     return await asyncio.to_thread(lambda: sha256(Path(path).read_bytes()).digest()) == name
 

@@ -18,7 +18,7 @@ import msgspec
 
 from api.embedded.walk import PAPER, Desk, Refusal, Walk
 from loadtests.chaos.ledger import Entry, Ledger
-from loadtests.chaos.product import Product
+from loadtests.chaos.product import Standing
 
 PAUSE_S = 0.2
 GIVEN_UP_AFTER = 600
@@ -44,11 +44,16 @@ class StubbornDesk(Desk):
     patience_s = inf
     """How long others may take after the last kill is the run's to say, not a desk's."""
 
-    def __init__(self, web: aiohttp.ClientSession, product: Product, who: str, ward: "Ward") -> None:
+    def __init__(self, web: aiohttp.ClientSession, product: Standing, who: str, ward: "Ward") -> None:
         super().__init__(web, product.accounts.of(f"{who}.kinhbac"))
         self._ward = ward
         self._product = product
         self._hand = asyncio.Lock()
+
+    @property
+    def session_headers(self) -> dict[str, str]:
+        """What shows this desk's session, for requests that are sent once."""
+        return dict(self._headers)
 
     async def call(self, method: str, path: str, body: Any = None) -> Any:
         """Call the API until it answers for good."""
@@ -126,7 +131,7 @@ class StubbornDesk(Desk):
 class Ward:
     """One ward's desks, the lives of its dossiers, and what went wrong on the way."""
 
-    def __init__(self, web: aiohttp.ClientSession, product: Product, ledger: Ledger) -> None:
+    def __init__(self, web: aiohttp.ClientSession, product: Standing, ledger: Ledger) -> None:
         self.ledger = ledger
         self.enough = asyncio.Event()
         self.ended = 0
@@ -134,6 +139,8 @@ class Ward:
         self.outcomes: Counter[str] = Counter()
         self.faults: list[str] = []
         self.strange: list[str] = []
+        self.sealed: list[tuple[str, str]] = []
+        """Dossiers by their code, each with its sealed document."""
         self.doing: dict[str, Doing] = {}
         self._walk = Walk(web, product.accounts, lambda _vi, _en: None)
         for place, who in (
@@ -150,6 +157,11 @@ class Ward:
         since = before.since if before is not None and before.what == what else time.monotonic()
         self.doing[life] = Doing(what=what, since=since)
         return self.doing[life]
+
+    @property
+    def appraiser(self) -> StubbornDesk:
+        """Somebody who may read every document of the ward."""
+        return self._walk.appraiser  # type: ignore[return-value]
 
     async def log_in(self) -> None:
         """Open everybody's session; it outlives every crash."""
@@ -175,6 +187,7 @@ class Ward:
         document = made["document"]["id"]
         for desk in (walk.head, walk.chair, walk.clerk):
             await desk.sign_until_recorded(document)  # type: ignore[attr-defined]
+        self.sealed.append((filed["code"], document))
         await walk.deliver(filed, made["result"]["id"])
 
     async def _drafted(self, filed: Mapping[str, Any]) -> dict[str, Any]:

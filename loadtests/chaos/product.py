@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Protocol
 
 from api.embedded.demo_laying import read_accounts
 from api.embedded.demo_settings import Layout, read_environment
@@ -17,6 +18,26 @@ from loadtests.processes import descendants, parents, words_of
 ROOT = Path(__file__).resolve().parents[2]
 START_S = 240.0
 STOP_S = 60.0
+
+
+class Standing(Protocol):
+    """A product that stands somewhere, as a load and its judgement have to know it."""
+
+    files: Layout
+
+    @property
+    def accounts(self) -> Accounts:
+        """The log-ins."""
+        ...
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What the owner's commands are told."""
+        ...
+
+    def settings_of(self, process: str) -> Mapping[str, str]:
+        """What one process is told."""
+        ...
 
 
 class Product:
