@@ -225,10 +225,12 @@ def test_the_model_names_only_operations_with_a_threshold_and_adds_up():
     assert {op for persona in PERSONAS for op in persona.asks} <= set(OPERATIONS)
     assert sum(persona.share for persona in PERSONAS) == pytest.approx(100)
     assert all(persona.why for persona in PERSONAS)
-    staffed = {"phone-signatory": 297, "clerk": 99, "head": 99}
-    assert cast(12_300, staffed, ())["phone-signatory"] == 297
+    staffed = {"phone-signatory": 198, "token-signatory": 99, "clerk": 99, "head": 99}
+    assert cast(12_300, staffed, ())["phone-signatory"] == 198
     assert min(cast(12, staffed, ()).values()) == 1
-    assert cast(396, staffed, ("phone-signatory", "clerk")) == {"phone-signatory": 297, "clerk": 99}
+    storm = ("phone-signatory", "token-signatory", "clerk")
+    assert cast(396, staffed, storm) == {"phone-signatory": 198, "token-signatory": 99, "clerk": 99}
+    assert cast(500, staffed, ("entering",)) == {"entering": 500}
 
 
 @pytest.mark.parametrize("shape", shapes.SHAPES.values(), ids=lambda shape: shape.name)
@@ -250,16 +252,7 @@ def test_what_is_judged_is_the_peak_and_of_the_morning_the_coming_itself():
 
 def test_the_model_makes_the_published_day():
     """12,300 users are about 300 requests a second: one in 37 s from each, by each persona's requests in an act."""
-    per_act = {
-        "submitter": 3,
-        "officer": 2.5,
-        "portal": 1.1,
-        "phone-signatory": 3,
-        "clerk": 3,
-        "head": 2,
-        "impatient": 1.1,
-    }
-    rate = sum(p.share / 100 * per_act.get(p.name, 1) / (sum(p.think_s) / 2 * 1.15) for p in PERSONAS)
+    rate = sum(p.share / 100 * p.requests / (sum(p.think_s) / 2 * 1.15) for p in PERSONAS)
     assert 250 < 12_300 * rate < 400
 
 
