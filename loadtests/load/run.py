@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import asyncpg
 import msgspec
@@ -59,6 +59,11 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         return faults.chosen(self.named, everything=self.course.faults)
 
     @property
+    def how(self) -> dict[str, Any]:
+        """What the product is to be put up with."""
+        return {"mischief": bool(self.mischief), **({"window_s": 20} if self.quick else {})}
+
+    @property
     def course(self) -> Shape:
         return SHAPES[self.shape]
 
@@ -99,8 +104,7 @@ async def product(order: Order, root: Path, say: Progress) -> AsyncIterator[Plac
         try:
             shutil.copytree(kept / "blobs", room / "blobs", copy_function=os.link)  # stored files are never written to
             shutil.copytree(kept / "checkpoints", room / "checkpoints")
-            mischief = bool(order.mischief)
-            async with site(cluster, database, room, kept / "pki", say, mischief=mischief) as one:
+            async with site(cluster, database, room, kept / "pki", say, **order.how) as one:
                 yield one.place
         finally:
             keeping.cancel()

@@ -35,6 +35,8 @@ STOP_ORDER: Final = ("api", "worker", "signer")
 WEBHOOK_SECRET: Final = "load-webhook"
 PROCESSES: Final = ("api", "signer", "worker")
 FAKETIME: Final = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
+WINDOW_S: Final = 240
+"""How long an own token may take for one batch, as a telephone may."""
 _SEALS: Final = "UPDATE certificate SET holder = 'pkcs11' WHERE agency_id IS NOT NULL"
 
 
@@ -96,8 +98,11 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
 class Site:
     """Puts the product on a database; `place` tells where it answers."""
 
-    def __init__(self, cluster: Cluster, database: str, files: Layout, pki: Path, *, mischief: bool = False) -> None:
-        self.cluster, self.database, self.files, self.pki, self.mischief = cluster, database, files, pki, mischief
+    def __init__(self, cluster: Cluster, database: str, files: Layout, pki: Path, **how: Any) -> None:
+        """Lay it out; `how` is `mischief` (an HSM, a clock that can be set) and `window_s` of the own tokens."""
+        self.cluster, self.database, self.files, self.pki = cluster, database, files, pki
+        self.mischief: bool = how.get("mischief", False)
+        self.window_s: int = how.get("window_s", WINDOW_S)
         self.ports: dict[str, int] = {}
         self.remote = self.clock = "http://127.0.0.1:1"
         self._outside: list[int] = []
@@ -172,7 +177,8 @@ class Site:
             "development": True,
         }  # fmt: skip
         officials = lay_certificates(self.pki, self.files.var / "officials")
-        tokens = {"certificates": str(officials), "certificate_class": "demo", "development": True}
+        tokens = {"certificates": str(officials), "window_s": self.window_s, "certificate_class": "demo"}
+        tokens["development"] = True
         holders = [
             {"kind": "software", "keys": str(self.pki)}, {"kind": "sp769", "sp769": service},
             {"kind": "upload", "upload": tokens},
@@ -209,11 +215,11 @@ class Site:
 
 @contextlib.asynccontextmanager
 async def site(
-    cluster: Cluster, database: str, room: Path, pki: Path, say: Progress, *, mischief: bool = False
+    cluster: Cluster, database: str, room: Path, pki: Path, say: Progress, **how: Any
 ) -> AsyncIterator[Site]:
     """Run everything on this database, with files below `room`; nothing of it outlives the block."""
     files = Layout(var=room)
-    one = Site(cluster, database, files, pki, mischief=mischief)
+    one = Site(cluster, database, files, pki, **how)
     async with one.outside():
         environments = one.settings()
         supervisor = Supervisor(files.logs, files.run, say, echo=False)
