@@ -3,8 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST_OPTIONS ?=
-TOOLS := poppler-utils mupdf-tools qpdf openssl libnss3-tools softhsm2 faketime
-PROGRAMS := pdfsig mutool qpdf openssl certutil softhsm2-util faketime
+TOOLS := poppler-utils mupdf-tools qpdf openssl libnss3-tools softhsm2 faketime strace
+PROGRAMS := pdfsig mutool qpdf openssl certutil softhsm2-util faketime strace
 
 # A bundle carries its wheels in `wheels/`; then nothing is asked of any network.
 WHEELS := $(wildcard wheels)

@@ -53,6 +53,8 @@ class Happened(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     expected: str
+    rested: float = 0.0
+    """Since when nothing had happened before it."""
     began: float = 0.0
     ended: float = 0.0
     cooled: float = 0.0
@@ -97,14 +99,12 @@ FAULTS: Final = (
         expected="everything is refused with 503 until it is back within 30 s; nothing acknowledged is lost",
     ),
     Fault(
-        name="document store slow", start=by.strace(("api", "signer", "worker"), "fsync,fdatasync",
-        f"delay_enter={by.SLOW_STORE_US}"), stop=by.release, impossible=by.can_strace,
+        name="document store slow", start=by.disk(f"slow {by.SLOW_STORE_S:g}"), stop=by.disk(""),
+        impossible=by.has_disk, unaffected=(*READS, "hand over"),
         expected="every stored file takes 2 s longer, per fsync; whoever stores none does not feel it",
-        unaffected=(*READS, "hand over"),
     ),
     Fault(
-        name="document store full", start=by.strace(("api", "signer", "worker"), "fsync,fdatasync", "error=ENOSPC"),
-        stop=by.release, impossible=by.can_strace, unaffected=STEPS,
+        name="document store full", start=by.disk("full"), stop=by.disk(""), impossible=by.has_disk, unaffected=STEPS,
         expected="files are refused with 503 or put off, none is half stored; whoever stores none does not feel it",
     ),
     Fault(
@@ -160,6 +160,7 @@ async def happen(scene: by.Scene, faults: Sequence[Fault], hold_s: float, wait_s
 async def _one(scene: by.Scene, fault: Fault, part: float) -> Happened:
     if why := fault.impossible(scene.place):
         return Happened(name=fault.name, expected=fault.expected, left_out=why)
+    rested = time.time()
     await asyncio.sleep(part * REST)
     scene.kept.clear()
     began = time.time()
@@ -174,7 +175,7 @@ async def _one(scene: by.Scene, fault: Fault, part: float) -> Happened:
     await asyncio.sleep(part * COOLS)
     wrong = await fault.looks(scene) if fault.looks else ""
     return Happened(
-        name=fault.name, expected=fault.expected, began=began, ended=ended, cooled=time.time(),
+        name=fault.name, expected=fault.expected, rested=rested, began=began, ended=ended, cooled=time.time(),
         unaffected=fault.unaffected, over_s=fault.over_s, wrong=wrong, told=scene.kept.get("told", ""),
     )  # fmt: skip
 
@@ -185,9 +186,8 @@ def judge(
     """Hold each fault's effect against what was said of it, as (FAIL or NOTE, text). Pure."""
     found: list[tuple[str, str]] = []
     for fault in happened:
-        found += (
-            [("NOTE", f"{fault.name}: left out, {fault.left_out}")] if fault.left_out else _judge(fault, asked, most_ms)
-        )
+        left_out = [("NOTE", f"{fault.name}: left out, {fault.left_out}")]
+        found += left_out if fault.left_out else _judge(fault, asked, most_ms)
     return found
 
 
@@ -198,13 +198,15 @@ def _judge(fault: Happened, asked: Sequence[Asked], most_ms: Callable[[str], flo
         stretch, when = (fault.began + fault.over_s, fault.cooled), f"{fault.over_s:.0f} s after it began"
         if fault.cooled <= stretch[0]:
             return [*found, ("NOTE", f"{fault.name}: the trial was too short to say whether it was over in time")]
+    rested = between(asked, fault.rested, fault.began)
     those = [one for one in between(asked, *stretch) if one.op in fault.unaffected]
     if not those:
         found.append(("FAIL", f"{fault.name}: nobody asked {when}, so nothing is known"))
     for op in fault.unaffected:
         took = p95(one for one in those if one.op == op)
         if took > most_ms(op):
-            found.append(("FAIL", f"{fault.name}: {op} p95 {took:.0f} ms {when}"))
+            before = p95(one for one in rested if one.op == op)
+            found.append(("FAIL", f"{fault.name}: {op} p95 {took:.0f} ms {when}; {before:.0f} ms before it"))
     failed = sum(not 200 <= one.status < 400 for one in those)
     if failed:
         found.append(("FAIL", f"{fault.name}: {failed} answers of those that were to be unaffected failed {when}"))

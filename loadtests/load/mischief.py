@@ -19,9 +19,7 @@ from loadtests.processes import threads_of, words_of
 
 JUMP_S: Final = 90
 SLOW_FSYNC_US: Final = 200_000
-SLOW_STORE_US: Final = 2_000_000
-_STORING: Final = ("api", "signer", "worker")
-"""Whose fsync is that of a stored file."""
+SLOW_STORE_S: Final = 2.0
 _ATTACH_S: Final = 5.0
 _HOT: Final = """
     SELECT n FROM dossier_counter WHERE (agency_id, day) = (
@@ -103,6 +101,15 @@ async def take_hsm(scene: Scene) -> None:
 async def bring_hsm(scene: Scene) -> None:
     """Bring them back."""
     await asyncio.to_thread(Path(f"{scene.place.tokens}.away").rename, scene.place.tokens)
+
+
+def disk(order: str) -> Act:
+    """The disk under the document store is slow, full, or as it was."""
+
+    async def tell(scene: Scene) -> None:
+        await asyncio.to_thread(Path(scene.place.disk).write_text, order)
+
+    return tell
 
 
 def strace(parts: Sequence[str], calls: str, effect: str) -> Act:
@@ -233,6 +240,11 @@ def can_strace(_: Place) -> str:
 def has_hsm(place: Place) -> str:
     """Say why there is no HSM here, or nothing."""
     return "" if place.tokens else "SoftHSM2 is not installed, or the product was not started for faults"
+
+
+def has_disk(place: Place) -> str:
+    """Say why the store's disk takes no orders, or nothing."""
+    return "" if place.disk else "the product was not started for faults"
 
 
 def has_clock(place: Place) -> str:

@@ -37,6 +37,7 @@ PROCESSES: Final = ("api", "signer", "worker")
 FAKETIME: Final = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
 WINDOW_S: Final = 240
 """How long an own token may take for one batch, as a telephone may."""
+_DISK: Final = ROOT / "loadtests" / "outside" / "disk"
 _SEALS: Final = "UPDATE certificate SET holder = 'pkcs11' WHERE agency_id IS NOT NULL"
 
 
@@ -59,6 +60,8 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     outside: tuple[int, ...]
     tokens: str = ""
     """The HSM's objects; moved away, the HSM is gone. Empty where there is none."""
+    disk: str = ""
+    """The file of orders for the disk under the document store; empty where it takes none."""
     faketime: str = ""
     """The file by which the API's clock is set; empty where it cannot be."""
 
@@ -107,6 +110,7 @@ class Site:
         self.remote = self.clock = "http://127.0.0.1:1"
         self._outside: list[int] = []
         self._hsm: SoftToken | None = None
+        self._disk: Path | None = None
         self._faketime: Path | None = None
 
     @property
@@ -126,7 +130,7 @@ class Site:
             url=self.url, ports=self.ports, dsn=self.dsn(), blobs=str(self.files.blobs), anchors=str(self.anchors),
             remote=self.remote, launcher=os.getpid(), clock=self.clock, keys=str(self.pki),
             outside=tuple(self._outside), tokens=str(self._hsm.tokens) if self._hsm else "",
-            faketime=str(self._faketime or ""),
+            disk=str(self._disk or ""), faketime=str(self._faketime or ""),
         )  # fmt: skip
 
     @contextlib.asynccontextmanager
@@ -157,7 +161,8 @@ class Site:
             await process.wait()
 
     async def _mischievous(self) -> None:
-        """Put the seals into an HSM, and lay the file that the API's clock is set by."""
+        """Put the seals into an HSM, and lay the files by which the disk is ordered and the API's clock is set."""
+        self._disk = self.files.var / "disk-orders"
         if MODULE:
             index = msgspec.json.decode((self.pki / "index.json").read_bytes(), type=Index)
             seals = [entry for entry in index.entries if entry.kind == "seal"]
@@ -205,9 +210,13 @@ class Site:
         made["signer"]["MOTCUA_TIMESTAMPS_FILE"] = str(self.files.settings / "timestamps.json")
         if self._hsm is not None:
             made["signer"]["SOFTHSM2_CONF"] = self._hsm.environment["SOFTHSM2_CONF"]
+        if self._disk is not None:
+            for name in PROCESSES:
+                made[name] |= {"PYTHONPATH": str(_DISK), "MOTCUA_LOAD_DISK": str(self._disk)}
         if self._faketime is not None:
             made["api"] |= {
-                "LD_PRELOAD": str(FAKETIME), "FAKETIME_TIMESTAMP_FILE": str(self._faketime), "FAKETIME_NO_CACHE": "1",
+                "LD_PRELOAD": str(FAKETIME), "FAKETIME_TIMESTAMP_FILE": str(self._faketime),
+                "FAKETIME_CACHE_DURATION": "1",
                 "FAKETIME_DONT_FAKE_MONOTONIC": "1",
             }  # fmt: skip
         return {name: {**one, "MOTCUA_PUBLIC_URL": self.url} for name, one in made.items()}
