@@ -52,7 +52,8 @@ class Arrivals:
         self.book, self.desk = Book(Path(plan.out)), Desk(plan.keys)
         self.chance = random.Random(f"{plan.seed} arrivals {part}")
         self._lines: dict[str, aiohttp.ClientSession] = {}
-        self._visitors: dict[str, list[Visitor]] = {one.name: [] for one in PERSONAS}
+        self._inside: dict[str, list[Visitor]] = {one.name: [] for one in PERSONAS}
+        self._come_in = dict.fromkeys(self._inside, 0)
         self._seats = cast(plan.users, {name: len(seats) for name, seats in plan.seats.items()}, ())
         self._under_way: set[asyncio.Task[None]] = set()
         self._standing = 0
@@ -92,17 +93,18 @@ class Arrivals:
             self.book.health.missing += 1
 
     def _somebody(self, persona: str) -> Visitor:
-        """Return one of those who are there, or a newcomer where there is room for one."""
-        there, room = self._visitors[persona], -(-self._seats.get(persona, 1) // self.parts)
-        if len(there) < room and self.chance.random() >= len(there) / room:
-            there.append(Visitor(self.plan, persona, Seats.number(self.plan, persona)))
-            return there[-1]
-        return self.chance.choice(there)
+        """Return one of those who have come in, or a newcomer where there is room for one."""
+        inside, come = self._inside[persona], self._come_in[persona]
+        room = -(-self._seats.get(persona, 1) // self.parts)
+        if inside and self.chance.random() < come / room:
+            return self.chance.choice(inside)
+        self._come_in[persona] += 1
+        return Visitor(self.plan, persona, Seats.number(self.plan, persona))
 
     async def _act(self, who: Visitor, due: float) -> None:
         """Perform one act; a newcomer's is to arrive."""
-        act = acts.next_act(who) if who.arrived else acts.arrive(who)
-        who.arrived, late, answer = True, time.monotonic() - due, None
+        newcomer, late, answer = not who.arrived, time.monotonic() - due, None
+        act = acts.arrive(who) if newcomer else acts.next_act(who)
         with contextlib.suppress(StopIteration):
             while True:
                 step = act.send(answer)
@@ -110,6 +112,9 @@ class Arrivals:
                     answer, late = await self._ask(who, step, late), 0.0
                 else:
                     answer = await self._do(who, step)
+        if newcomer:
+            who.arrived = True
+            self._inside[who.persona.name].append(who)
 
     async def _do(self, who: Visitor, step: acts.Step) -> Any:
         match step:

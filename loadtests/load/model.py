@@ -62,7 +62,7 @@ PERSONAS: Final = (
     Persona(
         name="token-signatory", vi="Lãnh đạo ký bằng USB token", en="own-token signatory", share=1, think_s=(35, 75),
         why="the third of each ward, 99: fetches each file, signs it in 1 to 3 s, hands it or its value back",
-        official=True, requests=14,
+        official=True, requests=20,
         asks=("to-sign list", "sign by token", "errands", "errand file", "file back", "values back"),
     ),
     Persona(

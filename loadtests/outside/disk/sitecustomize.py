@@ -1,8 +1,8 @@
 """A disk that is slow or full by order: Python finds this at its start where PYTHONPATH names its directory.
 
 Every `os.fsync` of the process reads its orders first, from the file that MOTCUA_LOAD_DISK names: `slow SECONDS`,
-`full`, or nothing. Only what the operating system answers is changed, as a disk changes it; a full disk may well say so no
-sooner, since file systems allocate late.
+`full`, or nothing. Only what the operating system answers is changed, as a disk changes it; a full disk may well say
+so no sooner, since file systems allocate late.
 """
 
 import errno
