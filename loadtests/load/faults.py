@@ -95,10 +95,6 @@ FAULTS: Final = (
         expected="asks for seals are taken and wait, are answered at once, and go on once it is back",
     ),
     Fault(
-        name="PostgreSQL killed", start=by.kill("postgres"), stop=by.nothing, over_s=30.0, unaffected=STEPS,
-        expected="everything is refused with 503 until it is back within 30 s; nothing acknowledged is lost",
-    ),
-    Fault(
         name="document store slow", start=by.disk(f"slow {by.SLOW_STORE_S:g}"), stop=by.disk(""),
         impossible=by.has_disk, unaffected=(*READS, "hand over"),
         expected="every stored file takes 2 s longer, per fsync; whoever stores none does not feel it",
@@ -133,6 +129,10 @@ FAULTS: Final = (
     Fault(
         name="a ward cut off", start=by.cut(ward=True), stop=by.reconnect,
         expected="the ward cannot work until it is back; no other ward feels it", unaffected=ALL,
+    ),
+    Fault(
+        name="PostgreSQL killed", start=by.kill("postgres"), stop=by.nothing, over_s=30.0, unaffected=STEPS,
+        expected="everything is refused with 503 until it is back within 30 s; nothing acknowledged is lost",
     ),
 )  # fmt: skip
 
