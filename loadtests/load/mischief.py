@@ -107,7 +107,10 @@ def disk(order: str) -> Act:
     """The disk under the document store is slow, full, or as it was."""
 
     async def tell(scene: Scene) -> None:
-        await asyncio.to_thread(Path(scene.place.disk).write_text, order)
+        orders = Path(scene.place.disk)
+        fresh = orders.with_suffix(".new")
+        await asyncio.to_thread(fresh.write_text, order)
+        fresh.replace(orders)
 
     return tell
 
