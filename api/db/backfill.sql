@@ -10,10 +10,6 @@ INSERT INTO backfill (name) VALUES ($1) ON CONFLICT DO NOTHING;
 -- The key up to which a rewrite has come.
 SELECT after, rows, ended_at FROM backfill WHERE name = $1;
 
--- name: move_backfill
--- Move the mark, in the transaction of the batch.
-UPDATE backfill SET after = $2, rows = rows + $3, moved_at = clock_timestamp() WHERE name = $1;
-
 -- name: end_backfill
 -- No row was left.
 UPDATE backfill SET ended_at = clock_timestamp() WHERE name = $1;
@@ -21,6 +17,10 @@ UPDATE backfill SET ended_at = clock_timestamp() WHERE name = $1;
 -- name: leave_disk_alone
 -- No commit of this session waits for the disk: a crash may lose the last batches, and their marks with them.
 SET synchronous_commit = off;
+
+-- name: plan_each_batch
+-- A plan for any number of rows would read the whole table for each batch (measured: 300 ms instead of 0.3 ms).
+SET plan_cache_mode = force_custom_plan;
 
 -- name: wait_for_disk
 -- The next commit waits as every other does, and whatever was committed before it is on the disk, too.
@@ -39,8 +39,15 @@ WITH batch AS (
        SET ready = signature_request_ready(request.state, request.chain_id, request.group_no)
       FROM batch
      WHERE request.id = batch.id AND batch.state = 'to_sign' AND request.ready IS NULL
+), done AS (
+    SELECT (SELECT id::text FROM batch ORDER BY id DESC LIMIT 1) AS last, count(*) AS rows FROM batch
+), moved AS (
+    UPDATE backfill
+       SET after = done.last, rows = backfill.rows + done.rows, moved_at = clock_timestamp()
+      FROM done
+     WHERE name = $3 AND done.last IS NOT NULL
 )
-SELECT (SELECT id::text FROM batch ORDER BY id DESC LIMIT 1) AS last, count(*) AS rows FROM batch;
+SELECT last, rows FROM done;
 
 -- name: own_process
 -- The process in the server that works for this connection, where the two are on one machine; else none.

@@ -9,8 +9,15 @@ WITH batch AS (
      WHERE id > coalesce(nullif($1::text, '')::uuid, '00000000-0000-0000-0000-000000000000') ORDER BY id LIMIT $2
 ), rewritten AS (
     UPDATE dossier SET folded = lower(dossier.code) FROM batch WHERE dossier.id = batch.id AND dossier.folded IS NULL
+), done AS (
+    SELECT (SELECT id::text FROM batch ORDER BY id DESC LIMIT 1) AS last, count(*) AS rows FROM batch
+), moved AS (
+    UPDATE backfill
+       SET after = done.last, rows = backfill.rows + done.rows, moved_at = clock_timestamp()
+      FROM done
+     WHERE name = $3 AND done.last IS NOT NULL
 )
-SELECT (SELECT id::text FROM batch ORDER BY id DESC LIMIT 1) AS last, count(*) AS rows FROM batch;
+SELECT last, rows FROM done;
 
 -- name: left
 -- How many of the seeded rows are not rewritten.

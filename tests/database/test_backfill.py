@@ -24,8 +24,13 @@ WITH batch AS (
     SELECT id FROM paper WHERE id > coalesce(nullif($1::text, '')::int, 0) ORDER BY id LIMIT $2
 ), rewritten AS (
     UPDATE paper p SET folded = lower(p.name) FROM batch WHERE p.id = batch.id AND p.folded IS NULL
+), done AS (
+    SELECT max(id)::text AS last, count(*) AS rows FROM batch
+), moved AS (
+    UPDATE backfill SET after = done.last, rows = backfill.rows + done.rows FROM done
+     WHERE name = $3 AND done.last IS NOT NULL
 )
-SELECT max(id)::text AS last, count(*) AS rows FROM batch
+SELECT last, rows FROM done
 """,
 )
 

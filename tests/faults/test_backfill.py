@@ -20,8 +20,13 @@ WITH batch AS (
     SELECT id FROM leaf WHERE id > coalesce(nullif($1::text, '')::int, 0) ORDER BY id LIMIT $2
 ), rewritten AS (
     UPDATE leaf SET folded = true FROM batch WHERE leaf.id = batch.id AND leaf.folded IS NULL
+), done AS (
+    SELECT max(id)::text AS last, count(*) AS rows FROM batch
+), moved AS (
+    UPDATE backfill SET after = done.last, rows = backfill.rows + done.rows FROM done
+     WHERE name = $3 AND done.last IS NOT NULL
 )
-SELECT max(id)::text AS last, count(*) AS rows FROM batch
+SELECT last, rows FROM done
 """,
 )
 
