@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from loadtests.load.model import BATCH, FILES, FILES_BACK, RESUMES, STORM_BATCH, WRONG_PASSWORDS
+from loadtests.load.model import BATCH, FILES, FILES_BACK, RESUMES, STORM_BATCH, WRONG_PASSWORDS, lot
 from loadtests.load.shapes import SHAPES
 from loadtests.load.visitors import Visitor
 
@@ -293,10 +293,10 @@ def enter(who: Visitor) -> Act:
     """Log in again and again, as when all sessions have ended: some always mistype, some are locked out."""
     if who.seat is None:
         return
-    entered, mistypes = {"login": who.seat.login, "password": who.plan.password}, who.number % 100 < WRONG_PASSWORDS
+    entered, mistypes = {"login": who.seat.login, "password": who.plan.password}, lot(who.number) < WRONG_PASSWORDS
     if mistypes or who.seat.locked:
         wrong = {**entered, "password": "sai-mat-khau"} if mistypes else entered
-        yield Ask(op="log in in vain", method="POST", path="/session", body=wrong, right=(401, 403))
+        yield Ask(op="log in in vain", method="POST", path="/session", body=wrong, right=(401, 403, 429))
         return
     told = yield Ask(op="log in", method="POST", path="/session", body=entered)
     if isinstance(told, dict):

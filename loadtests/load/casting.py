@@ -63,7 +63,7 @@ async def cast(owner: asyncpg.Connection, dataset: Dataset, users: int, only: tu
             seats[persona].append(seat)
     await owner.executemany(_BENCH.session, rows)
     seats["entering"] = [
-        msgspec.structs.replace(seat, locked=number % 100 >= 100 - model.LOCKED)
+        msgspec.structs.replace(seat, locked=model.lot(number) >= 100 - model.LOCKED)
         for number, seat in enumerate(seats["entering"] if "entering" in only else [])
     ]
     await owner.execute(_LOCKED, [seat.login for seat in seats["entering"] if seat.locked])

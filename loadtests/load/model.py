@@ -225,16 +225,21 @@ def cast(users: int, seats: Mapping[str, int], only: tuple[str, ...]) -> dict[st
     What is left over by rounding are officers.
     """
     found: dict[str, int] = {}
-    for persona in (*PERSONAS, *STORMS):
-        if persona.name not in (only or {one.name for one in PERSONAS}):
-            continue
-        wanted = max(1, int(users * persona.share / 100))
+    those = [BY_NAME[name] for name in only] or PERSONAS
+    whole = sum(persona.share for persona in those)
+    for persona in those:
+        wanted = max(1, int(users * persona.share / whole))
         if persona.name in FIXED:
             wanted = min(seats[persona.name], seats[persona.name] if only else wanted)
         found[persona.name] = wanted
     if "officer" in found:
         found["officer"] += max(0, users - sum(found.values()))
     return found
+
+
+def lot(number: int) -> int:
+    """Return the lot of 0 to 99 that somebody draws, so that a few users are of all kinds as well."""
+    return number * 37 % 100
 
 
 ERRORS_MOST: Final = 0.001

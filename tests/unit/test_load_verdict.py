@@ -237,6 +237,8 @@ def test_the_model_names_only_operations_with_a_threshold_and_adds_up():
     storm = ("phone-signatory", "token-signatory", "clerk")
     assert cast(396, staffed, storm) == {"phone-signatory": 198, "token-signatory": 99, "clerk": 99}
     assert cast(500, staffed, ("entering",)) == {"entering": 500}
+    assert cast(170, staffed, ("portal",)) == {"portal": 170}
+    assert sorted(map(model.lot, range(100))) == list(range(100))
 
 
 @pytest.mark.parametrize("shape", shapes.SHAPES.values(), ids=lambda shape: shape.name)
