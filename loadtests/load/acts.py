@@ -88,7 +88,7 @@ def arrive(who: Visitor) -> Act:
     yield Pause(who.chance.uniform(0, 1.0))
     yield Ask(op="first visit", path="/procedures")
     yield Ask(op="first visit", path="/agencies")
-    if who.seat is None or not who.persona.official:
+    if who.seat is None or not who.persona.official or who.seat.locked:
         return
     who.token = who.seat.token
     if who.chance.random() > RESUMES:

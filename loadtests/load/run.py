@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+import aiohttp
 import asyncpg
 import msgspec
 
@@ -29,6 +30,7 @@ from loadtests.load.sampling import Sample, sampling
 from loadtests.load.shapes import RAMP_S, SHAPES, Shape, duration_s, peak_of
 from loadtests.load.site import ROOT, Place, site
 from loadtests.load.verdict import Evidence, Latency
+from loadtests.outside.officer import ROOM
 from loadtests.processes import threads_of
 
 VAR: Final = Path(os.environ.get("MOTCUA_VAR") or ROOT / "var").absolute() / "load"
@@ -163,7 +165,7 @@ async def load(order: Order, root: Path, place: Place, owner: asyncpg.Connection
         await _generate(order, write_plan(root, plan), out, say)
     happened = await happening if happening is not None else []
     ended = time.time()
-    left = await _drain(place, 60.0 if order.quick else 300.0)
+    left = await _drain(place, plan, 60.0 if order.quick else 300.0)
     say(f"Tải đã dừng; còn mở {left} lượt ký", f"The load has ended; {left} tickets are open")
     written = gather.read(out)
     first = min((level.at - 1.0 for level in written.levels), default=began)  # each tells its first second
@@ -223,13 +225,26 @@ async def _generate(order: Order, plan: Path, out: Path, say: Progress) -> None:
     await generating.generate(commands, plan, out, seconds)
 
 
-async def _drain(place: Place, patience_s: float) -> int:
-    """Wait until what was asked for has come to an end; return how many tickets have not."""
+async def _drain(place: Place, plan: Plan, patience_s: float) -> int:
+    """Wait until what was asked for has come to an end; return how many tickets have not.
+
+    Whoever signs with a token of their own and has left gives back what they have not signed.
+    """
     deadline = time.monotonic() + patience_s
-    async with owning(place) as owner:
-        while (left := await owner.fetchval(_OPEN)) and time.monotonic() < deadline:  # noqa: ASYNC110
-            await asyncio.sleep(0.5)
+    async with owning(place) as owner, aiohttp.ClientSession(plan.url) as web:
+        while (left := await owner.fetchval(_OPEN)) and time.monotonic() < deadline:
+            for seat in plan.seats["token-signatory"]:
+                await _give_back(web, {"Authorization": f"Bearer {seat.token}"})
+            await asyncio.sleep(1.0)
     return left
+
+
+async def _give_back(web: aiohttp.ClientSession, heads: dict[str, str]) -> None:
+    async with web.get(ROOM, headers=heads) as answer:
+        waiting = await answer.json() if answer.status == 200 else []
+    for one in waiting:
+        async with web.post(f"{ROOM}/{one['transaction_id']}/refusal", headers=heads) as answer:
+            await answer.read()
 
 
 def _jumped(loaded: Loaded) -> float:
