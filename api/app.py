@@ -48,7 +48,8 @@ from api.registry.controller import AgencyController, ProcedureController
 from api.registry.service import Registry
 from api.settings import Settings, read
 from api.signatures import following
-from api.signatures.controller import AnswerController, BatchController, ChainController, RequestController
+from api.signatures.controller import BatchController, ChainController, RequestController
+from api.signatures.holder_controller import HolderController
 from api.signatures.tickets import Watch
 from api.signatures.tool_controller import ToolController
 from api.telemetry import process
@@ -66,7 +67,7 @@ CONTROLLERS: Final[tuple[ControllerRouterHandler, ...]] = (
     ChainController,
     RequestController,
     BatchController,
-    AnswerController,
+    HolderController,
     ToolController,
     DeskController,
     AccountController,
@@ -98,6 +99,7 @@ PUBLIC: Final = frozenset(
         ("GET", "/procedures/{code}"),
         ("GET", "/agencies"),
         ("POST", "/holders/{holder}/answers"),
+        ("GET", "/holders/{holder}/page"),
         ("GET", "/verify/{code}"),
         ("POST", "/verify"),
         ("GET", "/verify/checks/{check_id}"),

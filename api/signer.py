@@ -20,7 +20,7 @@ from aiohttp import web
 from prometheus_client import generate_latest
 
 from api import logs
-from api.db.pools import open_pools
+from api.db.pools import Pools, open_pools
 from api.db.privacy import Vault
 from api.documents.blobs import open_store
 from api.dossiers.service import Dossiers
@@ -38,9 +38,12 @@ from api.signatures.engine import (
     holder_store,
     judging,
     measures,
+    paging,
     parking,
     polling,
     preparing,
+    quotas,
+    reconciling,
     repaying,
     revoking,
     sending,
@@ -66,6 +69,7 @@ STEPS: Final[dict[str, _Step]] = {
     context.ANSWER: polling.answer,
     context.FINISH: finishing.finish,
     context.HANDED: handing.handed,
+    context.PAGED: paging.answered,
     context.RELEASE: sweeping.release,
     context.STOP: stopping.stop,
     context.REPAY: repaying.repay,
@@ -96,8 +100,8 @@ def open_holders(settings: Settings) -> dict[str, KeyHolder]:
     return opened
 
 
-def open_timestamps(settings: Settings, trust: Trust) -> TimestampSource | None:
-    """Open the configured timestamping authorities; None where there are none.
+def open_timestamps(settings: Settings, trust: Trust, pools: Pools) -> TimestampSource | None:
+    """Open the configured timestamping authorities, whose quotas are all signers'; None where there are none.
 
     Raises:
         HolderMisconfigured: one's settings are wrong, or a test's is used in production.
@@ -105,7 +109,8 @@ def open_timestamps(settings: Settings, trust: Trust) -> TimestampSource | None:
     named = [msgspec.convert(each, keys.AuthoritySettings) for each in settings.authorities]
     if not named:
         return None
-    return keys.open_timestamps(named, trust, production=not settings.demo, told=measures.timestamp)
+    counted = quotas.SharedQuotas(pools)
+    return keys.open_timestamps(named, trust, production=not settings.demo, told=measures.timestamp, quotas=counted)
 
 
 def trust_of(settings: Settings) -> Trust:
@@ -136,7 +141,7 @@ async def running(settings: Settings, clock: Clock = system_clock) -> AsyncGener
         await stack.enter_async_context(registry.watching())
         personal = Vault(settings.data_keys, settings.data_key)
         trust = trust_of(settings)
-        timestamps = open_timestamps(settings, trust)
+        timestamps = open_timestamps(settings, trust, pools)
         if timestamps is not None:
             stack.push_async_callback(timestamps.close)
         revocation = keys.open_revocation(revoking.AnswerShelf(pools, clock), told=measures.fetched)
@@ -180,6 +185,7 @@ async def serve(settings: Settings) -> None:
                 *(asyncio.create_task(runner.run(), name="jobs") for runner in runners),
                 asyncio.create_task(sweeping.run(engine, stopping, also=(*people.SWEEPS, revoking.look)), name="sweep"),
                 asyncio.create_task(repaying.run(engine, stopping), name="levels"),
+                asyncio.create_task(reconciling.run(engine, stopping), name="reconcile"),
                 asyncio.create_task(canary.run(flying, stopping), name="canary"),
                 *(
                     asyncio.create_task(polling.run(engine, name, stopping), name=f"poll-{name}")

@@ -10,6 +10,8 @@ from typing import Final, Literal, NewType, Protocol
 
 import msgspec
 
+from signing.pages import Begun
+
 Sha256 = NewType("Sha256", bytes)
 """The 32 raw bytes of a SHA-256."""
 Der = NewType("Der", bytes)
@@ -35,8 +37,8 @@ CertificateClass = Literal["demo", "public", "public_duty"]
 
 Indication = Literal["TOTAL-PASSED", "TOTAL-FAILED", "INDETERMINATE"]
 """What a validation comes to in the words of ETSI EN 319 102-1, 5.1.3."""
-Revocation = Literal["unknown", "good", "revoked_later", "revoked", "revoked_before"]
-"""What is known of the certificate's revocation: nothing; not revoked; revoked after the signature's proven time;
+Revocation = Literal["unknown", "good", "on_hold", "revoked_later", "revoked", "revoked_before"]
+"""What is known of the certificate's revocation: nothing; not revoked; on hold; revoked after the proven time;
 revoked, and nothing proves which came first; revoked before the signature was made."""
 
 DEMO_MARK = "CHỈ ĐỂ THỬ"
@@ -371,10 +373,10 @@ class KeyHolder(Protocol):
         """List the certificates of an owner (national id or tax code); raise HolderUnavailable or HolderRefused."""
         ...
 
-    async def start(self, order: SignOrder) -> str | None:
+    async def start(self, order: SignOrder) -> Begun | None:
         """Ask for signatures; asking again under the same transaction id never makes a second transaction.
 
-        Return the code that the holder shows to the person beside this transaction, to be compared; None for none.
+        Return what the person must be told of it; None where there is nothing to tell.
         """
         ...
 

@@ -19,7 +19,7 @@ from signing.keys.software import SoftwareHolder
 from signing.keys.sp769 import Sp769Holder, Sp769Settings
 from signing.keys.upload import UploadHolder, UploadSettings
 from signing.keys.vtss import VtssHolder, VtssSettings
-from signing.levels import RevocationSource, Shelf
+from signing.levels import Quotas, RevocationSource, Shelf
 from signing.trust.anchors import load_certificates, load_trust
 from signing.trust.revocation import Directory, Revocation
 from signing.trust.revocation import Told as FetchTold
@@ -74,7 +74,8 @@ def open_holder(config: HolderConfig) -> KeyHolder:
         return Pkcs11Holder(_fit(config.pkcs11, production=config.production))
     if config.kind == "csc":
         service = _fit(config.csc, production=config.production)
-        _demand_tls(service.base_url, production=config.production)
+        for url in (service.base_url, service.oauth2_url, service.redirect_uri):
+            _demand_tls(url, production=config.production)
         return CscHolder(service)
     if config.kind == "vtss":
         mysign = _fit(config.vtss, production=config.production)
@@ -88,9 +89,16 @@ def open_holder(config: HolderConfig) -> KeyHolder:
 
 
 def open_timestamps(
-    authorities: Sequence[AuthoritySettings], trust: Trust, *, production: bool, told: Told | None = None
+    authorities: Sequence[AuthoritySettings],
+    trust: Trust,
+    *,
+    production: bool,
+    told: Told | None = None,
+    quotas: Quotas | None = None,
 ) -> TsaPool:
     """Open the timestamping authorities; a token is signed, so TLS only hides what is asked for.
+
+    Without `quotas` what was asked is counted in this process alone.
 
     Raises:
         HolderMisconfigured: one of a test in production, or the certificates named for one cannot be read.
@@ -100,7 +108,7 @@ def open_timestamps(
         for each in authorities
         if _fit_authority(each, production=production)
     ]
-    return TsaPool(tuple(opened), trust, told=told)
+    return TsaPool(tuple(opened), trust, told=told, quotas=quotas)
 
 
 def open_revocation(shelf: Shelf | Path, *, told: FetchTold | None = None) -> RevocationSource:
@@ -129,5 +137,5 @@ def _fit(settings: _S | None, *, production: bool) -> _S:
 
 
 def _demand_tls(url: str, *, production: bool) -> None:
-    if production and not url.startswith("https://"):
+    if production and url and not url.startswith("https://"):
         raise HolderMisconfigured("Dịch vụ ký số từ xa phải dùng TLS", "The remote signer must be reached over TLS")

@@ -10,11 +10,12 @@ from typing import Final, Literal, Protocol
 import msgspec
 
 from signing.contract import Der, Problem, Sha256, Trust, Verdict
+from signing.deadlines import WITHOUT_END, Deadline
 
 Level = Literal["b-b", "b-t", "b-lt", "b-lta"]
 LEVELS: Final[tuple[Level, ...]] = ("b-b", "b-t", "b-lt", "b-lta")
 """The baseline levels of PAdES (ETSI EN 319 142-1), each holding what the one before holds."""
-RevocationState = Literal["good", "revoked", "unknown"]
+RevocationState = Literal["good", "revoked", "on_hold", "unknown"]
 CertPath = tuple[Der, ...]
 """A certificate, those who issued it in turn, and the anchor at its end."""
 
@@ -97,7 +98,10 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CertificateStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a certificate's revocation. `problem` is why nothing newer is known, by code and words."""
+    """What is known of a certificate's revocation. `problem` is why nothing newer is known, by code and words.
+
+    `revoked_at` is also since when one is on hold, which its authority may end again.
+    """
 
     state: RevocationState
     revoked_at: datetime | None = None
@@ -105,15 +109,39 @@ class CertificateStatus(msgspec.Struct, frozen=True, kw_only=True):
     problem: Problem | None = None
 
 
+class Limit(msgspec.Struct, frozen=True, kw_only=True):
+    """What an authority allows: `quota` requests in any `window_s` seconds; 0 is without end."""
+
+    authority: str
+    quota: int
+    window_s: float
+
+
+class Quotas(Protocol):
+    """Whoever counts what was asked of each authority, for one process or for all of them together."""
+
+    async def take(self, limit: Limit) -> float:
+        """Take one request: 0.0 where it may be sent at once, else after how many seconds one is free."""
+        ...
+
+    async def room(self, limit: Limit) -> int:
+        """Return how many requests are left now."""
+        ...
+
+
 class TimestampSource(Protocol):
     """Whoever gives timestamps; several authorities may stand behind it."""
 
-    async def stamp(self, digest: Sha256) -> Token:
+    async def stamp(self, digest: Sha256, deadline: Deadline = WITHOUT_END) -> Token:
         """Return a checked token over this digest; raise TimestampUnavailable, which says when to ask again."""
         ...
 
-    def room(self) -> int:
+    async def room(self) -> int:
         """Return how many tokens may be asked for now."""
+        ...
+
+    def limits(self) -> tuple[Limit, ...]:
+        """Return what each authority allows."""
         ...
 
     def well(self) -> dict[str, bool]:
@@ -128,11 +156,15 @@ class TimestampSource(Protocol):
 class RevocationSource(Protocol):
     """Whoever knows what was revoked: fetched ahead, kept, and asked of the network once however many want it."""
 
-    async def status(self, path: CertPath, *, newer_than: datetime | None = None) -> CertificateStatus:
+    async def status(
+        self, path: CertPath, *, newer_than: datetime | None = None, deadline: Deadline = WITHOUT_END
+    ) -> CertificateStatus:
         """Return what is known of a path's first certificate; an authority that is silent never raises here."""
         ...
 
-    async def evidence(self, paths: Sequence[CertPath], *, newer_than: datetime) -> Evidence:
+    async def evidence(
+        self, paths: Sequence[CertPath], *, newer_than: datetime, deadline: Deadline = WITHOUT_END
+    ) -> Evidence:
         """Return what a verifier needs for these paths, OCSP fetched since then; raise EvidenceUnavailable."""
         ...
 

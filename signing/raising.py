@@ -8,15 +8,17 @@ import tempfile
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 import signing
 from signing.contract import Sha256, Trust
+from signing.deadlines import WITHOUT_END, Deadline
 from signing.errors import EvidenceUnavailable
 from signing.levels import (
     LEVELS,
+    Evidence,
     EvidenceOrder,
     FinishStampOrder,
     Level,
@@ -31,10 +33,15 @@ Run = Callable[..., Awaitable[Any]]
 """Runs one of the front door's functions with its arguments outside the event loop."""
 
 
+FINISH_S: Final = 20.0
+"""Seconds kept for embedding, verifying and storing."""
+
+
 class Order(msgspec.Struct, frozen=True, kw_only=True):
     """A file to be raised. `signed_at` is when its last signature was there: OCSP must be newer.
 
     `standing` is what is known of it; with `renew` one at B-LTA gets another timestamp over the evidence of the last.
+    `deadline` is when whoever wants it must have it; `FINISH_S` of it is kept for what follows an answer from outside.
     """
 
     source: str
@@ -45,6 +52,12 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     standing: Standing
     signed_at: datetime
     renew: bool = False
+    deadline: Deadline = WITHOUT_END
+
+    @property
+    def answer_by(self) -> Deadline:
+        """Until when an answer from outside is of use: a token that cannot be embedded any more would be wasted."""
+        return self.deadline.sooner(FINISH_S)
 
 
 async def raise_level(
@@ -78,7 +91,7 @@ async def _raise(
             return await _add(order, f"{room}/stamped.pdf", first.sha256, first.standing, revocation, run, clock)
     if order.wanted == "b-lt":
         return await _add(order, order.source, order.sha256, order.standing, revocation, run, clock)
-    evidence = await revocation.evidence(order.standing.paths, newer_than=order.signed_at)
+    evidence = await _evidence(order, order.standing, revocation)
     return await _stamp(order, order.target, evidence, timestamps, run, clock)
 
 
@@ -88,13 +101,22 @@ def reached(level: Level, wanted: Level) -> bool:
 
 
 async def _stamp(
-    order: Order, target: str, evidence: Any, timestamps: TimestampSource, run: Run, clock: Callable[[], datetime]
+    order: Order,
+    target: str,
+    evidence: Evidence | None,
+    timestamps: TimestampSource,
+    run: Run,
+    clock: Callable[[], datetime],
 ) -> Raised:
     asked = StampOrder(base=order.source, base_sha256=order.sha256, evidence=evidence)
     prepared = await run(signing.prepare_stamp, asked)
-    token = await timestamps.stamp(prepared.document_digest)
+    token = await timestamps.stamp(prepared.document_digest, order.answer_by)
     done = FinishStampOrder(base=order.source, prepared=prepared, token=token.der, trust=order.trust, at=clock())
     return await run(signing.finish_stamp, done, target)
+
+
+async def _evidence(order: Order, standing: Standing, revocation: RevocationSource) -> Evidence:
+    return await revocation.evidence(standing.paths, newer_than=order.signed_at, deadline=order.answer_by)
 
 
 async def _add(
@@ -106,6 +128,6 @@ async def _add(
     run: Run,
     clock: Callable[[], datetime],
 ) -> Raised:
-    evidence = await revocation.evidence(standing.paths, newer_than=order.signed_at)
+    evidence = await _evidence(order, standing, revocation)
     asked = EvidenceOrder(base=source, base_sha256=sha256, evidence=evidence, trust=order.trust, at=clock())
     return await run(signing.add_evidence, asked, order.target)

@@ -12,7 +12,8 @@ from signing.keys.csc_wire import CscSettings
 AS_BEFORE = {
     "behaviour": "confirm", "delay_s": 0.0, "by_hand": False, "answer_delay_s": 0.0, "down": False, "window_s": 240.0,
     "token_s": 3600.0, "sad_s": 300.0, "multisign": 200, "scal": "2", "auth": "app", "key_names_only": False,
-    "asynchronous": False, "page_size": 100, "webhook_times": 1, "webhook_secret": "",
+    "asynchronous": False, "page_size": 100, "webhook_times": 1, "webhook_secret": "", "code_s": 60.0, "issuer": "",
+    "redirect_uris": [],
 }  # fmt: skip
 
 

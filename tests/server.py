@@ -6,7 +6,7 @@ import os
 import secrets
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -179,12 +179,16 @@ def _certificate(path: Path) -> x509.Certificate:
 
 
 @contextlib.asynccontextmanager
-async def serving(database: Database, province: Province, room: Path, **told: str) -> AsyncIterator[Server]:
+async def serving(
+    database: Database, province: Province, room: Path, *, anchors: Mapping[str, bytes] | None = None, **told: str
+) -> AsyncIterator[Server]:
     """Run the whole product on a database that holds the demo province; nothing of it outlives the block."""
     keys = await bind_public_certificates(database, room)
     (room / "trust").mkdir()
     (room / "checkpoints").mkdir()
     (room / "trust" / "root.pem").write_bytes((keys / "root.pem").read_bytes())
+    for name, pem in (anchors or {}).items():
+        (room / "trust" / f"{name}.pem").write_bytes(pem)
     async with remote_signer(keys) as url:
         service = {"base_url": url, "sp_id": "motcua", "sp_password": "demo", "development": True}
         holders = [{"kind": "sp769", "sp769": service}]

@@ -49,7 +49,11 @@ SELECT request.id, request.role, request.state, chain.state AS chain_state, requ
         SELECT min(other.group_no) AS next FROM signature_request other
          WHERE other.chain_id = chain.id AND other.state <> 'recorded') waiting ON true
  WHERE request.ready IS DISTINCT FROM (
-       request.state = 'to_sign' AND chain.state = 'open' AND request.group_no = waiting.next)
+       request.state = 'to_sign' AND chain.state = 'open' AND request.group_no = waiting.next
+       AND NOT EXISTS (SELECT FROM document annex
+                         JOIN signature_request person ON person.document_id = annex.main_document_id
+                         JOIN chain main ON main.id = person.chain_id AND main.state IN ('laying', 'open')
+                        WHERE annex.id = chain.document_id AND person.role <> 'seal' AND person.state <> 'recorded'))
 """
 """Requests that do not know whether their turn has come: none, whatever was done."""
 TOLD_ANEW = "UPDATE signature_request SET ready = NULL"

@@ -7,6 +7,12 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+import aiohttp
+from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
+from pyhanko.sign import PdfSignatureMetadata, PdfSigner, SimpleSigner
+from pyhanko.sign.fields import SigSeedSubFilter
+from pyhanko.sign.timestamps import HTTPTimeStamper
+
 import signing
 from loadtests.outside import authorities
 from loadtests.outside.authorities import Authorities
@@ -54,6 +60,23 @@ def signed_and_sealed(made: Authorities, room: Path, who: str = "leader", at: da
     plan = lay(page(room / "page.pdf"), room / "laid.pdf")
     sign(made, room / "laid.pdf", room / "signed.pdf", "Signatory1", plan, who, at)
     return sign(made, room / "signed.pdf", room / "sealed.pdf", "Seal", plan, "seal", at)
+
+
+async def signed_elsewhere(made, room: Path) -> Path:
+    """A sealed document whose signatory's own program put another authority's timestamp into the signature."""
+    plan = lay(page(room / "page.pdf"), room / "laid.pdf")
+    signer = SimpleSigner.load(
+        str(made.keys / "leader.key.pem"), str(made.keys / "leader.pem"),
+        ca_chain_files=(str(made.keys / "interm.pem"), str(made.keys / "root.pem")),
+    )  # fmt: skip
+    said = PdfSignatureMetadata(field_name="Signatory1", md_algorithm="sha256", subfilter=SigSeedSubFilter.PADES)
+    async with aiohttp.ClientSession() as web:
+        tsa = HTTPTimeStamper(f"{made.prefix}/a/tsa/tsa3", session=web)
+        with (room / "laid.pdf").open("rb") as base, (room / "signed.pdf").open("wb") as target:
+            writer = IncrementalPdfFileWriter(base)
+            await PdfSigner(said, signer=signer, timestamper=tsa).async_sign_pdf(writer, output=target)
+    at = datetime.now(UTC)
+    return await asyncio.to_thread(sign, made, room / "signed.pdf", room / "sealed.pdf", "Seal", plan, "seal", at)
 
 
 def pool(made: Authorities, *names: str, clock=None, **changes) -> TsaPool:

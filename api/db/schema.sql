@@ -10,129 +10,106 @@ CREATE TYPE public.pgqueuer_status AS ENUM (
     'failed'
 );
 
-CREATE FUNCTION public.append_only() RETURNS trigger
-    LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog'
-    AS $$
-BEGIN
-    RAISE EXCEPTION '% is append-only', TG_TABLE_NAME USING ERRCODE = 'insufficient_privilege';
-END $$;
-
-COMMENT ON FUNCTION public.append_only() IS 'Refuses UPDATE and DELETE on tables of facts.';
-
-CREATE FUNCTION public.fn_pgqueuer_changed() RETURNS trigger
-    LANGUAGE plpgsql
-    AS $$
-DECLARE
-    to_emit BOOLEAN := false;  -- Flag to decide whether to emit a notification
-BEGIN
-    -- Check operation type and set the emit flag accordingly
-    IF TG_OP = 'UPDATE' AND OLD IS DISTINCT FROM NEW THEN
-        to_emit := true;
-    ELSIF TG_OP = 'DELETE' THEN
-        to_emit := true;
-    ELSIF TG_OP = 'INSERT' THEN
-        to_emit := true;
-    ELSIF TG_OP = 'TRUNCATE' THEN
-        to_emit := true;
-    END IF;
-
-    -- Perform notification if the emit flag is set
-    IF to_emit THEN
-        PERFORM pg_notify(
-            'ch_pgqueuer',
-            json_build_object(
-                'channel', 'ch_pgqueuer',
-                'operation', lower(TG_OP),
-                'sent_at', NOW(),
-                'table', TG_TABLE_NAME,
-                'type', 'table_changed_event'
-            )::text
-        );
-    END IF;
-
-    -- Return appropriate value based on the operation
-    IF TG_OP IN ('INSERT', 'UPDATE') THEN
-        RETURN NEW;
-    ELSIF TG_OP = 'DELETE' THEN
-        RETURN OLD;
-    ELSE
-        RETURN NULL; -- For TRUNCATE and other non-row-specific contexts
-    END IF;
-
-END;
-$$;
-
-CREATE FUNCTION public.registry_changed() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'public'
-    AS $$
-BEGIN
-    UPDATE public.registry_version SET version = version + 1;
-    PERFORM pg_notify('registry', '');
-    RETURN NULL;
-END $$;
-
-COMMENT ON FUNCTION public.registry_changed() IS 'Registry writers are rare, so this NOTIFY serialises nobody who is in a hurry.';
-
-CREATE FUNCTION public.signature_request_guard() RETURNS trigger
+CREATE FUNCTION public.annex_after_main() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'public'
     AS $$
 BEGIN
-    IF NEW.state = OLD.state THEN
-        RETURN NEW;
-    END IF;
-    IF NOT (OLD.state, NEW.state) IN (
-        ('to_sign', 'asked'), ('to_sign', 'refused'), ('to_sign', 'superseded'), ('to_sign', 'recorded'),
-        ('asked', 'prepared'), ('asked', 'to_sign'), ('asked', 'refused'), ('asked', 'expired'), ('asked', 'failed'), ('asked', 'superseded'), ('asked', 'recorded'),
-        ('prepared', 'sent'), ('prepared', 'asked'), ('prepared', 'to_sign'), ('prepared', 'expired'), ('prepared', 'failed'), ('prepared', 'superseded'),
-        ('sent', 'value_received'), ('sent', 'to_sign'), ('sent', 'refused'), ('sent', 'expired'), ('sent', 'failed'),
-        ('value_received', 'recorded'), ('value_received', 'asked'), ('value_received', 'to_sign'), ('value_received', 'failed'), ('value_received', 'superseded'),
-        ('recorded', 'superseded'), ('failed', 'to_sign'), ('expired', 'to_sign')
-    ) THEN
-        RAISE EXCEPTION 'signature_request: % cannot become %', OLD.state, NEW.state USING ERRCODE = 'check_violation';
-    END IF;
-    IF current_user = 'app' AND NOT (OLD.state IN ('to_sign', 'asked') AND NEW.state IN ('to_sign', 'refused', 'superseded')) THEN
-        RAISE EXCEPTION 'signature_request: the API may not move % to %', OLD.state, NEW.state USING ERRCODE = 'insufficient_privilege';
-    END IF;
-    IF NEW.state IN ('asked', 'prepared', 'sent', 'recorded') AND public.signature_request_waits(NEW.chain_id, NEW.group_no) THEN
-        RAISE EXCEPTION 'signature_request: the group before is not recorded' USING ERRCODE = 'check_violation';
+    IF NOT EXISTS (SELECT FROM public.document annex
+                     JOIN public.chain main ON main.document_id = annex.main_document_id AND main.state = 'done'
+                    WHERE annex.id = NEW.document_id) THEN
+        RAISE EXCEPTION 'signature_request: the main document is not sealed' USING ERRCODE = 'check_violation';
     END IF;
     RETURN NEW;
 END $$;
 
-COMMENT ON FUNCTION public.signature_request_guard() IS 'No seal before the signatures it requires, no state the API may not write: a rule in the service and a constraint here.';
+COMMENT ON FUNCTION public.annex_after_main() IS 'No separate annex is recorded before its main document is sealed.';
 
-CREATE FUNCTION public.signature_request_next_turns() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'public'
-    AS $$
-DECLARE
-    of_chain uuid;
-    after_group smallint := 0;
-BEGIN
-    IF TG_TABLE_NAME = 'chain' THEN
-        of_chain := NEW.id;
-    ELSIF TG_OP = 'DELETE' THEN
-        of_chain := OLD.chain_id;
-        after_group := OLD.group_no;
-    ELSE
-        of_chain := NEW.chain_id;
-        after_group := NEW.group_no;
-    END IF;
-    PERFORM FROM public.signature_request later
-      WHERE later.chain_id = of_chain AND later.group_no > after_group AND later.state = 'to_sign'
-      ORDER BY later.id
-        FOR NO KEY UPDATE;
-    UPDATE public.signature_request later
-       SET ready = public.signature_request_ready(later.state, later.chain_id, later.group_no)
-     WHERE later.chain_id = of_chain AND later.group_no > after_group AND later.state = 'to_sign'
-       AND later.ready IS DISTINCT FROM public.signature_request_ready(later.state, later.chain_id, later.group_no);
-    RETURN NULL;
-END $$;
+CREATE TABLE public.batch_item (
+    batch_id uuid NOT NULL,
+    ordinal integer NOT NULL,
+    request_id uuid NOT NULL,
+    shown_sha256 bytea NOT NULL,
+    number_id uuid,
+    outcome text,
+    detail jsonb,
+    ended_at timestamp with time zone,
+    CONSTRAINT batch_item_check CHECK (((outcome IS NULL) = (ended_at IS NULL))),
+    CONSTRAINT batch_item_outcome_check CHECK ((outcome = ANY (ARRAY['recorded'::text, 'refused'::text, 'expired'::text, 'failed'::text, 'superseded'::text]))),
+    CONSTRAINT batch_item_shown_sha256_check CHECK ((octet_length(shown_sha256) = 32))
+);
 
-COMMENT ON FUNCTION public.signature_request_next_turns() IS 'Has the requests of a chain that come after this one told anew whether their turn has come.';
+COMMENT ON TABLE public.batch_item IS 'The items of a ticket with exactly the digests shown; each ends in one terminal outcome.';
+
+CREATE TABLE public.document (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    result_id uuid NOT NULL,
+    dossier_id uuid NOT NULL,
+    kind text NOT NULL,
+    act text NOT NULL,
+    title text NOT NULL,
+    ordinal smallint NOT NULL,
+    head_revision_id uuid,
+    head_sha256 bytea,
+    main_document_id uuid,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    version integer DEFAULT 1 NOT NULL,
+    copy_form text,
+    CONSTRAINT document_act_check CHECK ((act = ANY (ARRAY['main_document'::text, 'separate_annex'::text, 'copy'::text, 'digitised_paper'::text, 'counter_form'::text]))),
+    CONSTRAINT document_check CHECK (((kind = 'annex'::text) <= (main_document_id IS NOT NULL))),
+    CONSTRAINT document_copy_form_check CHECK (((copy_form IS NULL) OR ((act = 'copy'::text) AND (copy_form = ANY (ARRAY['true_copy'::text, 'copy_of_copy'::text, 'extract'::text, 'certified_copy'::text]))))),
+    CONSTRAINT document_kind_check CHECK ((kind = ANY (ARRAY['main'::text, 'annex'::text, 'copy'::text, 'digitised'::text, 'counter_form'::text])))
+);
+
+COMMENT ON TABLE public.document IS 'A document of a result (main, separate annex, copy); its head names the current revision, moved only by conditional updates.';
+
+COMMENT ON COLUMN public.document.copy_form IS 'Of a copy: sao y, sao lục, trích sao (Decree 30/2020, Art. 25) or chứng thực bản sao (Decree 23/2015).';
+
+CREATE TABLE public.number (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    series_id uuid CONSTRAINT number_series_id_not_null1 NOT NULL,
+    year integer NOT NULL,
+    n integer NOT NULL,
+    text text NOT NULL,
+    day date NOT NULL,
+    state text NOT NULL,
+    document_id uuid NOT NULL,
+    request_id uuid,
+    reason text,
+    reserved_at timestamp with time zone NOT NULL,
+    settled_at timestamp with time zone,
+    CONSTRAINT number_check CHECK (((state = 'void'::text) = (reason IS NOT NULL))),
+    CONSTRAINT number_check1 CHECK (((state = 'reserved'::text) = (settled_at IS NULL))),
+    CONSTRAINT number_state_check CHECK ((state = ANY (ARRAY['reserved'::text, 'used'::text, 'void'::text])))
+);
+
+COMMENT ON TABLE public.number IS 'A number (số) is reserved, used, or void with a reason; never reused or lost. day is the day it was given.';
+
+CREATE FUNCTION public.annex_number(of_document uuid, in_batch uuid) RETURNS uuid
+    LANGUAGE sql STABLE
+    RETURN (SELECT number.id FROM (public.document annex JOIN public.number ON ((number.document_id = annex.main_document_id))) WHERE ((annex.id = annex_number.of_document) AND ((number.state = 'used'::text) OR ((number.state = 'reserved'::text) AND (EXISTS (SELECT FROM public.batch_item beside WHERE ((beside.batch_id = annex_number.in_batch) AND (beside.number_id = number.id) AND (beside.outcome IS NULL))))))) LIMIT 1);
+
+COMMENT ON FUNCTION public.annex_number(of_document uuid, in_batch uuid) IS 'The number that a separate annex refers to: of its main document once that is sealed, or while it is being sealed in the same ticket.';
+
+CREATE TABLE public.chain (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    document_id uuid NOT NULL,
+    dossier_id uuid NOT NULL,
+    result_id uuid NOT NULL,
+    draft_revision_id uuid NOT NULL,
+    state text DEFAULT 'laying'::text NOT NULL,
+    plan jsonb,
+    mark text,
+    lane text DEFAULT 'normal'::text NOT NULL,
+    submitted_by_account_id uuid NOT NULL,
+    submitted_at timestamp with time zone NOT NULL,
+    closed_at timestamp with time zone,
+    error jsonb,
+    CONSTRAINT chain_lane_check CHECK ((lane = ANY (ARRAY['counter'::text, 'normal'::text]))),
+    CONSTRAINT chain_state_check CHECK ((state = ANY (ARRAY['laying'::text, 'open'::text, 'done'::text, 'superseded'::text, 'failed'::text])))
+);
+
+COMMENT ON TABLE public.chain IS 'One submission for signature (trình ký) of one document; at most one is open per document.';
 
 CREATE TABLE public.signature_request (
     id uuid DEFAULT uuidv7() NOT NULL,
@@ -190,31 +167,284 @@ COMMENT ON TABLE public.signature_request IS 'One signature wanted on one docume
 
 COMMENT ON COLUMN public.signature_request.ready IS 'Whether it waits for its person or clerk now: as signature_request_ready() tells, kept by triggers. NULL in rows of before version 0017 that nothing has touched since.';
 
-CREATE FUNCTION public.signature_request_waits(of_chain uuid, of_group smallint) RETURNS boolean
+CREATE FUNCTION public.annex_waits(of_chain uuid) RETURNS boolean
     LANGUAGE sql STABLE
-    RETURN (EXISTS (SELECT FROM public.signature_request before WHERE ((before.chain_id = signature_request_waits.of_chain) AND (before.group_no < signature_request_waits.of_group) AND (before.state <> 'recorded'::text))));
+    RETURN (EXISTS (SELECT FROM (public.chain own JOIN public.document annex ON (((annex.id = own.document_id) AND (annex.main_document_id IS NOT NULL)))) WHERE ((own.id = annex_waits.of_chain) AND (NOT (EXISTS (SELECT FROM public.chain main WHERE ((main.document_id = annex.main_document_id) AND (main.state = ANY (ARRAY['open'::text, 'done'::text])) AND (NOT (EXISTS (SELECT FROM public.signature_request person WHERE ((person.chain_id = main.id) AND (person.role <> 'seal'::text) AND (person.state <> 'recorded'::text))))))))))));
 
-COMMENT ON FUNCTION public.signature_request_waits(of_chain uuid, of_group smallint) IS 'Whether somebody of a group before has not signed yet.';
+COMMENT ON FUNCTION public.annex_waits(of_chain uuid) IS 'Whether somebody has yet to sign the main document of the annex whose chain this is.';
 
-CREATE TABLE public.chain (
-    id uuid DEFAULT uuidv7() NOT NULL,
-    document_id uuid NOT NULL,
-    dossier_id uuid NOT NULL,
-    result_id uuid NOT NULL,
-    draft_revision_id uuid NOT NULL,
-    state text DEFAULT 'laying'::text NOT NULL,
-    plan jsonb,
-    mark text,
-    lane text DEFAULT 'normal'::text NOT NULL,
-    submitted_by_account_id uuid NOT NULL,
-    submitted_at timestamp with time zone NOT NULL,
-    closed_at timestamp with time zone,
-    error jsonb,
-    CONSTRAINT chain_lane_check CHECK ((lane = ANY (ARRAY['counter'::text, 'normal'::text]))),
-    CONSTRAINT chain_state_check CHECK ((state = ANY (ARRAY['laying'::text, 'open'::text, 'done'::text, 'superseded'::text, 'failed'::text])))
+CREATE FUNCTION public.append_only() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog'
+    AS $$
+BEGIN
+    RAISE EXCEPTION '% is append-only', TG_TABLE_NAME USING ERRCODE = 'insufficient_privilege';
+END $$;
+
+COMMENT ON FUNCTION public.append_only() IS 'Refuses UPDATE and DELETE on tables of facts.';
+
+CREATE FUNCTION public.fn_pgqueuer_changed() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    to_emit BOOLEAN := false;  -- Flag to decide whether to emit a notification
+BEGIN
+    -- Check operation type and set the emit flag accordingly
+    IF TG_OP = 'UPDATE' AND OLD IS DISTINCT FROM NEW THEN
+        to_emit := true;
+    ELSIF TG_OP = 'DELETE' THEN
+        to_emit := true;
+    ELSIF TG_OP = 'INSERT' THEN
+        to_emit := true;
+    ELSIF TG_OP = 'TRUNCATE' THEN
+        to_emit := true;
+    END IF;
+
+    -- Perform notification if the emit flag is set
+    IF to_emit THEN
+        PERFORM pg_notify(
+            'ch_pgqueuer',
+            json_build_object(
+                'channel', 'ch_pgqueuer',
+                'operation', lower(TG_OP),
+                'sent_at', NOW(),
+                'table', TG_TABLE_NAME,
+                'type', 'table_changed_event'
+            )::text
+        );
+    END IF;
+
+    -- Return appropriate value based on the operation
+    IF TG_OP IN ('INSERT', 'UPDATE') THEN
+        RETURN NEW;
+    ELSIF TG_OP = 'DELETE' THEN
+        RETURN OLD;
+    ELSE
+        RETURN NULL; -- For TRUNCATE and other non-row-specific contexts
+    END IF;
+
+END;
+$$;
+
+CREATE TABLE public.timestamp_authority (
+    name text NOT NULL,
+    quota integer NOT NULL,
+    window_s double precision NOT NULL,
+    slots timestamp with time zone[] DEFAULT '{}'::timestamp with time zone[] NOT NULL,
+    sent integer[] DEFAULT '{}'::integer[] NOT NULL,
+    seen_at timestamp with time zone NOT NULL,
+    CONSTRAINT timestamp_authority_check CHECK ((cardinality(slots) = cardinality(sent))),
+    CONSTRAINT timestamp_authority_quota_check CHECK ((quota >= 0)),
+    CONSTRAINT timestamp_authority_window_s_check CHECK ((window_s > (0)::double precision))
 );
 
-COMMENT ON TABLE public.chain IS 'One submission for signature (trình ký) of one document; at most one is open per document.';
+COMMENT ON TABLE public.timestamp_authority IS 'What every signer together may ask of a timestamping authority: quota requests in window_s seconds, 0 without end; sent[i] of them went at slots[i], at the latest.';
+
+CREATE FUNCTION public.timestamp_expected(wanted bigint) RETURNS timestamp with time zone
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+ WITH live AS (
+          SELECT timestamp_authority.name,
+             timestamp_authority.quota,
+             make_interval(secs => timestamp_authority.window_s) AS span,
+             timestamp_authority.slots,
+             timestamp_authority.sent
+            FROM public.timestamp_authority
+           WHERE (timestamp_authority.seen_at > (now() - '00:05:00'::interval))
+         ), used AS (
+          SELECT live.name,
+             live.span,
+             (each.slot + live.span) AS at,
+             each.n
+            FROM (live
+              CROSS JOIN LATERAL UNNEST(live.slots, live.sent) each(slot, n))
+           WHERE ((live.quota > 0) AND ((each.slot + live.span) > now()))
+         ), room AS (
+          SELECT used.at,
+             used.n
+            FROM used
+         UNION ALL
+          SELECT now() AS now,
+             (live.quota - COALESCE(( SELECT sum(used.n) AS sum
+                    FROM used
+                   WHERE (used.name = live.name)), (0)::bigint))
+            FROM live
+           WHERE (live.quota > 0)
+         ), row_of AS (
+          SELECT room.at,
+             sum(room.n) OVER (ORDER BY room.at) AS upto
+            FROM room
+           WHERE (room.n > 0)
+         ), round AS (
+          SELECT max(row_of.upto) AS n,
+             ( SELECT max(live.span) AS max
+                    FROM live) AS span
+            FROM row_of
+         )
+  SELECT
+         CASE
+             WHEN (EXISTS ( SELECT
+                FROM live
+               WHERE (live.quota = 0))) THEN now()
+             ELSE ( SELECT (min(row_of.at) + ((div(((timestamp_expected.wanted - 1))::numeric, round.n))::double precision * round.span))
+                FROM (row_of
+                  CROSS JOIN round)
+               WHERE (row_of.upto > mod(((timestamp_expected.wanted - 1))::numeric, round.n))
+               GROUP BY round.n, round.span)
+         END;
+END;
+
+COMMENT ON FUNCTION public.timestamp_expected(wanted bigint) IS 'When the n-th timestamp from now may be asked for, as the quotas allow; NULL where no signer has an authority.';
+
+CREATE TABLE public.level_debt (
+    revision_id uuid NOT NULL,
+    document_id uuid NOT NULL,
+    request_id uuid NOT NULL,
+    wanted text NOT NULL,
+    level text DEFAULT 'B-B'::text NOT NULL,
+    sha256 bytea NOT NULL,
+    signed_at timestamp with time zone NOT NULL,
+    due_at timestamp with time zone NOT NULL,
+    try_at timestamp with time zone NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    problem text,
+    paid_at timestamp with time zone,
+    authority text,
+    renew_at timestamp with time zone,
+    held_basis text,
+    version integer DEFAULT 1 NOT NULL,
+    CONSTRAINT level_debt_check CHECK (((paid_at IS NULL) OR (level <> 'B-B'::text))),
+    CONSTRAINT level_debt_level_check CHECK ((level = ANY (ARRAY['B-B'::text, 'B-T'::text, 'B-LT'::text, 'B-LTA'::text]))),
+    CONSTRAINT level_debt_wanted_check CHECK ((wanted = ANY (ARRAY['B-T'::text, 'B-LT'::text, 'B-LTA'::text])))
+);
+
+COMMENT ON TABLE public.level_debt IS 'The level (mức chữ ký PAdES) that a sealed revision owes, or has reached; sha256 is its newest rendition, renew_at when an archived one owes another timestamp.';
+
+COMMENT ON COLUMN public.level_debt.held_basis IS 'While the result waits for this level: the provision that demands it (chờ dấu thời gian); nobody is given the result before.';
+
+COMMENT ON COLUMN public.level_debt.version IS 'Grows with every change, so that a ticket''s stream tells of it.';
+
+CREATE FUNCTION public.level_expected(due timestamp with time zone, of_revision uuid, try_at timestamp with time zone) RETURNS timestamp with time zone
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+ WITH before AS (
+          SELECT count(*) AS n
+            FROM public.level_debt debt
+           WHERE ((debt.paid_at IS NULL) AND (ROW(debt.due_at, debt.revision_id) <= ROW(level_expected.due, level_expected.of_revision)))
+         ), pace AS (
+          SELECT count(*) AS n
+            FROM public.level_debt debt
+           WHERE (debt.paid_at > (now() - '00:01:00'::interval))
+         ), quota AS (
+          SELECT public.timestamp_expected((1)::bigint) AS first,
+             public.timestamp_expected(before_1.n) AS own
+            FROM before before_1
+         )
+  SELECT
+         CASE
+             WHEN ((quota.first > now()) OR (pace.n > 0) OR ((quota.first IS NOT NULL) AND (NOT (EXISTS ( SELECT
+                FROM public.level_debt debt
+               WHERE ((debt.paid_at IS NULL) AND (debt.attempts > 0))))))) THEN GREATEST(level_expected.try_at, quota.own, (now() + (((before.n)::double precision * '00:01:00'::interval) / (
+             CASE
+                 WHEN ((pace.n >= 1) AND (pace.n <= before.n)) THEN pace.n
+                 ELSE (600)::bigint
+             END)::double precision)))
+             ELSE NULL::timestamp with time zone
+         END AS "case"
+    FROM ((before
+      CROSS JOIN pace)
+      CROSS JOIN quota);
+END;
+
+COMMENT ON FUNCTION public.level_expected(due timestamp with time zone, of_revision uuid, try_at timestamp with time zone) IS 'When a debt is expected to be paid: its turn, the quotas, the pace of the last minute; NULL in an outage, whose end nobody knows.';
+
+CREATE FUNCTION public.registry_changed() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public'
+    AS $$
+BEGIN
+    UPDATE public.registry_version SET version = version + 1;
+    PERFORM pg_notify('registry', '');
+    RETURN NULL;
+END $$;
+
+COMMENT ON FUNCTION public.registry_changed() IS 'Registry writers are rare, so this NOTIFY serialises nobody who is in a hurry.';
+
+CREATE FUNCTION public.signature_request_guard() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'public'
+    AS $$
+BEGIN
+    IF NEW.state = OLD.state THEN
+        RETURN NEW;
+    END IF;
+    IF NOT (OLD.state, NEW.state) IN (
+        ('to_sign', 'asked'), ('to_sign', 'refused'), ('to_sign', 'superseded'), ('to_sign', 'recorded'),
+        ('asked', 'prepared'), ('asked', 'to_sign'), ('asked', 'refused'), ('asked', 'expired'), ('asked', 'failed'), ('asked', 'superseded'), ('asked', 'recorded'),
+        ('prepared', 'sent'), ('prepared', 'asked'), ('prepared', 'to_sign'), ('prepared', 'expired'), ('prepared', 'failed'), ('prepared', 'superseded'),
+        ('sent', 'value_received'), ('sent', 'to_sign'), ('sent', 'refused'), ('sent', 'expired'), ('sent', 'failed'),
+        ('value_received', 'recorded'), ('value_received', 'asked'), ('value_received', 'to_sign'), ('value_received', 'failed'), ('value_received', 'superseded'),
+        ('recorded', 'superseded'), ('failed', 'to_sign'), ('expired', 'to_sign')
+    ) THEN
+        RAISE EXCEPTION 'signature_request: % cannot become %', OLD.state, NEW.state USING ERRCODE = 'check_violation';
+    END IF;
+    IF current_user = 'app' AND NOT (OLD.state IN ('to_sign', 'asked') AND NEW.state IN ('to_sign', 'refused', 'superseded')) THEN
+        RAISE EXCEPTION 'signature_request: the API may not move % to %', OLD.state, NEW.state USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    IF NEW.state IN ('asked', 'prepared', 'sent', 'recorded') AND public.signature_request_waits(NEW.chain_id, NEW.group_no) THEN
+        RAISE EXCEPTION 'signature_request: the group before is not recorded' USING ERRCODE = 'check_violation';
+    END IF;
+    RETURN NEW;
+END $$;
+
+COMMENT ON FUNCTION public.signature_request_guard() IS 'No seal before the signatures it requires, no state the API may not write: a rule in the service and a constraint here.';
+
+CREATE FUNCTION public.signature_request_next_turns() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public'
+    AS $$
+DECLARE
+    of_chain uuid;
+    of_document uuid;
+    after_group smallint := 0;
+BEGIN
+    IF TG_TABLE_NAME = 'chain' THEN
+        of_chain := NEW.id;
+        of_document := NEW.document_id;
+    ELSIF TG_OP = 'DELETE' THEN
+        of_chain := OLD.chain_id;
+        of_document := OLD.document_id;
+        after_group := OLD.group_no;
+    ELSE
+        of_chain := NEW.chain_id;
+        of_document := NEW.document_id;
+        after_group := NEW.group_no;
+    END IF;
+    PERFORM FROM public.signature_request later
+      WHERE later.state = 'to_sign'
+        AND (later.chain_id = of_chain AND later.group_no > after_group
+             OR later.document_id IN (SELECT annex.id FROM public.document annex WHERE annex.main_document_id = of_document))
+      ORDER BY later.id
+        FOR NO KEY UPDATE;
+    UPDATE public.signature_request later
+       SET ready = public.signature_request_ready(later.state, later.chain_id, later.group_no)
+     WHERE later.chain_id = of_chain AND later.group_no > after_group AND later.state = 'to_sign'
+       AND later.ready IS DISTINCT FROM public.signature_request_ready(later.state, later.chain_id, later.group_no);
+    UPDATE public.signature_request annexed
+       SET ready = public.signature_request_ready(annexed.state, annexed.chain_id, annexed.group_no)
+      FROM public.document annex
+     WHERE annex.main_document_id = of_document AND annexed.document_id = annex.id AND annexed.state = 'to_sign'
+       AND annexed.ready IS DISTINCT FROM public.signature_request_ready(annexed.state, annexed.chain_id, annexed.group_no);
+    RETURN NULL;
+END $$;
+
+COMMENT ON FUNCTION public.signature_request_next_turns() IS 'Has the requests that come after this one, in its chain and of its document''s annexes, told anew whether their turn has come.';
+
+CREATE FUNCTION public.signature_request_waits(of_chain uuid, of_group smallint) RETURNS boolean
+    LANGUAGE sql STABLE
+    RETURN ((EXISTS (SELECT FROM public.signature_request before WHERE ((before.chain_id = signature_request_waits.of_chain) AND (before.group_no < signature_request_waits.of_group) AND (before.state <> 'recorded'::text)))) OR public.annex_waits(of_chain));
+
+COMMENT ON FUNCTION public.signature_request_waits(of_chain uuid, of_group smallint) IS 'Whether somebody of a group before, or of an annex''s main document, has not signed yet.';
 
 CREATE FUNCTION public.signature_request_ready(in_state text, of_chain uuid, of_group smallint) RETURNS boolean
     LANGUAGE sql STABLE
@@ -441,22 +671,6 @@ CREATE TABLE public.backfill (
 
 COMMENT ON TABLE public.backfill IS 'How far a rewrite of old rows has come: moved in the transaction of each batch, so a run that dies goes on where it was. The owner''s alone.';
 
-CREATE TABLE public.batch_item (
-    batch_id uuid NOT NULL,
-    ordinal integer NOT NULL,
-    request_id uuid NOT NULL,
-    shown_sha256 bytea NOT NULL,
-    number_id uuid,
-    outcome text,
-    detail jsonb,
-    ended_at timestamp with time zone,
-    CONSTRAINT batch_item_check CHECK (((outcome IS NULL) = (ended_at IS NULL))),
-    CONSTRAINT batch_item_outcome_check CHECK ((outcome = ANY (ARRAY['recorded'::text, 'refused'::text, 'expired'::text, 'failed'::text, 'superseded'::text]))),
-    CONSTRAINT batch_item_shown_sha256_check CHECK ((octet_length(shown_sha256) = 32))
-);
-
-COMMENT ON TABLE public.batch_item IS 'The items of a ticket with exactly the digests shown; each ends in one terminal outcome.';
-
 CREATE TABLE public.blob (
     sha256 bytea NOT NULL,
     size bigint NOT NULL,
@@ -521,7 +735,7 @@ CREATE TABLE public.certificate_status (
     known_at timestamp with time zone,
     checked_at timestamp with time zone NOT NULL,
     problem text,
-    CONSTRAINT certificate_status_state_check CHECK ((state = ANY (ARRAY['good'::text, 'revoked'::text, 'unknown'::text])))
+    CONSTRAINT certificate_status_state_check CHECK ((state = ANY (ARRAY['good'::text, 'revoked'::text, 'on_hold'::text, 'unknown'::text])))
 );
 
 COMMENT ON TABLE public.certificate_status IS 'What the authorities say of each certificate in use, when they were last asked, and why nothing newer is known.';
@@ -555,30 +769,6 @@ CREATE TABLE public.delivery (
 );
 
 COMMENT ON TABLE public.delivery IS 'Handing over (trả kết quả) per result and channel, each with the proof its channel asks for.';
-
-CREATE TABLE public.document (
-    id uuid DEFAULT uuidv7() NOT NULL,
-    result_id uuid NOT NULL,
-    dossier_id uuid NOT NULL,
-    kind text NOT NULL,
-    act text NOT NULL,
-    title text NOT NULL,
-    ordinal smallint NOT NULL,
-    head_revision_id uuid,
-    head_sha256 bytea,
-    main_document_id uuid,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    version integer DEFAULT 1 NOT NULL,
-    copy_form text,
-    CONSTRAINT document_act_check CHECK ((act = ANY (ARRAY['main_document'::text, 'separate_annex'::text, 'copy'::text, 'digitised_paper'::text, 'counter_form'::text]))),
-    CONSTRAINT document_check CHECK (((kind = 'annex'::text) <= (main_document_id IS NOT NULL))),
-    CONSTRAINT document_copy_form_check CHECK (((copy_form IS NULL) OR ((act = 'copy'::text) AND (copy_form = ANY (ARRAY['true_copy'::text, 'copy_of_copy'::text, 'extract'::text, 'certified_copy'::text]))))),
-    CONSTRAINT document_kind_check CHECK ((kind = ANY (ARRAY['main'::text, 'annex'::text, 'copy'::text, 'digitised'::text, 'counter_form'::text])))
-);
-
-COMMENT ON TABLE public.document IS 'A document of a result (main, separate annex, copy); its head names the current revision, moved only by conditional updates.';
-
-COMMENT ON COLUMN public.document.copy_form IS 'Of a copy: sao y, sao lục, trích sao (Decree 30/2020, Art. 25) or chứng thực bản sao (Decree 23/2015).';
 
 CREATE TABLE public.dossier (
     id uuid DEFAULT uuidv7() NOT NULL,
@@ -884,6 +1074,40 @@ CREATE TABLE public.handed_back_verdict (
 
 COMMENT ON TABLE public.handed_back_verdict IS 'The signer''s judgement of what was handed back: "signed", or why not; verdict is what verification said of a whole file that was taken.';
 
+CREATE VIEW public.held_result AS
+ SELECT document.dossier_id,
+    document.result_id,
+    document.id AS document_id,
+    debt.wanted AS level,
+    debt.held_basis AS legal_basis,
+    debt.signed_at AS since,
+    debt.due_at,
+    NULLIF(debt.problem, ''::text) AS problem,
+        CASE
+            WHEN (debt.try_at < (now() + '10 years'::interval)) THEN debt.try_at
+            ELSE NULL::timestamp with time zone
+        END AS next_try_at,
+        CASE
+            WHEN (debt.try_at < (now() + '10 years'::interval)) THEN public.level_expected(debt.due_at, debt.revision_id, debt.try_at)
+            ELSE NULL::timestamp with time zone
+        END AS expected_at
+   FROM (public.level_debt debt
+     JOIN public.document ON ((document.id = debt.document_id)))
+  WHERE (debt.held_basis IS NOT NULL);
+
+COMMENT ON VIEW public.held_result IS 'Sealed documents whose results wait for their level: why, since when, and when it is expected; what a person must look at has no next try.';
+
+CREATE TABLE public.holder_page (
+    state text NOT NULL,
+    transaction_id text NOT NULL,
+    url text NOT NULL,
+    opened_at timestamp with time zone NOT NULL,
+    CONSTRAINT holder_page_state_check CHECK (((octet_length(state) >= 22) AND (octet_length(state) <= 128))),
+    CONSTRAINT holder_page_url_check CHECK ((octet_length(url) <= 16384))
+);
+
+COMMENT ON TABLE public.holder_page IS 'A page of a key holder on which the asking session''s person authorises one transaction; the newest of a transaction is the one that counts.';
+
 CREATE TABLE public.holder_state (
     name text NOT NULL,
     reachable boolean NOT NULL,
@@ -1005,6 +1229,15 @@ CREATE TABLE public.key_use (
 
 COMMENT ON TABLE public.key_use IS 'The intent, committed before each use of a key; a repeated use is over identical bytes and counted here.';
 
+CREATE TABLE public.key_use_check (
+    transaction_id text NOT NULL,
+    found text NOT NULL,
+    checked_at timestamp with time zone NOT NULL,
+    CONSTRAINT key_use_check_found_check CHECK ((found = ANY (ARRAY['agreed'::text, 'not-known'::text, 'other-values'::text, 'signed-there'::text])))
+);
+
+COMMENT ON TABLE public.key_use_check IS 'Our account of a transaction held against the key holder''s own, once: agreed, or how they differ.';
+
 CREATE TABLE public.legal_rule (
     id uuid DEFAULT uuidv7() NOT NULL,
     key text NOT NULL,
@@ -1017,28 +1250,6 @@ CREATE TABLE public.legal_rule (
 );
 
 COMMENT ON TABLE public.legal_rule IS 'Every rule of law the system applies, as a dated row with its basis; `checked` is false where the text was not read.';
-
-CREATE TABLE public.level_debt (
-    revision_id uuid NOT NULL,
-    document_id uuid NOT NULL,
-    request_id uuid NOT NULL,
-    wanted text NOT NULL,
-    level text DEFAULT 'B-B'::text NOT NULL,
-    sha256 bytea NOT NULL,
-    signed_at timestamp with time zone NOT NULL,
-    due_at timestamp with time zone NOT NULL,
-    try_at timestamp with time zone NOT NULL,
-    attempts integer DEFAULT 0 NOT NULL,
-    problem text,
-    paid_at timestamp with time zone,
-    authority text,
-    renew_at timestamp with time zone,
-    CONSTRAINT level_debt_check CHECK (((paid_at IS NULL) OR (level <> 'B-B'::text))),
-    CONSTRAINT level_debt_level_check CHECK ((level = ANY (ARRAY['B-B'::text, 'B-T'::text, 'B-LT'::text, 'B-LTA'::text]))),
-    CONSTRAINT level_debt_wanted_check CHECK ((wanted = ANY (ARRAY['B-T'::text, 'B-LT'::text, 'B-LTA'::text])))
-);
-
-COMMENT ON TABLE public.level_debt IS 'The level (mức chữ ký PAdES) that a sealed revision owes, or has reached; sha256 is its newest rendition, renew_at when an archived one owes another timestamp.';
 
 CREATE TABLE public.login_attempt (
     id bigint NOT NULL,
@@ -1081,26 +1292,6 @@ CREATE TABLE public.mandate (
 );
 
 COMMENT ON TABLE public.mandate IS 'Authority to sign: the head''s own, assignment (phân công, KT.), by order (thừa lệnh, TL.), mandate (ủy quyền, TUQ., limited in time and content). NULL procedure_codes means all.';
-
-CREATE TABLE public.number (
-    id uuid DEFAULT uuidv7() NOT NULL,
-    series_id uuid CONSTRAINT number_series_id_not_null1 NOT NULL,
-    year integer NOT NULL,
-    n integer NOT NULL,
-    text text NOT NULL,
-    day date NOT NULL,
-    state text NOT NULL,
-    document_id uuid NOT NULL,
-    request_id uuid,
-    reason text,
-    reserved_at timestamp with time zone NOT NULL,
-    settled_at timestamp with time zone,
-    CONSTRAINT number_check CHECK (((state = 'void'::text) = (reason IS NOT NULL))),
-    CONSTRAINT number_check1 CHECK (((state = 'reserved'::text) = (settled_at IS NULL))),
-    CONSTRAINT number_state_check CHECK ((state = ANY (ARRAY['reserved'::text, 'used'::text, 'void'::text])))
-);
-
-COMMENT ON TABLE public.number IS 'A number (số) is reserved, used, or void with a reason; never reused or lost. day is the day it was given.';
 
 CREATE TABLE public.number_counter (
     series_id uuid NOT NULL,
@@ -1150,6 +1341,20 @@ CREATE TABLE public.official (
 );
 
 COMMENT ON TABLE public.official IS 'The name under which an official acts in public office: printed on results, hence not sealed.';
+
+CREATE TABLE public.page_answer (
+    state text NOT NULL,
+    code text NOT NULL,
+    error text NOT NULL,
+    issuer text NOT NULL,
+    account_id uuid NOT NULL,
+    received_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT page_answer_code_check CHECK ((octet_length(code) <= 4096)),
+    CONSTRAINT page_answer_error_check CHECK ((octet_length(error) <= 128)),
+    CONSTRAINT page_answer_issuer_check CHECK ((octet_length(issuer) <= 1024))
+);
+
+COMMENT ON TABLE public.page_answer IS 'What a browser brought back from a page, once; the code is worth nothing without the verifier and the client''s secret, which the signer alone has.';
 
 CREATE TABLE public.passkey (
     id uuid DEFAULT uuidv7() NOT NULL,
@@ -1920,6 +2125,9 @@ ALTER TABLE ONLY public.handed_back
 ALTER TABLE ONLY public.handed_back_verdict
     ADD CONSTRAINT handed_back_verdict_pkey PRIMARY KEY (handed_id);
 
+ALTER TABLE ONLY public.holder_page
+    ADD CONSTRAINT holder_page_pkey PRIMARY KEY (state);
+
 ALTER TABLE ONLY public.holder_state
     ADD CONSTRAINT holder_state_pkey PRIMARY KEY (name);
 
@@ -1937,6 +2145,9 @@ ALTER TABLE ONLY public.journal
 
 ALTER TABLE ONLY public.key_holder
     ADD CONSTRAINT key_holder_pkey PRIMARY KEY (name);
+
+ALTER TABLE ONLY public.key_use_check
+    ADD CONSTRAINT key_use_check_pkey PRIMARY KEY (transaction_id);
 
 ALTER TABLE ONLY public.key_use
     ADD CONSTRAINT key_use_pkey PRIMARY KEY (id);
@@ -1979,6 +2190,9 @@ ALTER TABLE ONLY public.number_series
 
 ALTER TABLE ONLY public.official
     ADD CONSTRAINT official_pkey PRIMARY KEY (person_id);
+
+ALTER TABLE ONLY public.page_answer
+    ADD CONSTRAINT page_answer_pkey PRIMARY KEY (state);
 
 ALTER TABLE ONLY public.passkey
     ADD CONSTRAINT passkey_credential_id_key UNIQUE (credential_id);
@@ -2118,6 +2332,9 @@ ALTER TABLE ONLY public.task
 ALTER TABLE ONLY public.territory
     ADD CONSTRAINT territory_pkey PRIMARY KEY (code);
 
+ALTER TABLE ONLY public.timestamp_authority
+    ADD CONSTRAINT timestamp_authority_pkey PRIMARY KEY (name);
+
 ALTER TABLE ONLY public.upload
     ADD CONSTRAINT upload_pkey PRIMARY KEY (id);
 
@@ -2156,6 +2373,8 @@ CREATE INDEX competence_lookup ON public.competence USING btree (procedure_code,
 
 CREATE UNIQUE INDEX delivery_once ON public.delivery USING btree (result_id, channel) WHERE (state <> 'failed'::text);
 
+CREATE INDEX document_annexes ON public.document USING btree (main_document_id) WHERE (main_document_id IS NOT NULL);
+
 CREATE INDEX document_dossier ON public.document USING btree (dossier_id);
 
 CREATE INDEX dossier_code_dossier ON public.dossier_code USING btree (dossier_id);
@@ -2188,7 +2407,11 @@ CREATE INDEX handed_back_file ON public.handed_back USING btree (file_sha256) WH
 
 CREATE INDEX handed_back_request ON public.handed_back USING btree (request_id);
 
+CREATE INDEX holder_page_transaction ON public.holder_page USING btree (transaction_id, opened_at);
+
 CREATE INDEX holder_transaction_batch ON public.holder_transaction USING btree (batch_id);
+
+CREATE INDEX holder_transaction_ended ON public.holder_transaction USING btree (holder, ended_at) WHERE (state = 'ended'::text);
 
 CREATE INDEX holder_transaction_person ON public.holder_transaction USING btree (person_id) WHERE (state <> 'ended'::text);
 
@@ -2198,7 +2421,11 @@ CREATE INDEX idempotency_age ON public.idempotency USING btree (created_at);
 
 CREATE INDEX job_claim_parked ON public.job_claim USING btree (parked_at) WHERE (parked_at IS NOT NULL);
 
+CREATE INDEX key_use_check_differs ON public.key_use_check USING btree (checked_at) WHERE (found <> 'agreed'::text);
+
 CREATE INDEX key_use_transaction ON public.key_use USING btree (transaction_id);
+
+CREATE INDEX level_debt_held ON public.level_debt USING btree (document_id) WHERE (held_basis IS NOT NULL);
 
 CREATE INDEX level_debt_open ON public.level_debt USING btree (due_at, revision_id) WHERE (paid_at IS NULL);
 
@@ -2320,6 +2547,8 @@ CREATE INDEX view_log_subject ON public.view_log USING btree (subject_kind, subj
 
 CREATE TRIGGER agency_changed AFTER INSERT OR DELETE OR UPDATE ON public.agency FOR EACH STATEMENT EXECUTE FUNCTION public.registry_changed();
 
+CREATE TRIGGER annex_after_main BEFORE UPDATE OF state ON public.signature_request FOR EACH ROW WHEN (((new.act = 'separate_annex'::text) AND (new.state = 'recorded'::text) AND (old.state <> 'recorded'::text))) EXECUTE FUNCTION public.annex_after_main();
+
 CREATE TRIGGER audit_append_only BEFORE DELETE OR UPDATE ON public.audit FOR EACH STATEMENT EXECUTE FUNCTION public.append_only();
 
 CREATE TRIGGER audit_chain_append_only BEFORE DELETE OR UPDATE ON public.audit_chain FOR EACH STATEMENT EXECUTE FUNCTION public.append_only();
@@ -2344,15 +2573,21 @@ CREATE TRIGGER handed_back_append_only BEFORE DELETE OR UPDATE ON public.handed_
 
 CREATE TRIGGER handed_back_verdict_append_only BEFORE DELETE OR UPDATE ON public.handed_back_verdict FOR EACH STATEMENT EXECUTE FUNCTION public.append_only();
 
+CREATE TRIGGER holder_page_append_only BEFORE DELETE OR UPDATE ON public.holder_page FOR EACH STATEMENT EXECUTE FUNCTION public.append_only();
+
 CREATE TRIGGER journal_append_only BEFORE DELETE OR UPDATE ON public.journal FOR EACH STATEMENT EXECUTE FUNCTION public.append_only();
 
 CREATE TRIGGER key_holder_changed AFTER INSERT OR DELETE OR UPDATE ON public.key_holder FOR EACH STATEMENT EXECUTE FUNCTION public.registry_changed();
 
 CREATE TRIGGER key_use_append_only BEFORE DELETE OR UPDATE ON public.key_use FOR EACH STATEMENT EXECUTE FUNCTION public.append_only();
 
+CREATE TRIGGER key_use_check_append_only BEFORE DELETE OR UPDATE ON public.key_use_check FOR EACH STATEMENT EXECUTE FUNCTION public.append_only();
+
 CREATE TRIGGER legal_rule_changed AFTER INSERT OR DELETE OR UPDATE ON public.legal_rule FOR EACH STATEMENT EXECUTE FUNCTION public.registry_changed();
 
 CREATE TRIGGER number_gap_append_only BEFORE DELETE OR UPDATE ON public.number_gap FOR EACH STATEMENT EXECUTE FUNCTION public.append_only();
+
+CREATE TRIGGER page_answer_append_only BEFORE DELETE OR UPDATE ON public.page_answer FOR EACH STATEMENT EXECUTE FUNCTION public.append_only();
 
 CREATE TRIGGER procedure_version_changed AFTER INSERT OR DELETE OR UPDATE ON public.procedure_version FOR EACH STATEMENT EXECUTE FUNCTION public.registry_changed();
 
@@ -2619,6 +2854,9 @@ ALTER TABLE ONLY public.handed_back
 ALTER TABLE ONLY public.handed_back_verdict
     ADD CONSTRAINT handed_back_verdict_handed_id_fkey FOREIGN KEY (handed_id) REFERENCES public.handed_back(id);
 
+ALTER TABLE ONLY public.holder_page
+    ADD CONSTRAINT holder_page_transaction_id_fkey FOREIGN KEY (transaction_id) REFERENCES public.holder_transaction(id);
+
 ALTER TABLE ONLY public.holder_state
     ADD CONSTRAINT holder_state_name_fkey FOREIGN KEY (name) REFERENCES public.key_holder(name);
 
@@ -2633,6 +2871,9 @@ ALTER TABLE ONLY public.holder_transaction
 
 ALTER TABLE ONLY public.journal
     ADD CONSTRAINT journal_dossier_id_fkey FOREIGN KEY (dossier_id) REFERENCES public.dossier(id) DEFERRABLE INITIALLY DEFERRED;
+
+ALTER TABLE ONLY public.key_use_check
+    ADD CONSTRAINT key_use_check_transaction_id_fkey FOREIGN KEY (transaction_id) REFERENCES public.holder_transaction(id);
 
 ALTER TABLE ONLY public.key_use
     ADD CONSTRAINT key_use_request_id_fkey FOREIGN KEY (request_id) REFERENCES public.signature_request(id);
@@ -2684,6 +2925,12 @@ ALTER TABLE ONLY public.number
 
 ALTER TABLE ONLY public.official
     ADD CONSTRAINT official_person_id_fkey FOREIGN KEY (person_id) REFERENCES public.person(id);
+
+ALTER TABLE ONLY public.page_answer
+    ADD CONSTRAINT page_answer_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account(id);
+
+ALTER TABLE ONLY public.page_answer
+    ADD CONSTRAINT page_answer_state_fkey FOREIGN KEY (state) REFERENCES public.holder_page(state);
 
 ALTER TABLE ONLY public.passkey
     ADD CONSTRAINT passkey_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account(id);
@@ -2884,6 +3131,82 @@ GRANT USAGE ON SCHEMA public TO app;
 GRANT USAGE ON SCHEMA public TO signer;
 GRANT USAGE ON SCHEMA public TO worker;
 
+GRANT SELECT ON TABLE public.batch_item TO app;
+GRANT SELECT ON TABLE public.batch_item TO signer;
+GRANT SELECT ON TABLE public.batch_item TO worker;
+
+GRANT INSERT(batch_id) ON TABLE public.batch_item TO app;
+
+GRANT INSERT(ordinal) ON TABLE public.batch_item TO app;
+
+GRANT INSERT(request_id) ON TABLE public.batch_item TO app;
+
+GRANT INSERT(shown_sha256) ON TABLE public.batch_item TO app;
+
+GRANT INSERT(number_id) ON TABLE public.batch_item TO app;
+GRANT UPDATE(number_id) ON TABLE public.batch_item TO signer;
+
+GRANT UPDATE(outcome) ON TABLE public.batch_item TO signer;
+GRANT UPDATE(outcome) ON TABLE public.batch_item TO app;
+
+GRANT UPDATE(detail) ON TABLE public.batch_item TO signer;
+GRANT UPDATE(detail) ON TABLE public.batch_item TO app;
+
+GRANT UPDATE(ended_at) ON TABLE public.batch_item TO signer;
+GRANT UPDATE(ended_at) ON TABLE public.batch_item TO app;
+
+GRANT SELECT,INSERT ON TABLE public.document TO app;
+GRANT SELECT ON TABLE public.document TO signer;
+GRANT SELECT ON TABLE public.document TO worker;
+
+GRANT UPDATE(head_revision_id) ON TABLE public.document TO signer;
+GRANT UPDATE(head_revision_id) ON TABLE public.document TO worker;
+
+GRANT UPDATE(head_sha256) ON TABLE public.document TO signer;
+GRANT UPDATE(head_sha256) ON TABLE public.document TO worker;
+
+GRANT UPDATE(version) ON TABLE public.document TO signer;
+GRANT UPDATE(version) ON TABLE public.document TO worker;
+GRANT UPDATE(version) ON TABLE public.document TO app;
+
+GRANT SELECT,INSERT ON TABLE public.number TO app;
+GRANT SELECT,INSERT ON TABLE public.number TO signer;
+GRANT SELECT ON TABLE public.number TO worker;
+
+GRANT UPDATE(state) ON TABLE public.number TO app;
+GRANT UPDATE(state) ON TABLE public.number TO signer;
+
+GRANT UPDATE(request_id) ON TABLE public.number TO app;
+GRANT UPDATE(request_id) ON TABLE public.number TO signer;
+
+GRANT UPDATE(reason) ON TABLE public.number TO app;
+GRANT UPDATE(reason) ON TABLE public.number TO signer;
+
+GRANT UPDATE(settled_at) ON TABLE public.number TO app;
+GRANT UPDATE(settled_at) ON TABLE public.number TO signer;
+
+REVOKE ALL ON FUNCTION public.annex_number(of_document uuid, in_batch uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.annex_number(of_document uuid, in_batch uuid) TO app;
+GRANT ALL ON FUNCTION public.annex_number(of_document uuid, in_batch uuid) TO signer;
+
+GRANT SELECT,INSERT ON TABLE public.chain TO app;
+GRANT SELECT ON TABLE public.chain TO signer;
+GRANT SELECT ON TABLE public.chain TO worker;
+
+GRANT UPDATE(state) ON TABLE public.chain TO app;
+GRANT UPDATE(state) ON TABLE public.chain TO signer;
+GRANT UPDATE(state) ON TABLE public.chain TO worker;
+
+GRANT UPDATE(plan) ON TABLE public.chain TO signer;
+GRANT UPDATE(plan) ON TABLE public.chain TO worker;
+
+GRANT UPDATE(closed_at) ON TABLE public.chain TO app;
+GRANT UPDATE(closed_at) ON TABLE public.chain TO signer;
+GRANT UPDATE(closed_at) ON TABLE public.chain TO worker;
+
+GRANT UPDATE(error) ON TABLE public.chain TO signer;
+GRANT UPDATE(error) ON TABLE public.chain TO worker;
+
 GRANT SELECT ON TABLE public.signature_request TO app;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.signature_request TO signer;
 GRANT SELECT ON TABLE public.signature_request TO worker;
@@ -2948,28 +3271,33 @@ GRANT INSERT(created_at) ON TABLE public.signature_request TO app;
 
 GRANT INSERT(state_at),UPDATE(state_at) ON TABLE public.signature_request TO app;
 
+REVOKE ALL ON FUNCTION public.annex_waits(of_chain uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.annex_waits(of_chain uuid) TO app;
+GRANT ALL ON FUNCTION public.annex_waits(of_chain uuid) TO signer;
+GRANT ALL ON FUNCTION public.annex_waits(of_chain uuid) TO worker;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.timestamp_authority TO signer;
+GRANT SELECT ON TABLE public.timestamp_authority TO app;
+GRANT SELECT ON TABLE public.timestamp_authority TO worker;
+
+REVOKE ALL ON FUNCTION public.timestamp_expected(wanted bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.timestamp_expected(wanted bigint) TO app;
+GRANT ALL ON FUNCTION public.timestamp_expected(wanted bigint) TO signer;
+GRANT ALL ON FUNCTION public.timestamp_expected(wanted bigint) TO worker;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.level_debt TO signer;
+GRANT SELECT ON TABLE public.level_debt TO app;
+GRANT SELECT ON TABLE public.level_debt TO worker;
+
+REVOKE ALL ON FUNCTION public.level_expected(due timestamp with time zone, of_revision uuid, try_at timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.level_expected(due timestamp with time zone, of_revision uuid, try_at timestamp with time zone) TO app;
+GRANT ALL ON FUNCTION public.level_expected(due timestamp with time zone, of_revision uuid, try_at timestamp with time zone) TO signer;
+GRANT ALL ON FUNCTION public.level_expected(due timestamp with time zone, of_revision uuid, try_at timestamp with time zone) TO worker;
+
 REVOKE ALL ON FUNCTION public.signature_request_waits(of_chain uuid, of_group smallint) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.signature_request_waits(of_chain uuid, of_group smallint) TO app;
 GRANT ALL ON FUNCTION public.signature_request_waits(of_chain uuid, of_group smallint) TO signer;
 GRANT ALL ON FUNCTION public.signature_request_waits(of_chain uuid, of_group smallint) TO worker;
-
-GRANT SELECT,INSERT ON TABLE public.chain TO app;
-GRANT SELECT ON TABLE public.chain TO signer;
-GRANT SELECT ON TABLE public.chain TO worker;
-
-GRANT UPDATE(state) ON TABLE public.chain TO app;
-GRANT UPDATE(state) ON TABLE public.chain TO signer;
-GRANT UPDATE(state) ON TABLE public.chain TO worker;
-
-GRANT UPDATE(plan) ON TABLE public.chain TO signer;
-GRANT UPDATE(plan) ON TABLE public.chain TO worker;
-
-GRANT UPDATE(closed_at) ON TABLE public.chain TO app;
-GRANT UPDATE(closed_at) ON TABLE public.chain TO signer;
-GRANT UPDATE(closed_at) ON TABLE public.chain TO worker;
-
-GRANT UPDATE(error) ON TABLE public.chain TO signer;
-GRANT UPDATE(error) ON TABLE public.chain TO worker;
 
 REVOKE ALL ON FUNCTION public.signature_request_ready(in_state text, of_chain uuid, of_group smallint) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.signature_request_ready(in_state text, of_chain uuid, of_group smallint) TO app;
@@ -3047,30 +3375,6 @@ GRANT SELECT,INSERT ON TABLE public.audit_checkpoint TO worker;
 
 GRANT SELECT,INSERT ON TABLE public.audit_key TO worker;
 
-GRANT SELECT ON TABLE public.batch_item TO app;
-GRANT SELECT ON TABLE public.batch_item TO signer;
-GRANT SELECT ON TABLE public.batch_item TO worker;
-
-GRANT INSERT(batch_id) ON TABLE public.batch_item TO app;
-
-GRANT INSERT(ordinal) ON TABLE public.batch_item TO app;
-
-GRANT INSERT(request_id) ON TABLE public.batch_item TO app;
-
-GRANT INSERT(shown_sha256) ON TABLE public.batch_item TO app;
-
-GRANT INSERT(number_id) ON TABLE public.batch_item TO app;
-GRANT UPDATE(number_id) ON TABLE public.batch_item TO signer;
-
-GRANT UPDATE(outcome) ON TABLE public.batch_item TO signer;
-GRANT UPDATE(outcome) ON TABLE public.batch_item TO app;
-
-GRANT UPDATE(detail) ON TABLE public.batch_item TO signer;
-GRANT UPDATE(detail) ON TABLE public.batch_item TO app;
-
-GRANT UPDATE(ended_at) ON TABLE public.batch_item TO signer;
-GRANT UPDATE(ended_at) ON TABLE public.batch_item TO app;
-
 GRANT SELECT,INSERT ON TABLE public.blob TO app;
 GRANT SELECT,INSERT ON TABLE public.blob TO signer;
 GRANT SELECT,INSERT,DELETE ON TABLE public.blob TO worker;
@@ -3102,20 +3406,6 @@ GRANT UPDATE(valid_to) ON TABLE public.competence TO app;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.delivery TO app;
 GRANT SELECT ON TABLE public.delivery TO signer;
 GRANT SELECT ON TABLE public.delivery TO worker;
-
-GRANT SELECT,INSERT ON TABLE public.document TO app;
-GRANT SELECT ON TABLE public.document TO signer;
-GRANT SELECT ON TABLE public.document TO worker;
-
-GRANT UPDATE(head_revision_id) ON TABLE public.document TO signer;
-GRANT UPDATE(head_revision_id) ON TABLE public.document TO worker;
-
-GRANT UPDATE(head_sha256) ON TABLE public.document TO signer;
-GRANT UPDATE(head_sha256) ON TABLE public.document TO worker;
-
-GRANT UPDATE(version) ON TABLE public.document TO signer;
-GRANT UPDATE(version) ON TABLE public.document TO worker;
-GRANT UPDATE(version) ON TABLE public.document TO app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.dossier TO app;
 GRANT SELECT,UPDATE ON TABLE public.dossier TO signer;
@@ -3279,6 +3569,13 @@ GRANT INSERT(account_id) ON TABLE public.handed_back TO app;
 GRANT SELECT ON TABLE public.handed_back_verdict TO app;
 GRANT SELECT,INSERT ON TABLE public.handed_back_verdict TO signer;
 
+GRANT SELECT ON TABLE public.held_result TO app;
+GRANT SELECT ON TABLE public.held_result TO worker;
+GRANT SELECT ON TABLE public.held_result TO signer;
+
+GRANT SELECT ON TABLE public.holder_page TO app;
+GRANT SELECT,INSERT ON TABLE public.holder_page TO signer;
+
 GRANT SELECT ON TABLE public.holder_state TO app;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.holder_state TO signer;
 
@@ -3305,15 +3602,15 @@ GRANT SELECT,INSERT ON TABLE public.key_use TO signer;
 GRANT SELECT ON TABLE public.key_use TO app;
 GRANT SELECT ON TABLE public.key_use TO worker;
 
+GRANT SELECT ON TABLE public.key_use_check TO app;
+GRANT SELECT,INSERT ON TABLE public.key_use_check TO signer;
+GRANT SELECT ON TABLE public.key_use_check TO worker;
+
 GRANT SELECT,INSERT ON TABLE public.legal_rule TO app;
 GRANT SELECT ON TABLE public.legal_rule TO signer;
 GRANT SELECT ON TABLE public.legal_rule TO worker;
 
 GRANT UPDATE(valid_to) ON TABLE public.legal_rule TO app;
-
-GRANT SELECT,INSERT,UPDATE ON TABLE public.level_debt TO signer;
-GRANT SELECT ON TABLE public.level_debt TO app;
-GRANT SELECT ON TABLE public.level_debt TO worker;
 
 GRANT SELECT,INSERT ON TABLE public.login_attempt TO app;
 GRANT SELECT,DELETE ON TABLE public.login_attempt TO worker;
@@ -3321,22 +3618,6 @@ GRANT SELECT,DELETE ON TABLE public.login_attempt TO worker;
 GRANT SELECT ON TABLE public.mandate TO app;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.mandate TO signer;
 GRANT SELECT ON TABLE public.mandate TO worker;
-
-GRANT SELECT,INSERT ON TABLE public.number TO app;
-GRANT SELECT,INSERT ON TABLE public.number TO signer;
-GRANT SELECT ON TABLE public.number TO worker;
-
-GRANT UPDATE(state) ON TABLE public.number TO app;
-GRANT UPDATE(state) ON TABLE public.number TO signer;
-
-GRANT UPDATE(request_id) ON TABLE public.number TO app;
-GRANT UPDATE(request_id) ON TABLE public.number TO signer;
-
-GRANT UPDATE(reason) ON TABLE public.number TO app;
-GRANT UPDATE(reason) ON TABLE public.number TO signer;
-
-GRANT UPDATE(settled_at) ON TABLE public.number TO app;
-GRANT UPDATE(settled_at) ON TABLE public.number TO signer;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.number_counter TO app;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.number_counter TO signer;
@@ -3353,6 +3634,19 @@ GRANT SELECT ON TABLE public.number_series TO worker;
 GRANT SELECT ON TABLE public.official TO app;
 GRANT SELECT,INSERT ON TABLE public.official TO signer;
 GRANT SELECT ON TABLE public.official TO worker;
+
+GRANT SELECT ON TABLE public.page_answer TO app;
+GRANT SELECT ON TABLE public.page_answer TO signer;
+
+GRANT INSERT(state) ON TABLE public.page_answer TO app;
+
+GRANT INSERT(code) ON TABLE public.page_answer TO app;
+
+GRANT INSERT(error) ON TABLE public.page_answer TO app;
+
+GRANT INSERT(issuer) ON TABLE public.page_answer TO app;
+
+GRANT INSERT(account_id) ON TABLE public.page_answer TO app;
 
 GRANT SELECT,INSERT ON TABLE public.passkey TO signer;
 

@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 
 from api.dossiers.facts import Channel, Code, Instant, LongText, PartIn, ShortText, refuse_absurd_instants
+from api.dossiers.holding import Held
 from api.dossiers.words import Action, Delivery, Finance, Standing, Status, Sync
 
 Phone = Annotated[str, msgspec.Meta(min_length=8, max_length=20, pattern=r"^\+?[0-9 .-]+(?!\n)$")]
@@ -387,4 +388,5 @@ class Dossier(_Out, frozen=True, kw_only=True):
     fees: tuple[FeeRow, ...]
     tasks: tuple[Task, ...]
     pauses: tuple[Pause, ...]
+    held: tuple[Held, ...]
     allowed: tuple[Action, ...]

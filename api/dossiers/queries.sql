@@ -393,6 +393,7 @@ SELECT d.id, d.code, d.seq, d.procedure_code, d.procedure_version_id, d.calendar
              FROM task WHERE dossier_id = d.id) x) AS tasks,
        (SELECT coalesce(jsonb_agg(to_jsonb(x) ORDER BY x.ordinal), '[]') FROM (
            SELECT ordinal, reason, stage, items, legal_basis, from_at, to_at
-             FROM dossier_pause WHERE dossier_id = d.id) x) AS pauses
+             FROM dossier_pause WHERE dossier_id = d.id) x) AS pauses,
+       (SELECT coalesce(jsonb_agg(to_jsonb(x) ORDER BY x.since), '[]') FROM held_result x WHERE x.dossier_id = d.id) AS held
   FROM dossier d
  WHERE d.code = $1;

@@ -8,6 +8,7 @@ import msgspec
 
 from api import audit
 from api.dossiers.contract import FeeRow, PartRow, PartyRow, Pause, Task
+from api.dossiers.holding import Held
 from api.dossiers.projection import Projection
 from api.kernel import Actor
 
@@ -20,6 +21,7 @@ class ViewRow(Projection, frozen=True, kw_only=True):
     fees: tuple[FeeRow, ...]
     tasks: tuple[Task, ...]
     pauses: tuple[Pause, ...]
+    held: tuple[Held, ...]
 
 
 class Holder(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ import msgspec
 from api import audit
 from api.db.pools import Tx
 from api.db.privacy import Vault
-from api.dossiers import lifecycle, store
+from api.dossiers import holding, lifecycle, store
 from api.dossiers.codes import looks_like_code
 from api.dossiers.contract import DeliveryRow, Dossier, Journal, Line, LineRow, Party, PartyRow
 from api.dossiers.forms import Form, Ground, fill
@@ -188,5 +188,5 @@ def _page(
         outcome=row.outcome, results=row.results, submitted_at=row.submitted_at, received_at=row.received_at,
         due_original_at=row.due_original_at, due_at=row.due_at, step_due_at=row.step_due_at, paused_at=row.paused_at,
         finished_at=row.finished_at, urgent=row.urgent, parties=parties, parts=row.parts, fees=row.fees,
-        tasks=row.tasks, pauses=row.pauses, allowed=allowed,
+        tasks=row.tasks, pauses=row.pauses, held=holding.told(row.held), allowed=allowed,
     )  # fmt: skip

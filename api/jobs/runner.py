@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from math import inf
 from typing import Any, Final
 
 import msgspec
@@ -49,12 +50,16 @@ _CLAIM_AGE: Final = timedelta(days=7)
 
 
 class JobContext(msgspec.Struct, frozen=True, kw_only=True):
-    """What a handler may know of its job. `claim` fences: a later claim means that somebody else took over."""
+    """What a handler may know of its job. `claim` fences: a later claim means that somebody else took over.
+
+    At `ends_at`, an instant of the monotonic clock in seconds, this run is broken off.
+    """
 
     kind: str
     key: str
     claim: int
     failures: int
+    ends_at: float = inf
 
 
 class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
@@ -221,7 +226,13 @@ class Runner:
                 times = self._policy.max_claims
                 await self._park(tx, job, key, f"begun {times} times, and each time its process died")
                 return
-        context = JobContext(kind=job.entrypoint, key=envelope.key, claim=claim.claims, failures=claim.failures)
+        context = JobContext(
+            kind=job.entrypoint,
+            key=envelope.key,
+            claim=claim.claims,
+            failures=claim.failures,
+            ends_at=time.monotonic() + self._policy.time_limit.total_seconds(),
+        )
         with spans.job(job.entrypoint, key, envelope.trace, run=claim.claims + claim.failures) as span:
             await self._run_handler(job, context, envelope.ids, key, span)
 

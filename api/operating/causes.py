@@ -45,6 +45,10 @@ NEXT_STEPS: Final[dict[str, tuple[str, str]]] = {
         "Gắn chứng thư mới, hoặc chuyển người khác.",
         "Bind a new certificate, or reassign.",
     ),
+    "certificate-on-hold": (
+        "Hỏi tổ chức chứng thực; ký lại khi chứng thư được khôi phục, hoặc chuyển người khác.",
+        "Ask the authority; sign again once the hold is lifted, or reassign.",
+    ),
     "no-number": ("Cấp số rồi đóng dấu lại.", "Give a number, then seal again."),
     "not-signed": ("Chờ người có thẩm quyền ký.", "Wait for the signatory."),
     "main-not-sealed": ("Cấp số, ký số văn bản chính trước.", "Number and seal the main document first."),
@@ -54,6 +58,15 @@ NEXT_STEPS: Final[dict[str, tuple[str, str]]] = {
     "authorisation-ended": ("Qua nửa đêm: ký lại hôm nay.", "Past midnight: sign again today."),
     "not-confirmed": ("Ký lại và xác nhận trên ứng dụng trong thời hạn.", "Sign again and confirm in the app in time."),
     "refused-at-holder": ("Hỏi người ký vì sao từ chối.", "Ask the signatory why it was refused."),
+    "page-mixed-up": (
+        "Kiểm tra địa chỉ và tên máy chủ xác nhận đã cấu hình; báo an ninh nếu đúng.",
+        "Check the authorisation server's address and name in the settings; if they are right, tell security.",
+    ),
+    "page-failed": ("Ký lại; nếu lặp lại, hỏi nơi giữ khóa.", "Sign again; if it repeats, ask the key holder."),
+    "page-code-refused": (
+        "Ký lại và xác nhận một lần, không mở lại trang cũ.",
+        "Sign again and authorise once; do not open the old page again.",
+    ),
     "holder-failed": ("Xem nơi giữ khóa; ký lại khi đã khỏe.", "Look at the key holder; sign again when it is well."),
     "holder-silent": ("Xem nơi giữ khóa; ký lại khi trả lời.", "Look at the key holder; sign again when it answers."),
     "no-value": ("Ký lại riêng văn bản này.", "Sign this one again."),

@@ -29,14 +29,23 @@ SELECT newest.id, newest.holder, newest.serial, newest.agency_id, newest.person_
  LIMIT $2;
 
 -- name: level_debt
--- What sealed documents owe: how many, how long the oldest, how many past their day, and how many were raised in the last 20 minutes.
+-- What sealed documents owe: how many, how long the oldest, how many past their day, how many were raised in the last 20 minutes,
+-- and in how many seconds the quotas of the authorities allow as many timestamps; quota_waits where they allow none now.
+SELECT owed, oldest_s, overdue, paid, paid_in_s,
+       coalesce(extract(epoch FROM timestamp_expected(greatest(owed, 1)) - now()), 0)::float8 AS quota_s,
+       coalesce(timestamp_expected(1) > now(), false) AS quota_waits
+  FROM (
 SELECT count(*) FILTER (WHERE paid_at IS NULL) AS owed,
        coalesce(extract(epoch FROM now() - min(signed_at) FILTER (WHERE paid_at IS NULL AND level = 'B-B')), 0)::float8 AS oldest_s,
        count(*) FILTER (WHERE paid_at IS NULL AND due_at < now()) AS overdue,
        count(*) FILTER (WHERE paid_at IS NOT NULL) AS paid,
        coalesce(extract(epoch FROM now() - min(paid_at) FILTER (WHERE paid_at IS NOT NULL)), 0)::float8 AS paid_in_s
   FROM level_debt
- WHERE paid_at IS NULL OR paid_at > now() - interval '20 minutes';
+ WHERE paid_at IS NULL OR paid_at > now() - interval '20 minutes') debt;
+
+-- name: key_use_differences
+-- How many transactions of the last day the key holders' own accounts tell otherwise.
+SELECT count(*) FROM key_use_check WHERE found <> 'agreed' AND checked_at > now() - interval '1 day';
 
 -- name: ticket
 -- A ticket: who asked by id, when, and what became of its second factor.
@@ -68,8 +77,9 @@ SELECT item.ordinal, item.request_id, item.outcome, item.detail ->> 'code' AS ca
 
 -- name: transactions
 -- What was asked of key holders for a ticket.
-SELECT id, holder, state, outcome, item_count, started_at, expires_at, polls, ended_at
+SELECT id, holder, state, outcome, item_count, started_at, expires_at, polls, ended_at, checked.found
   FROM holder_transaction
+  LEFT JOIN key_use_check checked ON checked.transaction_id = holder_transaction.id
  WHERE batch_id = $1
  ORDER BY started_at, id;
 

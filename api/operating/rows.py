@@ -44,13 +44,15 @@ class Expiring(_Row, frozen=True, kw_only=True):
 
 
 class LevelDebt(_Row, frozen=True, kw_only=True):
-    """What sealed documents owe of their level, and what was raised lately in how many seconds."""
+    """What sealed documents owe of their level, what was raised lately in how many seconds, and what quotas allow."""
 
     owed: int
     oldest_s: float
     overdue: int
     paid: int
     paid_in_s: float
+    quota_s: float
+    quota_waits: bool
 
 
 class Ticket(_Row, frozen=True, kw_only=True):
@@ -112,6 +114,7 @@ class Transaction(_Row, frozen=True, kw_only=True):
     expires_at: datetime
     polls: int
     ended_at: datetime | None
+    found: str | None
 
 
 class JobLine(_Row, frozen=True, kw_only=True):

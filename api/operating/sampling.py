@@ -24,7 +24,10 @@ _DEBT_OLDEST: Final = Gauge("motcua_level_debt_oldest_seconds", "Seconds since t
 _DEBT_OVERDUE: Final = Gauge("motcua_level_debt_overdue", "How many of them are past their day.")
 _DEBT_ZERO: Final = Gauge(
     "motcua_level_debt_zero_seconds",
-    "Seconds until nothing is owed, at the last 20 minutes' pace; +Inf without one.",
+    "Seconds until nothing is owed, at the last 20 minutes' pace and by the quotas; +Inf without one.",
+)
+_DIFFERENCES: Final = Gauge(
+    "motcua_key_use_differences", "Transactions of the last day that the key holders' own accounts tell otherwise."
 )
 _EXPIRING: Final = Gauge(
     "motcua_certificates_expiring", "Certificates without a successor that end within so many days.", ["within_days"]
@@ -43,6 +46,7 @@ async def sample(pools: Pools, at: datetime) -> None:
         tickets = await store.open_tickets(tx)
         waiting = await depths(tx)
         parked = await store.parked_kinds(tx)
+        differences = await store.key_use_differences(tx)
         debt = await store.level_debt(tx)
         ending = await store.expiring_certificates(tx, timedelta(days=max(DAYS)), MOST)
     for stage in STAGES:
@@ -58,6 +62,7 @@ async def sample(pools: Pools, at: datetime) -> None:
         _OLDEST.labels(depth.kind).set(depth.oldest_s)
     for kind in parked:
         _PARKED.labels(kind.kind).set(kind.jobs)
+    _DIFFERENCES.set(differences)
     _DEBT.set(debt.owed)
     _DEBT_OLDEST.set(debt.oldest_s)
     _DEBT_OVERDUE.set(debt.overdue)
@@ -68,10 +73,16 @@ async def sample(pools: Pools, at: datetime) -> None:
 
 
 def seconds_to_zero(debt: rows.LevelDebt) -> float:
-    """Return after how many seconds a debt is paid at the pace of late. Pure."""
+    """Return after how many seconds a debt is paid: at the pace of late, and never sooner than quotas allow. Pure.
+
+    While a quota is used up the pace of late says how long was waited for it, and not how quick the work is.
+    """
     if debt.owed == 0:
         return 0.0
-    return debt.owed * max(debt.paid_in_s, 1.0) / debt.paid if debt.paid else inf
+    if debt.quota_waits:
+        return debt.quota_s
+    pace = debt.owed * max(debt.paid_in_s, 1.0) / debt.paid if debt.paid else inf
+    return max(pace, debt.quota_s)
 
 
 def expiring_within(ends: list[datetime], time: timedelta, at: datetime) -> int:

@@ -29,6 +29,11 @@ async def parked_kinds(tx: Tx) -> list[rows.ParkedKind]:
     return as_structs(await tx.fetch(_q.parked_kinds), rows.ParkedKind)
 
 
+async def key_use_differences(tx: Tx) -> int:
+    """Count the transactions of the last day that the key holders' own accounts tell otherwise."""
+    return await tx.fetchval(_q.key_use_differences)
+
+
 async def level_debt(tx: Tx) -> rows.LevelDebt:
     """Sum up what sealed documents owe."""
     return msgspec.convert(dict(await tx.fetchrow(_q.level_debt)), rows.LevelDebt)

@@ -44,7 +44,7 @@ def lines(told: Told, at: datetime) -> Iterator[str]:
         )
         yield (
             f"  holder {one.holder}  transaction {one.id}  {one.state}  items {one.item_count}  "
-            f"started {_time(one.started_at)}  polls {one.polls}  {end}"
+            f"started {_time(one.started_at)}  polls {one.polls}  {end}{_account(one)}"
         )
     for job in told.jobs:
         state = f"PARKED {_time(job.parked_at)}: {job.reason}" if job.parked_at else job.status or "begun"
@@ -81,6 +81,8 @@ def _item(ticket: rows.Ticket, item: rows.Item, at: datetime) -> Iterator[str]:
 
 def advice(told: Told, at: datetime) -> list[tuple[str, str]]:
     """Return what to do next, each in Vietnamese and English; nothing to do is said too."""
+    if any(one.found not in {None, "agreed"} for one in told.transactions):
+        return [_ACCOUNTS_DIFFER]
     if told.ticket.closed_at is not None:
         failed = [item for item in told.items if item.outcome != "recorded"]
         return [_LOOK_AT_FAILURES] if failed else [_NOTHING]
@@ -97,6 +99,10 @@ def advice(told: Told, at: datetime) -> list[tuple[str, str]]:
     return found or [_UNDER_WAY]
 
 
+_ACCOUNTS_DIFFER: Final = (
+    "Sổ của nơi giữ khóa khác sổ ở đây: hỏi người ký và nơi giữ khóa về giao dịch này trước khi ký tiếp.",
+    "The key holder's account differs from ours: ask the signatory and the holder about this transaction first.",
+)
 _NOTHING: Final = ("Đã ký xong, không phải làm gì.", "All is signed; nothing is to be done.")
 _UNDER_WAY: Final = ("Đang chạy bình thường; xem lại sau một phút.", "It is under way; look again in a minute.")
 _LOOK_AT_FAILURES: Final = (
@@ -125,6 +131,10 @@ _OF_STAGE: Final = {
         "The value is here and not recorded: look at the document store and the database. The value is not lost.",
     ),
 }
+
+
+def _account(one: rows.Transaction) -> str:
+    return "" if one.found in {None, "agreed"} else f"  THE HOLDER'S ACCOUNT DIFFERS: {one.found}"
 
 
 def _time(moment: datetime | None) -> str:

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 
+from api.dossiers.holding import Held
 from api.dossiers.words import Action, Delivery, Finance, Status
 
 
@@ -96,6 +97,7 @@ class SecretRow(TrackRow, frozen=True, kw_only=True):
     pauses: tuple[PauseSeen, ...]
     fees: tuple[FeeSeen, ...]
     results: tuple[ResultSeen, ...]
+    held: tuple[Held, ...]
 
 
 class TrackedWithSecret(Tracked, frozen=True, kw_only=True):
@@ -111,3 +113,4 @@ class TrackedWithSecret(Tracked, frozen=True, kw_only=True):
     pauses: tuple[PauseSeen, ...]
     fees: tuple[FeeSeen, ...]
     results: tuple[ResultSeen, ...]
+    held: tuple[Held, ...]

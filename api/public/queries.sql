@@ -26,7 +26,8 @@ SELECT d.id, d.code, d.status, d.procedure_code, p.name AS procedure_name, d.rec
                    (SELECT coalesce(jsonb_agg(jsonb_build_object('ordinal', m.ordinal, 'title', m.title, 'act', m.act)
                              ORDER BY m.ordinal), '[]') FROM document m WHERE m.result_id = r.id)) ORDER BY r.ordinal), '[]')
           FROM result r
-         WHERE r.dossier_id = d.id AND r.state = 'issued') AS results
+         WHERE r.dossier_id = d.id AND r.state = 'issued') AS results,
+       (SELECT coalesce(jsonb_agg(to_jsonb(x) ORDER BY x.since), '[]') FROM held_result x WHERE x.dossier_id = d.id) AS held
   FROM dossier d
   JOIN procedure p ON p.code = d.procedure_code
   JOIN dossier_access a ON a.dossier_id = d.id

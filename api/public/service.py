@@ -8,7 +8,7 @@ import msgspec
 
 from api.db.gathering import Gathered
 from api.db.pools import Pools, Tx
-from api.dossiers import access
+from api.dossiers import access, holding
 from api.dossiers.codes import looks_like_code
 from api.dossiers.words import ACTION_VI, NATIONAL, STATUS_VI, Action
 from api.errors import NotFound
@@ -58,6 +58,7 @@ async def track_with_secret(tx: Tx, code: str, secret: str) -> TrackedWithSecret
     names = {field.name for field in msgspec.structs.fields(TrackedWithSecret)} - {"status_vi", "national_status"}
     own: dict[str, Any] = {name: getattr(row, name, None) for name in names}
     own["progress"] = tuple(msgspec.structs.replace(line, action_vi=ACTION_VI[line.action]) for line in row.progress)
+    own["held"] = holding.told(row.held)
     return TrackedWithSecret(**(own | _common(row)))
 
 

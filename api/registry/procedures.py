@@ -18,6 +18,8 @@ Act = Literal["main_document", "separate_annex", "copy", "digitised_paper", "cou
 SignatureRole = Literal["initials", "coordinator", "signatory", "seal"]
 Layout = Literal["document", "annex", "copy"]
 Certification = Literal["none", "forms", "final"]
+PaidLevel = Literal["B-T", "B-LT", "B-LTA"]
+"""A level of PAdES above B-B, which is paid after the seal."""
 CopyForm = Literal["true_copy", "copy_of_copy", "extract", "certified_copy"]
 """sao y, sao lục, trích sao (Decree 30/2020, Art. 25); chứng thực bản sao (Decree 23/2015)."""
 Channel = Literal["counter", "online", "post"]
@@ -95,6 +97,17 @@ class ChainEntry(_Data, frozen=True, kw_only=True):
     pdf_signature: bool = True
 
 
+class HeldUntil(_Data, frozen=True, kw_only=True):
+    """A sealed result is not released before its signatures have this level, as a provision demands.
+
+    `within_hours` is when the level is owed, counted from the seal; an outage of the authority lengthens the wait.
+    """
+
+    level: PaidLevel
+    legal_basis: Annotated[str, Meta(min_length=3, max_length=1000)]
+    within_hours: Annotated[float, Meta(gt=0, le=720)] = 24.0
+
+
 class ResultKind(_Data, frozen=True, kw_only=True):
     """What the procedure ends in: title, act, template, and the number series or book it draws from.
 
@@ -107,9 +120,9 @@ class ResultKind(_Data, frozen=True, kw_only=True):
     act: Act = "main_document"
     template: Code | None = None
     book: Annotated[str, Meta(max_length=64)] = ""
-    needs_timestamp: bool = False
     citizen_proofread: bool = False
     certification: Certification = "none"
+    held_until: HeldUntil | None = None
 
 
 class Definition(_Data, frozen=True, kw_only=True):

@@ -159,6 +159,23 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True):
     authorised_until: datetime
 
 
+class ItemLevel(msgspec.Struct, frozen=True, kw_only=True):
+    """The level (mức chữ ký) that a sealed document owes or has reached.
+
+    With `held_basis` nobody is given the result before. `problem` is why the last try failed, by code. Without
+    `next_try_at` an open debt waits for a person; without `expected_at` nobody can know, as in an authority's outage.
+    """
+
+    wanted: str
+    reached: str
+    due_at: datetime
+    paid_at: datetime | None
+    problem: str | None
+    held_basis: str | None
+    next_try_at: datetime | None
+    expected_at: datetime | None
+
+
 class TicketItem(msgspec.Struct, frozen=True, kw_only=True):
     """One item of a ticket. `stage` is a state, or the terminal outcome once there is one."""
 
@@ -172,10 +189,16 @@ class TicketItem(msgspec.Struct, frozen=True, kw_only=True):
     ended_at: datetime | None
     number_text: str | None
     recorded_sha256: str | None
+    level: ItemLevel | None
 
 
 class Ticket(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a ticket stands: `version` grows with every change and is the event id of the stream."""
+    """Where a ticket stands: `version` grows with every change and is the event id of the stream.
+
+    `finished_at` is when the last item was signed or ended; after it the stage is `timestamp` while a sealed document
+    owes its level, and `finished` once none does. `estimate_s` counts to the end of the stage's work; where nobody can
+    know when an authority is back, to the day on which the level is owed.
+    """
 
     ticket: UUID
     version: int
@@ -190,7 +213,17 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
     counts: dict[str, int]
     codes: list[str]
     """What the key holder's app shows for what waits to be confirmed; whoever sees another code must not confirm."""
+    pages: list[str]
+    """Pages of key holders on which what waits is authorised, for the browser of the session that asked alone."""
     items: list[TicketItem]
+
+
+class PageTaken(msgspec.Struct, frozen=True, kw_only=True):
+    """What a key holder's page answered has been taken; what comes of it stands in the ticket."""
+
+    ticket: UUID
+    vi: str
+    en: str
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""The routes of signing: submit, lists, ask, ticket and its stream, send back, and what key holders send."""
+"""The routes of signing: submit, lists, ask, ticket and its stream, send back."""
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import datetime
@@ -11,19 +11,17 @@ from litestar.params import Parameter
 from litestar.response import ServerSentEvent, ServerSentEventMessage
 
 from api.dossiers.service import Dossiers
-from api.failpoints import reach
 from api.http import idempotency
-from api.http.auth.guards import NO_KEY, PUBLIC, requires, signed_in
+from api.http.auth.guards import NO_KEY, requires, signed_in
 from api.http.edge import edge_of
 from api.http.hot import HOT
-from api.http.openapi.answers import ANSWERS, BODY, Answer
+from api.http.openapi.answers import ANSWERS, Answer
 from api.kernel import Actor
-from api.signatures import answering, asking, contract, entering, returning, store, submitting, tickets
+from api.signatures import asking, contract, entering, returning, store, submitting, tickets
 from api.signatures.tickets import Watch
 
 Limit = Annotated[int, Parameter(ge=1, le=200, default=50)]
 Cursor = Annotated[str | None, Parameter(query="after", max_length=200, default=None)]
-Holder = Annotated[str, Parameter(max_length=64, pattern="^[!-~]+$")]
 AnyRequest = Request[Any, Any, Any]
 _EVENTS: Final = Answer(status=200, media_type="text/event-stream", kind=contract.Event)
 
@@ -243,30 +241,3 @@ class BatchController(Controller):
                     )
 
         return ServerSentEvent(messages())
-
-
-class AnswerController(Controller):
-    """What key holders send by themselves (webhooks)."""
-
-    path = "/holders"
-    tags: Sequence[str] | None = ("signatures",)
-
-    @post(
-        "/{holder:str}/answers",
-        opt={
-            PUBLIC: True,
-            NO_KEY: True,
-            "work": "signing",
-            BODY: ("application/json", "application/octet-stream"),
-            ANSWERS: (Answer(status=202),),
-        },
-        status_code=202,
-        summary="Trả lời của nơi giữ khóa / A key holder's answer",
-    )
-    async def answer(self, request: AnyRequest, holder: Holder) -> Response[bytes]:
-        """Commit an answer before it is answered; the signer alone judges it."""
-        body = await request.body()
-        async with edge_of(request).pools.transaction() as tx:
-            await answering.keep(tx, holder, dict(request.headers), body)
-        await reach("committed", holder)
-        return Response(b"", status_code=202, media_type="text/plain")

@@ -8,7 +8,7 @@ SELECT errand.transaction_id, errand.batch_id, errand.expires_at, errand.request
   JOIN batch_item item ON item.batch_id = errand.batch_id AND item.request_id = errand.request_id
   JOIN document ON document.id = errand.document_id
   JOIN dossier ON dossier.id = errand.dossier_id
-  LEFT JOIN number ON number.id = errand.number_id
+  LEFT JOIN number ON number.id = coalesce(errand.number_id, annex_number(errand.document_id, errand.batch_id))
  WHERE errand.person_id = $1 AND errand.expires_at > $2
  ORDER BY errand.started_at, errand.transaction_id, item.ordinal;
 

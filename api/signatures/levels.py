@@ -2,7 +2,8 @@
 
     {"level": "B-LTA", "within_hours": 24, "procedures": {"1.004873": {"level": "B-T"}}, "agencies": {"<id>": {...}}}
 
-A procedure's own word counts before an agency's, and that before the province's. Without a row nothing is owed.
+A procedure's own word counts before an agency's, and that before the province's. Without a row nothing is owed, except
+by a version of a procedure whose results are held until they have a level (`held_until`): it owes at least that one.
 """
 
 from collections.abc import Mapping
@@ -12,7 +13,10 @@ from uuid import UUID
 
 import msgspec
 
+from api.registry.procedures import HeldUntil
+
 Level = Literal["B-B", "B-T", "B-LT", "B-LTA"]
+_RISING: Final[tuple[Level, ...]] = ("B-B", "B-T", "B-LT", "B-LTA")
 RULE: Final = "signature.level"
 RENEW_BEFORE: Final = timedelta(days=90)
 """How long before its last timestamp stops proving anything an archived document owes the next one."""
@@ -34,15 +38,29 @@ class LevelRule(Wish, frozen=True, kw_only=True):
     agencies: dict[str, Wish] = {}
 
 
-def owed(rule: Mapping[str, Any], procedure_code: str, agency_id: UUID) -> Wish | None:
+class Owed(Wish, frozen=True, kw_only=True):
+    """What one sealed document owes; with `held_basis` its result waits for it, by that provision."""
+
+    held_basis: str | None = None
+
+
+def owed(
+    rule: Mapping[str, Any] | None, procedure_code: str, agency_id: UUID, held: HeldUntil | None = None
+) -> Owed | None:
     """Return what a document of this procedure and agency owes; None where B-B is enough.
+
+    Where a version holds its results back, the higher of the two levels is owed, by the earlier of the two hours.
 
     Raises:
         msgspec.ValidationError: the rule's value is not of its form.
     """
-    told = msgspec.convert(rule, LevelRule)
+    told = msgspec.convert(rule or {}, LevelRule)
     wish: Wish = told.procedures.get(procedure_code) or told.agencies.get(str(agency_id)) or told
-    return None if wish.level == "B-B" else wish
+    if held is None:
+        return None if wish.level == "B-B" else Owed(level=wish.level, within_hours=wish.within_hours)
+    level: Level = held.level if _RISING.index(held.level) > _RISING.index(wish.level) else wish.level
+    hours = held.within_hours if wish.level == "B-B" else min(held.within_hours, wish.within_hours)
+    return Owed(level=level, within_hours=hours, held_basis=held.legal_basis)
 
 
 def pause(attempts: int, asked_s: float) -> timedelta:

@@ -182,7 +182,16 @@ SELECT batch.id, batch.account_id, batch.person_id, batch.agency_id, batch.lane,
        (SELECT count(*) FROM signature_request done
          WHERE done.recorded_at > now() - interval '60 seconds') AS recorded_last_minute,
        ARRAY(SELECT due.shown_code FROM holder_transaction due
-              WHERE due.batch_id = batch.id AND due.state <> 'ended' AND due.shown_code IS NOT NULL ORDER BY due.started_at, due.id) AS codes
+              WHERE due.batch_id = batch.id AND due.state <> 'ended' AND due.shown_code IS NOT NULL ORDER BY due.started_at, due.id) AS codes,
+       now() AS at,
+       batch.session_id,
+       ARRAY(SELECT page.url
+               FROM holder_transaction due
+               JOIN LATERAL (SELECT newest.state, newest.url FROM holder_page newest WHERE newest.transaction_id = due.id
+                              ORDER BY newest.opened_at DESC LIMIT 1) page ON true
+              WHERE due.batch_id = batch.id AND due.state <> 'ended'
+                AND NOT EXISTS (SELECT 1 FROM page_answer answer WHERE answer.state = page.state)
+              ORDER BY due.started_at, due.id) AS pages
   FROM signature_batch batch
   LEFT JOIN step_up ON step_up.batch_id = batch.id
   LEFT JOIN step_up_verdict ON step_up_verdict.step_up_id = step_up.id
@@ -195,30 +204,50 @@ SELECT batch.id, batch.account_id, batch.person_id, batch.agency_id, batch.lane,
  WHERE batch.id = $1;
 
 -- name: ticket_items
--- The items of a ticket: the outcome once there is one, else the stage of the request.
+-- The items of a ticket: the outcome once there is one, else the stage of the request; of a sealed one, the level that it owes.
 SELECT item.ordinal, item.request_id, request.document_id, dossier.code AS dossier_code, request.role,
        CASE WHEN item.outcome IS NOT NULL THEN item.outcome
             WHEN request.batch_id = item.batch_id THEN request.state
             ELSE 'queued' END AS stage,
-       item.detail, item.ended_at, number.text AS number_text, request.recorded_sha256
+       item.detail, item.ended_at, number.text AS number_text, request.recorded_sha256, owed.level
   FROM batch_item item
   JOIN signature_request request ON request.id = item.request_id
   JOIN dossier ON dossier.id = request.dossier_id
   LEFT JOIN number ON number.id = item.number_id
+  LEFT JOIN LATERAL (
+        SELECT jsonb_build_object('wanted', debt.wanted, 'reached', debt.level, 'paid_at', debt.paid_at, 'due_at', debt.due_at,
+                   'problem', debt.problem, 'held_basis', debt.held_basis,
+                   'next_try_at', CASE WHEN debt.paid_at IS NULL AND debt.try_at < now() + interval '10 years' THEN debt.try_at END,
+                   'expected_at', CASE WHEN debt.paid_at IS NULL AND debt.try_at < now() + interval '10 years'
+                                       THEN level_expected(debt.due_at, debt.revision_id, debt.try_at) END) AS level
+          FROM level_debt debt
+         WHERE debt.request_id = request.id AND request.batch_id = item.batch_id
+         ORDER BY debt.revision_id
+         LIMIT 1) owed ON true
  WHERE item.batch_id = $1
  ORDER BY item.ordinal;
 
 -- name: ticket_versions
 -- One growing number per watched ticket: any change of an item makes it larger, so a stream can tell that nothing was missed.
 SELECT item.batch_id,
-       1 + sum(CASE WHEN item.outcome IS NOT NULL THEN 1000000 -- a request lives on in other tickets; here it has ended
+       1 + sum(CASE WHEN item.outcome IS NOT NULL THEN 1000000 + coalesce(owed.version, 0) -- a request lives on in other tickets; here it has ended
                     WHEN request.batch_id = item.batch_id THEN request.version
                     ELSE 0 END)::bigint
          + max(batch.complete::int) + max((batch.closed_at IS NOT NULL)::int)
-         + (SELECT count(due.shown_code) FROM holder_transaction due WHERE due.batch_id = item.batch_id) AS version
+         + (SELECT count(due.shown_code) FROM holder_transaction due WHERE due.batch_id = item.batch_id)
+         + (SELECT count(*) + count(answer.state)
+              FROM holder_transaction due
+              JOIN holder_page page ON page.transaction_id = due.id
+              LEFT JOIN page_answer answer ON answer.state = page.state
+             WHERE due.batch_id = item.batch_id) AS version
   FROM batch_item item
   JOIN signature_batch batch ON batch.id = item.batch_id
   JOIN signature_request request ON request.id = item.request_id
+  LEFT JOIN LATERAL (
+        SELECT debt.version FROM level_debt debt
+         WHERE debt.request_id = request.id AND request.batch_id = item.batch_id
+         ORDER BY debt.revision_id
+         LIMIT 1) owed ON true
  WHERE item.batch_id = ANY ($1::uuid[])
  GROUP BY item.batch_id;
 
@@ -355,6 +384,10 @@ SELECT EXISTS (SELECT 1 FROM mandate WHERE person_id = $1 AND post_id = $2 AND a
 -- name: open_chains_of_results
 -- The chains of these results that are not ended, locked.
 SELECT id, result_id, document_id FROM chain WHERE result_id = ANY ($1::uuid[]) AND state IN ('laying', 'open') ORDER BY id FOR UPDATE;
+
+-- name: held_of_results
+-- Whether a sealed document of these results waits for its level: what is sealed and numbered is not taken back.
+SELECT EXISTS (SELECT FROM held_result WHERE result_id = ANY ($1::uuid[]));
 
 -- name: lock_dossier_of_document
 -- The dossier before its document: every writer takes its locks in this order.

@@ -173,8 +173,15 @@ async def end_chains_of(tx: Tx, result_ids: Sequence[UUID], reason: str, account
     """End the open chains of results that left signing by a step of their dossier.
 
     Raises:
-        Refused: a key may be in use for one of them at this moment.
+        Refused: a key may be in use for one of them at this moment, or one is sealed and waits for its level.
     """
+    if await store.held_of_results(tx, result_ids):
+        raise Refused(
+            "Kết quả đã cấp số, đã ký số của cơ quan, đang chờ dấu thời gian; phát hành rồi mới thay, thu hồi được.",
+            "The result is numbered, sealed and waits for its level; once it is issued it can be replaced or recalled.",
+            allowed=(),
+            code="result-held",
+        )
     for chain in await store.open_chains_of_results(tx, result_ids):
         members = await store.requests_of_chain(tx, chain.id)
         _demand_idle(members)

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from api.signatures.contract import ChainLine, TicketSummary, ToSign
+from api.signatures.contract import ChainLine, ItemLevel, TicketSummary, ToSign
 
 
 class DocumentToSubmit(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,6 +91,9 @@ class TicketHead(msgspec.Struct, frozen=True, kw_only=True):
     ahead: int
     recorded_last_minute: int
     codes: list[str]
+    at: datetime
+    session_id: UUID | None
+    pages: list[str]
 
 
 class ItemLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,6 +109,7 @@ class ItemLine(msgspec.Struct, frozen=True, kw_only=True):
     ended_at: datetime | None
     number_text: str | None
     recorded_sha256: bytes | None
+    level: ItemLevel | None
 
 
 class LockedRequest(msgspec.Struct, frozen=True, kw_only=True):

@@ -290,3 +290,8 @@ async def may_sign_here(tx: Tx, person_id: UUID, post_id: UUID, agency_id: UUID,
 async def open_chains_of_results(tx: Tx, result_ids: Sequence[UUID]) -> list[OpenChain]:
     """Lock and return the open chains of these results."""
     return as_structs(await tx.fetch(_q.open_chains_of_results, result_ids), OpenChain)
+
+
+async def held_of_results(tx: Tx, result_ids: Sequence[UUID]) -> bool:
+    """Say whether a sealed document of these results waits for its level."""
+    return await tx.fetchval(_q.held_of_results, result_ids)

@@ -2,8 +2,9 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextvars import Context
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -14,7 +15,7 @@ from api.errors import NotFound
 from api.kernel import Actor
 from api.registry import authority
 from api.signatures import cursor, cutting, store
-from api.signatures.contract import Place, Ticket, TicketItem, ToSignPage
+from api.signatures.contract import ItemLevel, Place, Ticket, TicketItem, ToSignPage
 from api.signatures.rows import ItemLine, TicketHead
 
 _log: Final = structlog.get_logger("tickets")
@@ -26,7 +27,8 @@ STAGES_VI: Final = {
     "asked": "đang chuẩn bị",
     "prepared": "đã chuẩn bị, chờ gửi",
     "sent": "chờ xác nhận ở nơi giữ khóa",
-    "value_received": "đang ghi chữ ký",
+    "value_received": "đang gắn, kiểm tra, lưu và ghi chữ ký",
+    "timestamp": "đã ký xong, đang chờ dấu thời gian",
     "finished": "đã xong",
 }
 LOOK_EVERY_S: Final = 0.3
@@ -43,13 +45,21 @@ async def ticket(tx: Tx, actor: Actor, batch_id: UUID) -> Ticket:
     if head is None or head.account_id != actor.account_id:
         raise NotFound("Không tìm thấy mã lượt ký.", "There is no such ticket.", code="ticket-not-found")
     versions = await store.ticket_versions(tx, [batch_id])
-    return view(head, await store.ticket_items(tx, batch_id), versions.get(batch_id, 0))
+    pages = head.pages if head.session_id == actor.session_id else []
+    return view(head, await store.ticket_items(tx, batch_id), versions.get(batch_id, 0), pages)
 
 
-def view(head: TicketHead, items: list[ItemLine], version: int) -> Ticket:
+def _until_paid(owed: Sequence[ItemLevel], at: datetime) -> int:
+    """Return the seconds until every level is expected to be paid, or owed where nobody can know; 0 for none."""
+    ends = [level.expected_at or level.due_at for level in owed]
+    return max(1, round((max(ends) - at).total_seconds())) if ends else 0
+
+
+def view(head: TicketHead, items: list[ItemLine], version: int, pages: list[str]) -> Ticket:
     """Put a ticket together from its rows. Pure."""
     counts = Counter(item.stage for item in items)
-    stage = next((stage for stage in _ORDER if counts[stage]), "finished")
+    owed = [item.level for item in items if item.level is not None and item.level.reached == "B-B"]
+    stage = next((stage for stage in _ORDER if counts[stage]), "timestamp" if owed else "finished")
     left = sum(counts[stage] for stage in _ORDER)
     rate = cutting.rate(head.recorded_last_minute)
     return Ticket(
@@ -61,9 +71,10 @@ def view(head: TicketHead, items: list[ItemLine], version: int) -> Ticket:
         asked_at=head.asked_at,
         finished_at=head.closed_at,
         position=head.ahead if left else 0,
-        estimate_s=cutting.estimate_seconds(head.ahead, left, rate) if left else 0,
+        estimate_s=cutting.estimate_seconds(head.ahead, left, rate) if left else _until_paid(owed, head.at),
         counts=dict(counts),
         codes=head.codes,
+        pages=pages,
         items=[_item(item) for item in items],
     )
 
@@ -80,6 +91,7 @@ def _item(line: ItemLine) -> TicketItem:
         ended_at=line.ended_at,
         number_text=line.number_text,
         recorded_sha256=line.recorded_sha256.hex() if line.recorded_sha256 else None,
+        level=line.level,
     )
 
 
@@ -147,7 +159,7 @@ class Watch:
 async def stream(
     pools: Pools, watch: Watch, actor: Actor, batch_id: UUID, last_id: int
 ) -> AsyncGenerator[Ticket | Place | None]:
-    """Yield the ticket at each change from `last_id` on; end once it has finished.
+    """Yield the ticket at each change from `last_id` on; end once all is signed and no level is owed.
 
     Each ticket is whole and its version grows with every change: whoever reconnects with the last one they saw misses
     nothing and repeats nothing. While nothing changes, a place in the queue that has moved is yielded now and then,
@@ -164,7 +176,7 @@ async def stream(
         elif told is not None:
             yield place if place != told else None
         told = place
-        if now.finished_at is not None:
+        if now.finished_at is not None and now.stage == "finished":
             return
         await watch.wait(batch_id, known, KEEP_ALIVE_S)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
 from litestar import Controller, Request, Response, get, post
@@ -48,12 +48,12 @@ class ToolController(Controller):
             return await handing.to_sign(tx, actor, settings.public_url, at)
 
     @get(
-        "/{transaction_id:str}/items/{request_id:uuid}/base",
+        "/{transaction_id:str}/items/{request_id:uuid}/{what:str}",
         guards=[signed_in],
         opt={ANSWERS: FILE},
-        summary="Bản để công cụ tự ký / The file that the tool signs by itself",
+        summary="Bản gốc hoặc bản đã chuẩn bị để ký / The base or the prepared file",
     )
-    async def base(
+    async def give_out(
         self,
         pools: Pools,
         blobs: BlobStore,
@@ -61,27 +61,25 @@ class ToolController(Controller):
         at: datetime,
         transaction_id: TransactionId,
         request_id: UUID,
+        what: Literal["base", "prepared"],
     ) -> Response[Any]:
-        """Return the document with its laid fields: the program signs in the named one, by a revision of its own."""
-        return await _given_out(pools, blobs, actor, at, transaction_id, request_id, prepared=False)
+        """Return the document as it is signed.
 
-    @get(
-        "/{transaction_id:str}/items/{request_id:uuid}/prepared",
-        guards=[signed_in],
-        opt={ANSWERS: FILE},
-        summary="Bản đã chuẩn bị / The prepared file",
-    )
-    async def prepared(
-        self,
-        pools: Pools,
-        blobs: BlobStore,
-        actor: Actor,
-        at: datetime,
-        transaction_id: TransactionId,
-        request_id: UUID,
-    ) -> Response[Any]:
-        """Return the document with appearance, number and date in place, and a room for the program's own CMS."""
-        return await _given_out(pools, blobs, actor, at, transaction_id, request_id, prepared=True)
+        `base` has the laid fields alone: the program signs in the named one, by a revision of its own. `prepared` has
+        appearance, number and date in place, and a room for the program's own CMS.
+        """
+        async with pools.transaction() as tx:
+            row = await handing.file_out(tx, actor, transaction_id, request_id, at)
+            await audit.log_view(tx, actor, "document", row.document_id, "document.read", at=at)
+        increment = row.increment if what == "prepared" else b""
+
+        async def content() -> AsyncIterator[bytes]:
+            async for piece in blobs.open_range(Sha256(row.base_sha256), 0, row.base_size):
+                yield piece
+            yield increment
+
+        headers = {**_GIVEN_OUT, "Content-Length": str(row.base_size + len(increment))}
+        return Stream(content(), media_type="application/pdf", headers=headers)
 
     @post(
         "/{transaction_id:str}/items/{request_id:uuid}/file",
@@ -145,30 +143,6 @@ class ToolController(Controller):
     async def refuse(self, pools: Pools, actor: Actor, at: datetime, transaction_id: TransactionId) -> UUID:
         """Give everything of a transaction back unsigned; the documents return to the list. Returns the ticket."""
         return await pools.run(lambda tx: handing.refuse(tx, actor, transaction_id, at=at))
-
-
-async def _given_out(
-    pools: Pools,
-    blobs: BlobStore,
-    actor: Actor,
-    at: datetime,
-    transaction_id: str,
-    request_id: UUID,
-    *,
-    prepared: bool,
-) -> Response[Any]:
-    async with pools.transaction() as tx:
-        row = await handing.file_out(tx, actor, transaction_id, request_id, at)
-        await audit.log_view(tx, actor, "document", row.document_id, "document.read", at=at)
-    increment = row.increment if prepared else b""
-
-    async def content() -> AsyncIterator[bytes]:
-        async for piece in blobs.open_range(Sha256(row.base_sha256), 0, row.base_size):
-            yield piece
-        yield increment
-
-    headers = {**_GIVEN_OUT, "Content-Length": str(row.base_size + len(increment))}
-    return Stream(content(), media_type="application/pdf", headers=headers)
 
 
 async def signed_file(request: AnyRequest) -> AsyncIterator[bytes]:

@@ -60,7 +60,7 @@ async def one(journey: Journey, holder: str, size: int) -> str:
     documents += await journey.batch(size)
     uses = await journey.uses(holder, documents)
     return (
-        f"✓ {holder:9} 1 hồ sơ qua năm bước, {size} hồ sơ ký hàng loạt; {uses} lần dùng khóa; kiểm tra bằng motcua,"
+        f"✓ {holder:11} 1 hồ sơ qua năm bước, {size} hồ sơ ký hàng loạt; {uses} lần dùng khóa; kiểm tra bằng motcua,"
         f" pdfsig, openssl  /  1 dossier through five steps, {size} in a batch; {uses} key uses; judged by motcua,"
         f" pdfsig, openssl ({time.monotonic() - began:.1f} s)"
     )
@@ -70,7 +70,7 @@ async def journeys(product: Product, room: Path, kinds: Sequence[str], size: int
     """Make every journey that was asked for; how many went wrong."""
     failed = 0
     async with contextlib.AsyncExitStack() as stack:
-        world = World(stack, room, product.files.pki)
+        world = World(stack, room, product.files.pki, product.url)
         wanted = [holder for kind in kinds for holder in KINDS[kind]]
         told = {holder: await world.settings_of(holder) for holder in {"software": None, **dict.fromkeys(wanted)}}
         owner = await asyncpg.connect(product.environment["DATABASE_URL"], timeout=10)
@@ -88,7 +88,7 @@ async def journeys(product: Product, room: Path, kinds: Sequence[str], size: int
                     say(await one(journey, holder, size))
             except _BAD as error:
                 failed += 1
-                say(f"✗ {holder:9} {type(error).__name__}: {error} {getattr(error, 'exceptions', '')}")
+                say(f"✗ {holder:11} {type(error).__name__}: {error} {getattr(error, 'exceptions', '')}")
     return failed
 
 

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final
 
+import aiohttp
 import msgspec
 
 from api.embedded.pki import Index
@@ -19,12 +20,14 @@ from loadtests.outside.hsm import SoftToken
 KINDS: Final = {
     "software": ("software",),
     "pkcs11": ("pkcs11",),
-    "csc": ("csc-v1", "csc-v2"),
+    "csc": ("csc-v1", "csc-v2", "csc-page-v1", "csc-page-v2"),
     "sp769": ("sp769",),
     "vtss": ("vtss",),
     "upload": ("upload",),
 }
 """What may be asked for, and the holders it stands for."""
+BY_PAGE: Final = "-page"
+"""What the name of a holder says whose persons authorise on the provider's page."""
 BY_ID: Final = frozenset({"software", "pkcs11"})
 """These know a key by our id; the others by its certificate's serial number."""
 
@@ -32,8 +35,8 @@ BY_ID: Final = frozenset({"software", "pkcs11"})
 class World:
     """Everything outside the product: servers, a token, certificates in files; it ends with the block."""
 
-    def __init__(self, stack: contextlib.AsyncExitStack, room: Path, pki: Path) -> None:
-        self._stack, self._room, self.pki = stack, room, pki
+    def __init__(self, stack: contextlib.AsyncExitStack, room: Path, pki: Path, product_url: str) -> None:
+        self._stack, self._room, self.pki, self._product_url = stack, room, pki, product_url
         self._urls: dict[str, str] = {}
 
     async def settings_of(self, holder: str) -> dict[str, Any]:
@@ -46,20 +49,30 @@ class World:
         if kind == "upload":
             return {"kind": "upload", "upload": self._certificates()}
         common = {"certificate_class": "demo", "development": True}
-        url = await self._url(kind)
+        url = await self._url(kind, page=BY_PAGE in holder)
         client = {"client_id": "motcua", "client_secret": "demo-secret", "state_dir": str(self._room / holder)}
         told = {
             "csc": {"base_url": url, "version": holder[-2:], "name": holder, "check_every_s": 0.2, **client},
             "vtss": {"base_url": f"{url}/vtss/service", "profile_id": "profile", "check_every_s": 0.2, **client},
             "sp769": {"base_url": url, "sp_id": "motcua", "sp_password": "demo"},
         }
+        if BY_PAGE in holder:
+            told["csc"] |= {
+                "oauth2_url": f"{url}/csc/{holder[-2:]}",
+                "redirect_uri": f"{self._product_url}/holders/{holder}/page",
+                "pushed": holder.endswith("v2"),
+            }
         return {"kind": kind, kind: {**told[kind], **common}}
 
-    async def _url(self, kind: str) -> str:
-        """Return where the outside server of this kind answers; it is started once."""
-        if kind not in self._urls:
-            self._urls[kind] = await self._stack.enter_async_context(server(kind, self.pki))
-        return self._urls[kind]
+    async def _url(self, kind: str, *, page: bool) -> str:
+        """Return where the outside server of this kind answers; one is started that asks in an app, one by a page."""
+        named = kind + (BY_PAGE if page else "")
+        if named not in self._urls:
+            url = self._urls[named] = await self._stack.enter_async_context(server(kind, self.pki))
+            if page:
+                async with aiohttp.ClientSession() as web, web.post(f"{url}/control", json={"auth": "page"}) as told:
+                    told.raise_for_status()
+        return self._urls[named]
 
     def _token(self) -> dict[str, Any]:
         index = msgspec.json.decode((self.pki / "index.json").read_bytes(), type=Index)

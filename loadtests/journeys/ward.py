@@ -12,7 +12,9 @@ import asyncpg
 import signing
 from api.embedded.walk import Desk, Refusal, Walk
 from loadtests.chaos.product import Product
+from loadtests.journeys.holders import BY_PAGE
 from loadtests.journeys.judges import BadResultError, judge
+from loadtests.outside.csc_page import bring_back, press
 from loadtests.outside.keyring import Keyring
 from loadtests.outside.officer import Form, OfficerTool, Token, at_the_desk
 
@@ -55,6 +57,16 @@ class PatientDesk(Desk):
         )
         return await super().sign(*items, lane=lane)
 
+    async def authorise(self, browser: aiohttp.ClientSession) -> None:
+        """Press "confirm" on every page that the own open tickets lead to, and come back from it."""
+        for known in await self.call("GET", "/signature-batches"):
+            if known["closed_at"] is not None:
+                continue
+            for page in (await self.call("GET", f"/signature-batches/{known['id']}"))["pages"]:
+                status, told = await bring_back(self._web, await press(browser, page), self._headers)
+                if status != 200:
+                    raise BadResultError(f"{self.account.login}: {status} {told}")
+
     async def sign_all(self, document_ids: Sequence[str]) -> None:
         """Sign or seal what waits on each of these documents, in one batch."""
         ticket = await self.sign(*[await self.waiting(one) for one in document_ids])
@@ -68,6 +80,7 @@ class Journey:
 
     def __init__(self, product: Product, web: aiohttp.ClientSession, owner: asyncpg.Connection, room: Path) -> None:
         self._product, self._owner, self._room = product, owner, room
+        self._by_page = False
         self.walk = Walk(web, product.accounts, quiet)
         for place, who in (
             ("counter", "tiepnhan"), ("appraiser", "thuly"), ("head", "kynhay"), ("chair", "chutich"),
@@ -77,6 +90,7 @@ class Journey:
 
     async def with_holder(self, holder: str, *, by_id: bool) -> None:
         """Give every certificate of the province to this holder, which knows its keys by our ids or by serials."""
+        self._by_page = BY_PAGE in holder
         keyring = Keyring(self._product.files.pki)
         keyring.refresh()
         for serial, held in keyring.by_serial.items():
@@ -130,10 +144,13 @@ class Journey:
 
     @contextlib.asynccontextmanager
     async def _tools(self, chair: Form, clerk: Form) -> AsyncIterator[None]:
-        """Have the desktop tools of signatory and clerk sign whatever waits for a token; nothing does for others."""
+        """Have signatory and clerk do what their holder wants of them: run a token's tool, or confirm on a page."""
         async with contextlib.AsyncExitStack() as stack:
             group = await stack.enter_async_context(asyncio.TaskGroup())  # a tool that fails ends the journey at once
             tasks: list[asyncio.Task[None]] = []
+            if self._by_page:
+                browser = await stack.enter_async_context(aiohttp.ClientSession())
+                tasks += [group.create_task(_browse(desk, browser)) for desk in (self.walk.chair, self.walk.clerk)]
             for desk, form in ((self.walk.chair, chair), (self.walk.clerk, clerk)):
                 token = Token(Keyring(self._product.files.pki))
                 account = desk.account
@@ -145,6 +162,12 @@ class Journey:
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _browse(desk: Desk, browser: aiohttp.ClientSession) -> None:
+    while isinstance(desk, PatientDesk):
+        await desk.authorise(browser)
+        await asyncio.sleep(TOOL_EVERY_S)
 
 
 async def _keep_working(tool: OfficerTool) -> None:

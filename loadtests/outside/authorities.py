@@ -2,9 +2,9 @@
 
 `start` lays keys and certificates of a small PKI into an empty directory (certificates name this server for OCSP and
 CRL), with the index that `SoftwareHolder` reads, and serves `/a/tsa/NAME` (RFC 3161), `/a/ocsp/NAME` (RFC 6960) and
-`/a/crls/NAME/latest.crl`. `faults["tsa/tsa"]`, also by `POST /control`, makes a service misbehave: `silent`, `429`,
-`garbage`, `wrong-imprint`, `wrong-nonce`, `refused`, or a number of seconds. Certomancer builds a token in some 40 ms;
-for speed there is `loadtests.outside.clock`.
+`/a/crls/NAME/latest.crl`. The root vouches for `tsa` and `tsa2`, the intermediate for `tsa3`. `faults["tsa/tsa"]`, also
+by `POST /control`, makes a service misbehave: `silent`, `429`, `garbage`, `wrong-imprint`, `wrong-nonce`, `refused`, or
+a number of seconds. Certomancer builds a token in some 40 ms; for speed there is `loadtests.outside.clock`.
 """
 
 import asyncio
@@ -25,11 +25,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509 import load_der_x509_certificate, load_pem_x509_certificate
 
-KEYS: Final = ("root", "interm", "interm-ocsp", "tsa", "tsa2", "not-tsa", "leader", "leader2", "seal")
+KEYS: Final = ("root", "interm", "interm-ocsp", "tsa", "tsa2", "tsa3", "not-tsa", "leader", "leader2", "seal")
 SIGNERS: Final = ("leader", "leader2", "seal")
 _NAMES: Final = {
     "root": "Authorities Root", "interm": "Authorities Issuing", "interm-ocsp": "Authorities OCSP",
-    "tsa": "Authorities TSA 1", "tsa2": "Authorities TSA 2", "not-tsa": "No TSA At All",
+    "tsa": "Authorities TSA 1", "tsa2": "Authorities TSA 2", "tsa3": "Authorities TSA 3", "not-tsa": "No TSA At All",
     "leader": "Nguyễn Văn Ký", "leader2": "Trần Thị Thu Hồi", "seal": "UBND xã Thử Nghiệm",
 }  # fmt: skip
 _REJECTION: Final = bytes.fromhex("30053003020102")
@@ -37,7 +37,7 @@ _REJECTION: Final = bytes.fromhex("30053003020102")
 SILENCE_S: Final = 600.0
 
 
-def _config(prefix: str, revoked: dict[str, datetime], born: datetime) -> dict[str, Any]:
+def _config(prefix: str, revoked: dict[str, datetime], held: set[str], born: datetime) -> dict[str, Any]:
     def span(years: int) -> dict[str, str]:
         return {"valid-from": born.isoformat(), "valid-to": (born + timedelta(days=365 * years)).isoformat()}
 
@@ -73,12 +73,17 @@ def _config(prefix: str, revoked: dict[str, datetime], born: datetime) -> dict[s
         "interm-ocsp": {"issuer": "interm", "validity": span(20), "profiles": ["ocsp-responder"]},
         "tsa": tsa,
         "tsa2": tsa,
+        "tsa3": {
+            **tsa, "issuer": "interm", "extensions": [usage("digital_signature"), timing, crl_at("interm"), aia]
+        },
         "not-tsa": {**tsa, "extensions": [usage("digital_signature"), crl_at("root")]},
         **{name: dict(signer) for name in SIGNERS},
     }  # fmt: skip
     for name, since in revoked.items():
-        certs[name]["revocation"] = {"revoked-since": since.isoformat(), "reason": "key_compromise"}
+        reason = "certificate_hold" if name in held else "key_compromise"
+        certs[name]["revocation"] = {"revoked-since": since.isoformat(), "reason": reason}
     stamping = {name: {"signing-key": name, "signing-cert": name} for name in ("tsa", "tsa2", "not-tsa")}
+    stamping["tsa3"] = {"signing-key": "tsa3", "signing-cert": "tsa3", "certs-to-embed": ["interm"]}
     return {
         "external-url-prefix": prefix,
         "keysets": {"k": {"path-prefix": ".", "keys": {name: {"path": f"{name}.key.pem"} for name in KEYS}}},
@@ -107,14 +112,19 @@ def _config(prefix: str, revoked: dict[str, datetime], born: datetime) -> dict[s
 
 
 class Authorities:
-    """The PKI and its services; `faults` names what misbehaves and how, `asked` counts calls, `at` fixes the time."""
+    """The PKI and its services; `faults` names what misbehaves and how, `asked` counts calls, `at` fixes the time.
+
+    `waiting` counts the calls that are kept waiting and whose caller is still there.
+    """
 
     def __init__(self, keys: Path, born: datetime | None = None) -> None:
         self.keys = keys
         self.born = (born or datetime.now(UTC) - timedelta(days=400)).replace(microsecond=0)
         self.revoked: dict[str, datetime] = {}
+        self.held: set[str] = set()
         self.faults: dict[str, str] = {}
         self.asked: dict[str, int] = {}
+        self.waiting: dict[str, int] = {}
         self.at: datetime | None = None
         self.app = web.Application()
         self.app.add_routes(
@@ -144,12 +154,23 @@ class Authorities:
 
     def load(self) -> None:
         """Read the PKI anew, with what is revoked by now."""
-        made = _config(self.prefix, self.revoked, self.born)
+        made = _config(self.prefix, self.revoked, self.held, self.born)
         self.arch = CertomancerConfig(made, key_search_dir=str(self.keys)).get_pki_arch(ArchLabel("a"))
 
     def revoke(self, name: str, since: datetime) -> None:
         """Revoke a certificate; OCSP and CRL say so from now on."""
         self.revoked[name] = since.replace(microsecond=0)
+        self.load()
+
+    def hold(self, name: str, since: datetime) -> None:
+        """Put a certificate on hold (certificateHold); `lift` ends it."""
+        self.held.add(name)
+        self.revoke(name, since)
+
+    def lift(self, name: str) -> None:
+        """Take a certificate off the list again."""
+        self.held.discard(name)
+        del self.revoked[name]
         self.load()
 
     def der(self, name: str) -> bytes:
@@ -163,15 +184,22 @@ class Authorities:
         self.asked[service] = self.asked.get(service, 0) + 1
         fault = self.faults.get(service, "")
         if fault == "silent":
-            await asyncio.sleep(SILENCE_S)
+            await self._wait(service, SILENCE_S)
         elif fault == "429":
             return web.Response(status=429, headers={"Retry-After": "30"})
         elif fault == "garbage":
             kind = "timestamp-reply" if service.startswith("tsa") else "ocsp-response"
             return web.Response(body=b"\x30\x03\x0a\x01\x00 garbage", content_type=f"application/{kind}")
         elif fault.replace(".", "", 1).isdigit():
-            await asyncio.sleep(float(fault))
+            await self._wait(service, float(fault))
         return None
+
+    async def _wait(self, service: str, seconds: float) -> None:
+        self.waiting[service] = self.waiting.get(service, 0) + 1
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            self.waiting[service] -= 1
 
     async def _tsa(self, request: web.Request) -> web.Response:
         name, body = request.match_info["name"], await request.read()
@@ -219,7 +247,7 @@ def _pem(der: bytes) -> bytes:
 async def start(keys: Path, host: str = "127.0.0.1", port: int = 0, born: datetime | None = None) -> Any:
     """Lay and serve; returns the authorities and what stops them."""
     made = Authorities(keys, born)
-    runner = web.AppRunner(made.app, access_log=None, shutdown_timeout=0.1)
+    runner = web.AppRunner(made.app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
     await runner.setup()
     await web.TCPSite(runner, host, port).start()
     made.lay(f"http://{host}:{runner.addresses[0][1]}")

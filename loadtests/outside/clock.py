@@ -53,7 +53,7 @@ def _certificate(subject: str, issuer: str, key: Any, by: Any, *, root: bool) ->
 
 
 class Clock:
-    """Gives tokens, at most so many per second; `down` answers 503, `given` counts."""
+    """Gives tokens, at most so many per second; `down` answers 503, `given` counts, `asked_at` is when it was asked."""
 
     def __init__(self, per_second: float = 0.0) -> None:
         self.per_second = per_second
@@ -61,6 +61,7 @@ class Clock:
         self.delay_s: tuple[float, float] | None = None
         self.given = 0
         self._chance = random.Random(os.urandom(8))
+        self.asked_at: list[float] = []
         self._free_at = 0.0
         self._key = ec.generate_private_key(ec.SECP256R1())
         root_key = ec.generate_private_key(ec.SECP256R1())
@@ -85,6 +86,7 @@ class Clock:
 
     async def _answer(self, request: web.Request) -> web.Response:
         body = await request.read()
+        self.asked_at.append(time.monotonic())
         if self.down:
             return web.Response(status=503)
         if self.per_second:

@@ -2,7 +2,8 @@
 
 Run as `python -m loadtests.outside.csc --port 0 --keys DIR`; prints `PORT <n>` when it listens. v1 holds a call to
 `credentials/authorize` until the person has confirmed; v2 answers with a handle, and signs later where it is told so.
-A SAD is good once, for its own hashes, and for a while. `/control` is as in `sp769`.
+A SAD is good once, for its own hashes, and for a while. Credentials may want a page instead (`csc_page`). `/control` is
+as in `sp769`.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ import aiohttp
 import msgspec
 from aiohttp import web
 
+from loadtests.outside.csc_page import PageFault, Pages, form_of, sent_back
 from loadtests.outside.keyring import Held, Keyring
 from loadtests.outside.serving import main
 
@@ -48,6 +50,9 @@ class Profile(msgspec.Struct, kw_only=True):
     page_size: int = 100
     webhook_secret: str = ""
     webhook_times: int = 1
+    code_s: float = 60.0
+    issuer: str = ""
+    redirect_uris: list[str] = []
 
 
 class Authorisation(msgspec.Struct, kw_only=True):
@@ -79,6 +84,7 @@ class Service:
         self.calls: dict[str, int] = {}
         self.tasks: set[asyncio.Task[None]] = set()
         self.http: aiohttp.ClientSession | None = None
+        self.pages = Pages(client_id)
 
     @web.middleware
     async def guard(self, request: web.Request, handler: Any) -> web.StreamResponse:
@@ -91,7 +97,7 @@ class Service:
             await asyncio.sleep(self.profile.answer_delay_s)
         if self.profile.down:
             raise web.HTTPServiceUnavailable(text="down")
-        if method not in {"info", "oauth2/token"}:
+        if method != "info" and not method.startswith("oauth2/"):
             bearer = request.headers.get("Authorization", "").removeprefix("Bearer ")
             if self.tokens.get(bearer, 0.0) < time.monotonic():
                 return fault("invalid_token", status=401)
@@ -104,10 +110,57 @@ class Service:
         form = await request.post()
         if form.get("client_id") != self.client_id or form.get("client_secret") != self.client_secret:
             return fault("invalid_client", status=401)
+        if form.get("grant_type") == "authorization_code":
+            return self.redeemed(form)
         token = secrets.token_urlsafe(24)
         self.tokens[token] = time.monotonic() + self.profile.token_s
         answer = {"access_token": token, "token_type": "Bearer", "expires_in": self.profile.token_s + 3600}
         return web.json_response(answer)
+
+    def redeemed(self, form: Any) -> web.Response:
+        """Give the SAD for a page's code; a code that comes twice takes it back."""
+        asked = self.pages.redeem(form)
+        one = self.by_handle.get(asked.ticket) if asked else None
+        if asked is None or one is None or asked.redeemed:
+            if one is not None:
+                one.sad = ""
+            return fault("invalid_grant", "code")
+        asked.redeemed = True
+        one.sad, one.sad_ends = secrets.token_urlsafe(24), time.monotonic() + self.profile.sad_s
+        return web.json_response({"access_token": one.sad, "token_type": "SAD", "expires_in": self.profile.sad_s})
+
+    async def push(self, request: web.Request) -> web.Response:
+        form = await request.post()
+        if form.get("client_id") != self.client_id or form.get("client_secret") != self.client_secret:
+            return fault("invalid_client", status=401)
+        named = self.pages.push({name: str(value) for name, value in form.items() if name != "client_secret"})
+        return web.json_response({"request_uri": named, "expires_in": 90}, status=201)
+
+    async def page(self, request: web.Request) -> web.Response:
+        """Show a person what they are asked to authorise."""
+        version = request.match_info["version"]
+        try:
+            asked = self.pages.open(version, request.query, self.profile.multisign, self.profile.redirect_uris)
+            credential = self.held(asked.credential).serial
+        except (PageFault, KeyError, ValueError) as error:
+            return web.Response(status=400, text=f"{type(error).__name__}: {error}")
+        self.by_handle[asked.ticket] = Authorisation(
+            handle=asked.ticket, credential=credential, hashes=asked.hashes, asked_at=time.monotonic(),
+            behaviour=self.profile.behaviour,
+        )  # fmt: skip
+        return form_of(asked)
+
+    async def decision(self, request: web.Request) -> web.Response:
+        """Do what the person pressed, and send their browser back."""
+        form = await request.post()
+        asked, one = self.pages.by_ticket[str(form["ticket"])], self.by_handle[str(form["ticket"])]
+        who = {"iss": self.profile.issuer} if self.profile.issuer else {}
+        if self.state_of(one) != "waiting" or form["press"] != "confirm":
+            one.state = "refused"
+            return sent_back(asked, {"error": "access_denied", **who})
+        one.state = "confirmed"
+        asked.code, asked.code_ends = secrets.token_urlsafe(24), time.monotonic() + self.profile.code_s
+        return sent_back(asked, {"code": asked.code, **who})
 
     async def info(self, request: web.Request) -> web.Response:
         version = request.match_info["version"]
@@ -316,6 +369,9 @@ def make_app(keys: Path, client_id: str, client_secret: str) -> web.Application:
         [
             web.post(f"{under}/info", service.info),
             web.post(f"{under}/oauth2/token", service.token),
+            web.post(f"{under}/oauth2/pushed_authorize", service.push),
+            web.get(f"{under}/oauth2/authorize", service.page),
+            web.post(f"{under}/oauth2/decision", service.decision),
             web.post(f"{under}/credentials/list", service.credentials),
             web.post(f"{under}/credentials/info", service.credential),
             web.post(f"{under}/credentials/authorize", service.authorize),

@@ -1,4 +1,4 @@
-"""A remote signer by the Cloud Signature Consortium's API, v1 or v2: hashes out, the person confirms in its app.
+"""A remote signer by the Cloud Signature Consortium's API, v1 or v2: hashes out, confirmed in its app or page.
 
 The person's secret never passes through here: a credential that wants a PIN or code from us is refused, and so is one
 whose authorisation is not bound to the hashes. One batch is one authorisation and one signHash. A task of this process
@@ -10,7 +10,6 @@ import base64
 import hmac
 import time
 from collections.abc import Mapping
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -20,6 +19,7 @@ from asn1crypto import algos
 
 from signing.contract import Capabilities, HeldCertificate, Mechanism, Outcome, SignOrder
 from signing.errors import HolderRefused, HolderUnavailable
+from signing.keys import csc_page
 from signing.keys.csc_wire import (
     Authorised,
     Credential,
@@ -31,9 +31,10 @@ from signing.keys.csc_wire import (
     authorise_body,
     sign_body,
 )
-from signing.keys.errands import Errand, Errands, Refusal
+from signing.keys.errands import Errand, Errands, Refusal, waits_for_browser
 from signing.keys.ledger import Entry, Ledger, by_item
 from signing.keys.reading import decode, held, unavailable
+from signing.pages import Begun, PageAnswer
 
 SECRET_HEADER: Final = "X-Webhook-Secret"  # noqa: S105  the name of a header, not a secret
 _PAGES: Final = 50
@@ -69,16 +70,9 @@ class CscHolder:
     @property
     def capabilities(self) -> Capabilities:
         """What this service can do, as configured from its contract."""
-        return Capabilities(
-            name=self._settings.name,
-            hashes_per_authorisation=self._settings.hashes_per_authorisation,
-            window=timedelta(seconds=self._settings.window_s),
-            parallel_limit=self._settings.parallel_limit,
-            shows_document_names=False,
-            certificate_class=self._settings.certificate_class,
-            development=self._settings.development,
-            asks_person=self._settings.asks_person,
-        )
+        declared = self._settings.capabilities(shows_document_names=False, asks_person=self._settings.asks_person)
+        most = csc_page.most_hashes(self._settings)
+        return msgspec.structs.replace(declared, hashes_per_authorisation=most)
 
     async def list_certificates(self, owner: str) -> tuple[HeldCertificate, ...]:
         """List the certificates of a person's credentials, whether or not they can be used from here."""
@@ -111,17 +105,20 @@ class CscHolder:
         except Refusal as refusal:
             raise _refused(refusal) from None
 
-    async def start(self, order: SignOrder) -> None:
+    async def start(self, order: SignOrder) -> Begun | None:
         """Ask the person to confirm, and leave a task waiting; the transaction id makes asking again harmless.
+
+        Where the person authorises on a page, nobody waits: its address is returned, the same one each time.
 
         Raises:
             HolderRefused: the credential is another's, cannot be used from here, or does not fit the order.
             HolderUnavailable: the service does not answer; it has not been asked to authorise anything.
             HolderMisconfigured: the service does not know us.
         """
-        if await self._errands.known(order.transaction_id):
-            return
-        algorithm = await self._fit(order)
+        known = await self._errands.known(order.transaction_id)
+        if known is not None:
+            return csc_page.begun(known)
+        algorithm, by_page = await self._fit(order)
         entry = Entry(
             transaction_id=order.transaction_id,
             credential_id=order.credential_id,
@@ -130,15 +127,41 @@ class CscHolder:
             algorithm=algorithm,
             ends_at=time.time() + self._settings.window_s,
         )
-        await self._errands.begin(entry, order)
+        if not by_page:
+            await self._errands.begin(entry, order)
+            return None
+        try:
+            opened = await csc_page.open_page(self._settings, self._wire, entry)
+        except Refusal as refusal:
+            raise _refused(refusal) from None
+        return csc_page.begun(await self._errands.lay(opened))
 
-    async def _fit(self, order: SignOrder) -> dict[str, str]:
-        """Check an order against its credential before anybody is asked; return how the service calls the algorithm."""
+    async def take_answer(self, transaction_id: str, answer: PageAnswer) -> None:
+        """Go on with what the person's browser brought back from the page; see `csc_page.judged`.
+
+        Raises:
+            HolderUnavailable: this machine's ledger knows nothing of the transaction, or another process is at it.
+        """
+        entry = await self._errands.known(transaction_id)
+        if entry is not None and not waits_for_browser(entry):
+            return
+        now = time.time()
+        if not await self._errands.answered(
+            transaction_id, lambda before: csc_page.judged(self._settings, before, answer, now)
+        ):
+            raise unavailable("nobody here waits for this page")
+
+    async def _fit(self, order: SignOrder) -> tuple[dict[str, str], bool]:
+        """Check an order against its credential before anybody is asked.
+
+        Returns how the service calls the algorithm, and whether the person authorises on its page.
+        """
         if order.credential_id not in await self._credential_ids(order.owner):
             raise HolderRefused("Không có khóa này cho người ký", "The signatory has no such key")
         credential = await self._credential(order.credential_id)
-        _demand_usable(credential)
-        most = min(self._settings.hashes_per_authorisation, credential.multisign)
+        by_page = credential.authorisation == "page"
+        _demand_usable(credential, page=csc_page.offers_page(self._settings))
+        most = min(csc_page.most_hashes(self._settings), credential.multisign)
         if len(order.items) > most:
             raise HolderRefused(
                 f"Mỗi lần xác nhận chỉ ký được {most} văn bản", f"One confirmation covers at most {most} documents"
@@ -151,7 +174,7 @@ class CscHolder:
         if self._asynchronous is None:
             self._asynchronous = (await self._info()).asynchronous and self._settings.version == "v2"
         parameters = {"signAlgoParams": base64.b64encode(_PSS).decode()} if order.mechanism == "rsa_pss" else {}
-        return {"signAlgo": offered[0], **parameters}
+        return {"signAlgo": offered[0], **parameters}, by_page
 
     async def _info(self) -> Info:
         try:
@@ -181,6 +204,8 @@ class CscHolder:
         """Wait until the person has confirmed; None where that had been used already when the process before ended."""
         if entry.response_id:
             return entry, None
+        if entry.page is not None:
+            return entry, Authorised(sad=await self._redeemed(entry, errand))
         told = Authorised(handle=entry.handle)
         if not entry.handle:
             description = errand.order.description if errand.order else ""
@@ -197,6 +222,14 @@ class CscHolder:
             ask = partial(self._wire.call, "credentials/authorizeCheck", {"handle": told.handle}, Authorised)
             told = await self._errands.patiently(entry, errand, ask)
         return entry, told
+
+    async def _redeemed(self, entry: Entry, errand: Errand) -> str:
+        """Change the page's code for the SAD: at once, for it lives a minute or so, then as long as nobody answers."""
+        try:
+            return await csc_page.redeem(self._wire, entry)
+        except HolderUnavailable as error:
+            errand.trouble = error
+        return await self._errands.patiently(entry, errand, partial(csc_page.redeem, self._wire, entry))
 
     async def poll(self, transaction_id: str) -> Outcome:
         """Tell where a transaction stands; one that a process left behind is taken up where the service lets it be."""
@@ -231,19 +264,19 @@ def _refused(refusal: Refusal) -> HolderRefused:
     return HolderRefused("Dịch vụ ký số từ chối yêu cầu", f"The remote signer refused: {refusal.error}")
 
 
-def _demand_usable(credential: Credential) -> None:
-    """Raise HolderRefused for a credential that this place must not or cannot use."""
+def _demand_usable(credential: Credential, *, page: bool) -> None:
+    """Raise HolderRefused for a credential that must not or cannot be used; `page`: authorising on a page is set up."""
     if credential.key.status != "enabled" or credential.cert.status not in {"", "valid"}:
         raise HolderRefused("Chứng thư hoặc khóa không còn hiệu lực", "The credential is disabled or no longer valid")
     if credential.authorisation == "secret":
         raise HolderRefused(
-            "Chứng thư này đòi nhập PIN hoặc mã qua phần mềm; chỉ dùng loại xác nhận trên ứng dụng của nhà cung cấp",
-            "This credential wants a PIN or code through us; only one that is confirmed in the provider's app is used",
+            "Chứng thư này đòi nhập PIN hoặc mã qua phần mềm; chỉ dùng loại xác nhận tại ứng dụng, trang của họ",
+            "This credential wants a PIN or code through us; only one confirmed in the provider's app or page is used",
         )
-    if credential.authorisation == "page":
+    if credential.authorisation == "page" and not page:
         raise HolderRefused(
-            "Chứng thư này xác nhận trên trang của nhà cung cấp (OAuth), chưa dùng được ở đây",
-            "This credential is confirmed on the provider's own page (OAuth), which is not offered here",
+            "Chứng thư này xác nhận trên trang của nhà cung cấp (OAuth), chưa cấu hình địa chỉ trang đó",
+            "This credential is confirmed on the provider's own page (OAuth), whose address is not set up here",
         )
     if credential.scal != "2":
         raise HolderRefused(

@@ -12,45 +12,42 @@ import aiohttp
 import msgspec
 
 from signing import tracing
-from signing.contract import CertificateClass
 from signing.errors import HolderMisconfigured
 from signing.keys.errands import Refusal
 from signing.keys.reading import SHA256_OID, decode, unavailable
+from signing.keys.settings import RemoteSettings
 
 _T = TypeVar("_T")
 _MAX_ANSWER: Final = 8 * 1024 * 1024
 _TOKEN_MARGIN_S: Final = 30.0
-_DENIED: Final = frozenset({"access_denied", "authorization_denied", "user_denied", "consent_refused"})
+DENIED: Final = frozenset({"access_denied", "authorization_denied", "user_denied", "consent_refused"})
 """What services say when the person refuses; the specification has no word for it."""
 
 
-class CscSettings(msgspec.Struct, frozen=True, kw_only=True):
+class CscSettings(RemoteSettings, frozen=True, kw_only=True):
     """Where the service is and as whom we call. `state_dir` keeps what it cannot tell by our own transaction ids.
 
     With `client_id` an access token is fetched (OAuth 2.0, client credentials); without it none is sent, for services
     that know us by other means. All signers of one service on a machine share one `state_dir`.
+
+    `oauth2_url` is the authorisation server's address up to `/oauth2`, where persons authorise on a page: known from
+    the contract and never from what the service says. It sends them back to `redirect_uri`, this holder's own. With
+    `oauth2_issuer` it must name itself (RFC 9207); with `pushed` it is told beforehand what is asked (RFC 9126).
     """
 
-    base_url: str
     version: Literal["v1", "v2"]
     state_dir: str
     client_id: str = ""
     client_secret: str = ""
     name: str = "csc"
-    certificate_class: CertificateClass = "public"
     hashes_per_authorisation: int = 200
-    window_s: int = 240
-    parallel_limit: int = 20
-    timeout_s: float = 10.0
     check_every_s: float = 3.0
     response_uri: str = ""
     webhook_secret: str = ""
-    asks_person: bool = True
-    development: bool = False
-
-    def __repr__(self) -> str:
-        """Name the service and nothing secret, since settings end up in logs."""
-        return f"CscSettings(base_url={self.base_url!r}, version={self.version!r}, client_id={self.client_id!r})"
+    oauth2_url: str = ""
+    oauth2_issuer: str = ""
+    redirect_uri: str = ""
+    pushed: bool = False
 
 
 class _Fault(msgspec.Struct):
@@ -61,6 +58,10 @@ class _Fault(msgspec.Struct):
 class _Token(msgspec.Struct):
     access_token: str
     expires_in: float = 3600.0
+
+
+class _Pushed(msgspec.Struct):
+    request_uri: str
 
 
 class Info(msgspec.Struct):
@@ -148,16 +149,40 @@ class Wire:
             HolderUnavailable: it is silent or illegible.
             HolderMisconfigured: it does not know us.
         """
-        status, answer = await self._post(path, body, await self._authorization(), patience_s)
+        url = self._url(path)
+        status, answer = await self._post(url, body, await self._authorization(), patience_s)
         if status == 401 and self._settings.client_id:
             self._token = ""
-            status, answer = await self._post(path, body, await self._authorization(), patience_s)
+            status, answer = await self._post(url, body, await self._authorization(), patience_s)
         if status in {401, 403}:
             raise HolderMisconfigured("Dịch vụ ký số không nhận hệ thống này", "The remote signer knows us not")
         if status >= 400:
-            fault = decode(answer, _Fault)
-            expired = "expired" in f"{fault.error} {fault.error_description}".lower()
-            raise Refusal(fault.error, denied=fault.error in _DENIED, expired=expired)
+            raise _refusal(answer)
+        return decode(answer, kind)
+
+    async def push(self, asked: dict[str, str]) -> str:
+        """Tell the authorisation server what a person will be asked (RFC 9126); return how the page is to name it."""
+        return (await self._as_client("pushed_authorize", asked, _Pushed)).request_uri
+
+    async def redeem(self, code: str, verifier: str) -> str:
+        """Change a page's code for the SAD, once."""
+        asked = {
+            "grant_type": "authorization_code",
+            "code": code,
+            "code_verifier": verifier,
+            "redirect_uri": self._settings.redirect_uri,
+        }
+        return (await self._as_client("token", asked, _Token)).access_token
+
+    async def _as_client(self, path: str, asked: dict[str, str], kind: type[_T]) -> _T:
+        """Ask the authorisation server that settings name, as ourselves; raises as `call` does."""
+        known = {"client_id": self._settings.client_id, "client_secret": self._settings.client_secret}
+        url = f"{self._settings.oauth2_url.rstrip('/')}/oauth2/{path}"
+        status, answer = await self._post(url, {**asked, **known}, {}, None, form=True)
+        if status in {401, 403}:
+            raise HolderMisconfigured("Dịch vụ ký số không nhận hệ thống này", "The remote signer knows us not")
+        if status >= 400:
+            raise _refusal(answer)
         return decode(answer, kind)
 
     async def _authorization(self) -> dict[str, str]:
@@ -171,7 +196,7 @@ class Wire:
                     "client_id": self._settings.client_id,
                     "client_secret": self._settings.client_secret,
                 }
-                status, answer = await self._post("oauth2/token", asked, {}, None)
+                status, answer = await self._post(self._url("oauth2/token"), asked, {}, None, form=True)
                 if status >= 400:
                     raise HolderMisconfigured("Dịch vụ ký số không nhận hệ thống này", "The remote signer knows us not")
                 token = decode(answer, _Token)
@@ -187,15 +212,14 @@ class Wire:
         return self._session
 
     async def _post(
-        self, path: str, body: dict[str, Any], headers: dict[str, str], patience_s: float | None
+        self, url: str, body: dict[str, Any], headers: dict[str, str], patience_s: float | None, *, form: bool = False
     ) -> tuple[int, bytes]:
         limit = aiohttp.ClientTimeout(
             total=patience_s or self._settings.timeout_s, connect=self._settings.timeout_s / 2
         )
-        form = path == "oauth2/token"
         try:
             async with self._open().post(
-                self._url(path),
+                url,
                 data=body if form else None,
                 json=None if form else body,
                 headers={**tracing.headers(), **headers},
@@ -216,6 +240,12 @@ class Wire:
         self._token = ""
         if self._session is not None:
             await self._session.close()
+
+
+def _refusal(answer: bytes) -> Refusal:
+    fault = decode(answer, _Fault)
+    expired = "expired" in f"{fault.error} {fault.error_description}".lower()
+    return Refusal(fault.error, denied=fault.error in DENIED, expired=expired)
 
 
 def authorise_body(

@@ -49,9 +49,37 @@ class Errands:
         self._ledger, self._see, self._there, self._check_every_s = ledger, see, there, check_every_s
         self._under_way: dict[str, Errand] = {}
 
-    async def known(self, transaction_id: str) -> bool:
-        """Tell whether a transaction has been begun, here or elsewhere."""
-        return await asyncio.to_thread(self._ledger.read, transaction_id) is not None
+    async def known(self, transaction_id: str) -> Entry | None:
+        """Return how a transaction stands that has been begun, here or elsewhere."""
+        return await asyncio.to_thread(self._ledger.read, transaction_id)
+
+    async def lay(self, entry: Entry) -> Entry | None:
+        """Keep an entry that waits for a person's browser, and no task with it; return the one that stands.
+
+        None where another process is at it just now.
+        """
+        return await self._alone(entry.transaction_id, lambda before: before or entry)
+
+    async def answered(self, transaction_id: str, judge: Callable[[Entry], Entry]) -> bool:
+        """Let `judge` say how an entry goes on that waits for a browser; one with a handle goes on in a task.
+
+        Returns whether the transaction is known and nobody else was at it.
+        """
+        return await self._alone(transaction_id, lambda before: judge(before) if before else None) is not None
+
+    async def _alone(self, transaction_id: str, change: Callable[[Entry | None], Entry | None]) -> Entry | None:
+        lock = await asyncio.to_thread(self._ledger.take, transaction_id)
+        if lock is None:
+            return None
+        before = await asyncio.to_thread(self._ledger.read, transaction_id)
+        after = change(before)
+        if after is not None and after != before:
+            await asyncio.to_thread(self._ledger.write, after)
+        if after is not None and after.state == "asked" and after.handle:
+            self._set_to_work(after, lock, None)
+        else:
+            os.close(lock)
+        return after
 
     async def begin(self, entry: Entry, order: SignOrder) -> None:
         """Leave a task waiting for the end, unless somebody is at it or it has ended since it was looked for."""
@@ -110,6 +138,9 @@ class Errands:
     async def poll(self, transaction_id: str) -> Outcome:
         """Tell where a transaction stands; one that a process left behind is taken up where a handle is known."""
         entry = await asyncio.to_thread(self._ledger.read, transaction_id)
+        if entry is not None and waits_for_browser(entry):
+            state = "waiting" if time.time() < entry.ends_at else "expired"
+            return Outcome(transaction_id=transaction_id, state=state)
         if entry is not None and entry.state == "asked" and transaction_id not in self._under_way:
             entry = await self._at_elsewhere(transaction_id)
         if entry is not None and entry.state != "asked":
@@ -133,6 +164,9 @@ class Errands:
         if lock is None:
             return entry
         if entry is not None and entry.state == "asked":
+            if waits_for_browser(entry):
+                os.close(lock)
+                return entry
             if entry.handle or entry.response_id:
                 self._set_to_work(entry, lock, None)
                 return entry
@@ -147,3 +181,8 @@ class Errands:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def waits_for_browser(entry: Entry) -> bool:
+    """Tell whether nothing can be done for an entry but wait: its person is on the holder's page, or not there yet."""
+    return entry.page is not None and entry.state == "asked" and not entry.handle

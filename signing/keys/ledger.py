@@ -17,12 +17,16 @@ import msgspec
 
 from signing.errors import HolderMisconfigured
 from signing.keys.reading import unavailable
+from signing.pages import Page
 
 KEPT_S: Final = 2 * 24 * 3600.0
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a transaction stands. `items` are the item ids in the order in which their hashes were sent."""
+    """Where a transaction stands. `items` are the item ids in the order in which their hashes were sent.
+
+    `page` and its `verifier` are of one that a person authorises on the holder's page; its code comes as `handle`.
+    """
 
     transaction_id: str
     credential_id: str
@@ -33,6 +37,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     state: Literal["asked", "signed", "refused", "expired", "failed"] = "asked"
     handle: str = ""
     response_id: str = ""
+    page: Page | None = None
+    verifier: str = ""
     values: dict[str, bytes] = {}
     detail: str = ""
 

@@ -7,7 +7,6 @@ are signed again, counted. Of a batch that broke off, what was signed is kept an
 
 import asyncio
 from collections.abc import Callable, Mapping
-from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,6 +33,7 @@ from signing.contract import (
 from signing.errors import HolderMisconfigured, HolderRefused
 from signing.keys.pkcs11_pin import Pin
 from signing.keys.pkcs11_sessions import Lane, Lost, Sessions, touch
+from signing.keys.settings import HolderSettings
 
 _REMEMBERED: Final = 1_000
 _AT_ONCE: Final = 8
@@ -65,7 +65,7 @@ class Pkcs11Key(msgspec.Struct, frozen=True, kw_only=True):
         return self.label or self.credential_id
 
 
-class Pkcs11Settings(msgspec.Struct, frozen=True, kw_only=True):
+class Pkcs11Settings(HolderSettings, frozen=True, kw_only=True):
     """One token. `pin_file` holds the PIN and nothing else; `chain` is a PEM file, from the issuer to the root."""
 
     module: str
@@ -77,12 +77,10 @@ class Pkcs11Settings(msgspec.Struct, frozen=True, kw_only=True):
     certificate_class: CertificateClass = "public_duty"
     hashes_per_authorisation: int = 500
     window_s: int = 300
-    parallel_limit: int = 20
     sessions: int = 4
     timeout_s: float = 10.0
     keep_alive_s: float = 60.0
     probe_s: float = 1.0
-    development: bool = False
 
 
 class _Known:
@@ -109,16 +107,7 @@ class Pkcs11Holder:
     @property
     def capabilities(self) -> Capabilities:
         """What this holder can do."""
-        return Capabilities(
-            name=self._settings.name,
-            hashes_per_authorisation=self._settings.hashes_per_authorisation,
-            window=timedelta(seconds=self._settings.window_s),
-            parallel_limit=self._settings.parallel_limit,
-            shows_document_names=False,
-            certificate_class=self._settings.certificate_class,
-            development=self._settings.development,
-            asks_person=False,
-        )
+        return self._settings.capabilities(shows_document_names=False, asks_person=False)
 
     async def _sessions(self) -> Sessions:
         """Return the sessions with the token, opened on first use; raise HolderMisconfigured for a wrong library."""

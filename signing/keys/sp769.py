@@ -8,7 +8,6 @@ import base64
 import binascii
 import hmac
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any, Final, TypeVar
 
 import aiohttp
@@ -17,8 +16,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from signing import tracing
-from signing.contract import Capabilities, CertificateClass, Der, HeldCertificate, Outcome, OutcomeState, SignOrder
+from signing.contract import Capabilities, Der, HeldCertificate, Outcome, OutcomeState, SignOrder
 from signing.errors import HolderMisconfigured, HolderRefused, HolderUnavailable
+from signing.keys.settings import RemoteSettings
+from signing.pages import Begun
 
 _T = TypeVar("_T")
 _MAX_ANSWER: Final = 4 * 1024 * 1024
@@ -33,24 +34,13 @@ _STATES: Final[dict[str, OutcomeState]] = {
 }
 
 
-class Sp769Settings(msgspec.Struct, frozen=True, kw_only=True):
+class Sp769Settings(RemoteSettings, frozen=True, kw_only=True):
     """Where the service is and as whom we call; without a webhook secret no webhook is believed."""
 
-    base_url: str
     sp_id: str
     sp_password: str
     webhook_secret: str = ""
-    certificate_class: CertificateClass = "public"
-    hashes_per_authorisation: int = 50
-    window_s: int = 240
-    parallel_limit: int = 20
-    timeout_s: float = 10.0
-    asks_person: bool = True
-    development: bool = False
-
-    def __repr__(self) -> str:
-        """Name the service and nothing secret, since settings end up in logs."""
-        return f"Sp769Settings(base_url={self.base_url!r}, sp_id={self.sp_id!r})"
+    name: str = "sp769"
 
 
 class _Signature(msgspec.Struct):
@@ -110,16 +100,7 @@ class Sp769Holder:
     @property
     def capabilities(self) -> Capabilities:
         """What this service can do, as configured from its contract."""
-        return Capabilities(
-            name="sp769",
-            hashes_per_authorisation=self._settings.hashes_per_authorisation,
-            window=timedelta(seconds=self._settings.window_s),
-            parallel_limit=self._settings.parallel_limit,
-            shows_document_names=True,
-            certificate_class=self._settings.certificate_class,
-            development=self._settings.development,
-            asks_person=self._settings.asks_person,
-        )
+        return self._settings.capabilities(shows_document_names=True, asks_person=self._settings.asks_person)
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None or self._session.closed:
@@ -153,7 +134,7 @@ class Sp769Holder:
         found = answer.data.user_certificates if answer.data else []
         return tuple(_held(one) for one in found)
 
-    async def start(self, order: SignOrder) -> str | None:
+    async def start(self, order: SignOrder) -> Begun | None:
         """Ask the person to confirm; the transaction id makes asking again harmless. Return the code in their app."""
         if len(order.items) > self._settings.hashes_per_authorisation:
             raise HolderRefused(
@@ -182,7 +163,8 @@ class Sp769Holder:
         answer = _decode(await self._post("/v1/signatures/sign", body), _Answer)
         if answer.message != "sig_transaction_exists":
             _demand_ok(answer.status_code, answer.message)
-        return answer.data.tran_code[:_LONGEST_CODE] or None if answer.data else None
+        code = answer.data.tran_code[:_LONGEST_CODE] if answer.data else ""
+        return Begun(code=code) if code else None
 
     async def poll(self, transaction_id: str) -> Outcome:
         """Ask where a transaction stands."""
@@ -193,6 +175,10 @@ class Sp769Holder:
             raise _unavailable("the answer is about another transaction")
         signatures = (answer.data.signatures or answer.data.signed_files or []) if answer.data else []
         return _outcome(transaction_id, answer.message, signatures)
+
+    async def recall(self, transaction_id: str) -> Outcome:
+        """Ask the service itself, which knows transactions by our own ids."""
+        return await self.poll(transaction_id)
 
     def read_webhook(self, headers: Mapping[str, str], body: bytes) -> Outcome:
         """Read an answer that the service sent by itself; raise HolderRefused unless it brings the shared secret."""

@@ -7,7 +7,6 @@ answered, and is judged by the signer. What is left for this holder is to know w
 
 import asyncio
 from collections.abc import Mapping
-from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
@@ -18,12 +17,13 @@ from cryptography.x509.oid import NameOID
 
 from signing.contract import Capabilities, CertificateClass, Der, HeldCertificate, Outcome, SignOrder
 from signing.errors import HolderMisconfigured, HolderRefused
+from signing.keys.settings import HolderSettings
 
 _NAMING: Final = (NameOID.USER_ID, NameOID.SERIAL_NUMBER)
 """Where a certificate names its bearer's number: "CCCD:024085007654", "MST:0100233488" (Circular 15/2025)."""
 
 
-class UploadSettings(msgspec.Struct, frozen=True, kw_only=True):
+class UploadSettings(HolderSettings, frozen=True, kw_only=True):
     """Where the officials' certificates lie: one PEM file each, the own certificate first, then its chain.
 
     A file belongs to whom its subject names, or to whom it is called after.
@@ -35,7 +35,6 @@ class UploadSettings(msgspec.Struct, frozen=True, kw_only=True):
     hashes_per_authorisation: int = 200
     window_s: int = 1800
     parallel_limit: int = 5
-    development: bool = False
 
 
 class _Entry(msgspec.Struct, frozen=True):
@@ -61,17 +60,7 @@ class UploadHolder:
     @property
     def capabilities(self) -> Capabilities:
         """What a token and its program can do, as configured."""
-        return Capabilities(
-            name=self._settings.name,
-            hashes_per_authorisation=self._settings.hashes_per_authorisation,
-            window=timedelta(seconds=self._settings.window_s),
-            parallel_limit=self._settings.parallel_limit,
-            shows_document_names=True,
-            certificate_class=self._settings.certificate_class,
-            development=self._settings.development,
-            asks_person=True,
-            carried=True,
-        )
+        return self._settings.capabilities(shows_document_names=True, asks_person=True, carried=True)
 
     async def list_certificates(self, owner: str) -> tuple[HeldCertificate, ...]:
         """List the certificates of an owner; raise HolderMisconfigured where none is found and a file is illegible."""

@@ -8,7 +8,6 @@ wants two doors of ours that ask for a log-in of theirs; it is polled instead.
 import base64
 import time
 from collections.abc import Mapping
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -17,11 +16,12 @@ import aiohttp
 import msgspec
 
 from signing import tracing
-from signing.contract import Capabilities, CertificateClass, HeldCertificate, Mechanism, Outcome, SignItem, SignOrder
+from signing.contract import Capabilities, HeldCertificate, Mechanism, Outcome, SignItem, SignOrder
 from signing.errors import HolderMisconfigured, HolderRefused
 from signing.keys.errands import Errand, Errands, Refusal
 from signing.keys.ledger import Entry, Ledger, by_item
 from signing.keys.reading import SHA256_OID, decode, held, unavailable
+from signing.keys.settings import RemoteSettings
 
 _T = TypeVar("_T")
 _MAX_ANSWER: Final = 8 * 1024 * 1024
@@ -41,27 +41,16 @@ _ALGORITHMS: Final[Mapping[Mechanism, tuple[str, ...]]] = {
 """What the service calls each; it documents no parameters, so none with parameters is asked for."""
 
 
-class VtssSettings(msgspec.Struct, frozen=True, kw_only=True):
+class VtssSettings(RemoteSettings, frozen=True, kw_only=True):
     """Where the service is and as whom we call; `base_url` ends in `/vtss/service`."""
 
-    base_url: str
     client_id: str
     client_secret: str
     profile_id: str
     state_dir: str
     name: str = "vtss"
-    certificate_class: CertificateClass = "public"
-    hashes_per_authorisation: int = 50
     window_s: int = 180
-    parallel_limit: int = 20
-    timeout_s: float = 10.0
     check_every_s: float = 3.0
-    asks_person: bool = True
-    development: bool = False
-
-    def __repr__(self) -> str:
-        """Name the service and nothing secret, since settings end up in logs."""
-        return f"VtssSettings(base_url={self.base_url!r}, client_id={self.client_id!r})"
 
 
 class _Login(msgspec.Struct):
@@ -111,16 +100,7 @@ class VtssHolder:
     @property
     def capabilities(self) -> Capabilities:
         """What this service can do, as configured from its contract."""
-        return Capabilities(
-            name=self._settings.name,
-            hashes_per_authorisation=self._settings.hashes_per_authorisation,
-            window=timedelta(seconds=self._settings.window_s),
-            parallel_limit=self._settings.parallel_limit,
-            shows_document_names=True,
-            certificate_class=self._settings.certificate_class,
-            development=self._settings.development,
-            asks_person=self._settings.asks_person,
-        )
+        return self._settings.capabilities(shows_document_names=True, asks_person=self._settings.asks_person)
 
     async def _post(self, path: str, body: dict[str, Any], token: str = "") -> tuple[int, bytes]:
         if self._session is None or self._session.closed:

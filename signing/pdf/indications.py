@@ -13,6 +13,8 @@ NO_CHAIN: Final = "NO_CERTIFICATE_CHAIN_FOUND"
 NOT_YET_VALID: Final = "NOT_YET_VALID"
 REVOKED_NO_POE: Final = "REVOKED_NO_POE"
 REVOKED_CA_NO_POE: Final = "REVOKED_CA_NO_POE"
+TRY_LATER: Final = "TRY_LATER"
+"""A certificate is on hold: its authority has yet to say whether it is revoked (EN 319 102-1, 5.2.6)."""
 
 TIME_MAY_HEAL: Final = frozenset({
     "OUT_OF_BOUNDS_NO_POE", "EXPIRED", "OUT_OF_BOUNDS_NOT_REVOKED", "NO_POE", "CERTIFICATE_CHAIN_GENERAL_FAILURE",

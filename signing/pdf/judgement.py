@@ -237,7 +237,15 @@ class _Judgement:
             self.case.remember(self.signature, path, demo)
         if found.anchored:
             self.case.moments.reached(str(self.signature.field_name), path)
+            self._own_stamps(status)
         return found
+
+    def _own_stamps(self, status: Any) -> None:
+        """Tell by which certificates the timestamps inside a signature are trusted: they need evidence as it does."""
+        for kind in ("timestamp_validity", "content_timestamp_validity"):
+            stamp = getattr(status, kind, None)
+            if stamp is not None and _good(stamp) and stamp.validation_path is not None:
+                self.case.moments.reached(f"{self.signature.field_name}/{kind}", stamp.validation_path)
 
     def _against(self, path: Any, status: Any, found: _Standing) -> _Standing:
         """Hold a standing against what is known of revocations on its path."""
@@ -245,9 +253,13 @@ class _Judgement:
         proven = found.proven_at
         if any(_came_first(each.revoked_at, proven) for each in authorities):
             return msgspec.structs.replace(found, anchored=False, cause=indications.REVOKED_CA_NO_POE)
+        if any(_came_first(each.held_since, proven) for each in (leaf, *authorities)):
+            return msgspec.structs.replace(
+                found, anchored=False, cause=indications.TRY_LATER, revocation="on_hold", revoked_at=leaf.held_since
+            )
         if leaf.revoked_at is None:
             as_of = proven or self.case.at - _FRESH
-            good = leaf.good_as_of is not None and leaf.good_as_of >= as_of
+            good = leaf.held_since is not None or (leaf.good_as_of is not None and leaf.good_as_of >= as_of)
             return msgspec.structs.replace(found, revocation="good" if good else "unknown")
         if not _came_first(leaf.revoked_at, proven):
             return msgspec.structs.replace(found, revocation="revoked_later", revoked_at=leaf.revoked_at)
@@ -287,6 +299,8 @@ class _Judgement:
     def _told(self, standing: _Standing) -> list[Problem]:
         if standing.anchored:
             return [wording.DEMO] if standing.demo else []
+        if standing.cause == indications.TRY_LATER:
+            return [wording.on_hold(standing.revoked_at)]
         if standing.revoked_at is not None:
             return [wording.revoked(standing.revoked_at, standing.revocation, standing.proven_at)]
         if standing.cause == indications.REVOKED_CA_NO_POE:

@@ -20,10 +20,9 @@ from pyhanko.sign.validation.dss import DocumentSecurityStore
 from signing.contract import Sha256, Trust, Verdict
 from signing.errors import NotSignable, OutputInvalid
 from signing.levels import Evidence, EvidenceOrder, FinishStampOrder, PreparedStamp, Raised, StampOrder, Standing
-from signing.pdf import standing
 from signing.pdf.files import Draft, base_changed, read, read_base
 from signing.pdf.reading import RevisionWriter, open_for_revision, written
-from signing.pdf.verify import verify_paths
+from signing.pdf.verify import verify_standing
 
 TOKEN_ROOM: Final = 2 * 12288
 """Hexadecimal digits kept for a token: RSA-4096 with a chain of three takes 7 kB."""
@@ -31,8 +30,7 @@ TOKEN_ROOM: Final = 2 * 12288
 
 def stand(source: str, trust: Trust, at: datetime) -> Standing:
     """Return the standing of a file; one that is not good stands at B-B."""
-    data = read(source)
-    return standing.stand(data, trust, at, *verify_paths(data, trust, at, Evidence()))
+    return verify_standing(read(source), trust, at)[1]
 
 
 def prepare(order: StampOrder) -> PreparedStamp:
@@ -119,9 +117,8 @@ def _write(
         if digest.digest() != expected:
             raise base_changed()
         digest.update(memoryview(whole)[size:])
-        verdict, paths = verify_paths(whole, order.trust, order.at, Evidence())
+        verdict, reached = verify_standing(whole, order.trust, order.at)
         _demand(verdict, stamped=stamped)
-        reached = standing.stand(whole, order.trust, order.at, verdict, paths)
         return Raised(sha256=Sha256(digest.digest()), size=draft.keep(), verdict=verdict, standing=reached)
 
 

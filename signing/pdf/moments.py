@@ -25,7 +25,10 @@ class Moments:
     def __init__(self) -> None:
         self._stamps: list[tuple[int, datetime]] = []
         self.paths: dict[str, CertPath] = {}
-        """Of each signature's field, once it was judged: its certificates up to the anchor, where one was reached."""
+        """Of each signature's field, once it was judged: its certificates up to the anchor, where one was reached.
+
+        Those of a timestamp inside a signature stand under the field's name with the kind behind it.
+        """
 
     def stamped(self, revision: int, time: datetime) -> None:
         """Take a good timestamp, which vouches for every revision before its own."""
@@ -51,7 +54,7 @@ def judged_by(trust: Trust, at: datetime, evidence: Evidence, mode: str = "soft-
     Fresh ones each time, since contexts remember failures.
     """
     return ValidationContext(
-        trust_roots=[_parsed(x509.Certificate, der) for der in (*trust.anchors, *trust.demo_anchors)],
+        trust_roots=[parsed(x509.Certificate, der) for der in (*trust.anchors, *trust.demo_anchors)],
         moment=at,
         allow_fetching=False,
         other_certs=_whole(x509.Certificate, evidence.certificates),
@@ -100,7 +103,8 @@ _kept: Final = _Kept()
 _MOST_KEPT: Final = 256
 
 
-def _parsed(kind: Any, der: bytes) -> Any:
+def parsed(kind: Any, der: bytes) -> Any:
+    """Return what is written in DER, read once in this thread; ValueError and the like where it is not of the kind."""
     found = _kept.read.get((kind, der))
     if found is None:
         found = kind.load(der, strict=True)
@@ -115,7 +119,7 @@ def _whole(kind: Any, pieces: Iterable[bytes]) -> list[Any]:
     found: list[Any] = []
     for der in pieces:
         try:
-            piece = _parsed(kind, der)
+            piece = parsed(kind, der)
         except (ValueError, TypeError, KeyError):
             continue
         found.append(piece)

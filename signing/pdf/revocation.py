@@ -1,7 +1,8 @@
 """What lists and answers say of a certificate's revocation (thu hồi chứng thư): when, or not yet as of when.
 
 Nothing is fetched: the data come with the file (its security store, a signature's own attribute) or from the caller,
-and speak only when the issuer signed them. A revocation holds for ever, so a list that has run out still proves one;
+and speak only when the issuer signed them. A revocation holds for ever, so a list that has run out still proves one,
+but not a hold (certificateHold), of which the newest word counts;
 that a certificate was *not* revoked is proved up to the moment of the list or answer (RFC 5280, RFC 6960).
 """
 
@@ -30,10 +31,21 @@ _TORN: Final = (
 
 
 class Known(msgspec.Struct, frozen=True):
-    """What is known of one certificate: when it was revoked, or the latest moment at which it was not."""
+    """What is known of one certificate: when it was revoked, or the latest moment at which it was not.
+
+    `held_since` is of one on hold (tạm dừng) by the newest word there is: its authority revokes it yet, or lifts it.
+    """
 
     revoked_at: datetime | None = None
     good_as_of: datetime | None = None
+    held_since: datetime | None = None
+
+
+class _Hold(msgspec.Struct, frozen=True):
+    """That a certificate was on hold since one moment, by a word of another."""
+
+    since: datetime
+    as_of: datetime
 
 
 class Revocations:
@@ -58,11 +70,15 @@ class Revocations:
     def of(self, certificate: x509.Certificate, issuer: x509.Certificate) -> Known:
         """Return what the issuer's word in this evidence says of a certificate."""
         said = [*self._by_lists(certificate, issuer), *self._by_answers(certificate, issuer)]
-        revoked = [each.revoked_at for each in said if each.revoked_at is not None]
-        good = [each.good_as_of for each in said if each.good_as_of is not None]
-        return Known(min(revoked, default=None), max(good, default=None))
+        revoked = [each.revoked_at for each in said if isinstance(each, Known) and each.revoked_at is not None]
+        good = max(
+            (each.good_as_of for each in said if isinstance(each, Known) and each.good_as_of is not None), default=None
+        )
+        newest = max((each for each in said if isinstance(each, _Hold)), key=lambda each: each.as_of, default=None)
+        holds = newest is not None and not revoked and (good is None or good < newest.as_of)
+        return Known(min(revoked, default=None), good, newest.since if newest is not None and holds else None)
 
-    def _by_lists(self, certificate: x509.Certificate, issuer: x509.Certificate) -> Iterable[Known]:
+    def _by_lists(self, certificate: x509.Certificate, issuer: x509.Certificate) -> Iterable[Known | _Hold]:
         for held in self.lists:
             with suppress(*_TORN):
                 key: Any = issuer.public_key()
@@ -70,11 +86,11 @@ class Revocations:
                     continue
                 entry = held.get_revoked_certificate_by_serial_number(certificate.serial_number)
                 if entry is not None and _is_of(entry, certificate.issuer):
-                    yield Known(revoked_at=entry.revocation_date_utc)
+                    yield _entered(entry, held.last_update_utc)
                 elif _is_whole(held):
                     yield Known(good_as_of=held.last_update_utc)
 
-    def _by_answers(self, certificate: x509.Certificate, issuer: x509.Certificate) -> Iterable[Known]:
+    def _by_answers(self, certificate: x509.Certificate, issuer: x509.Certificate) -> Iterable[Known | _Hold]:
         for held in self.answers:
             with suppress(*_TORN):
                 if not _answered_by(held, issuer):
@@ -84,17 +100,26 @@ class Revocations:
                         continue
                     status = each["cert_status"]
                     if status.name == "revoked":
-                        yield Known(revoked_at=status.chosen["revocation_time"].native)
+                        since = status.chosen["revocation_time"].native
+                        held_back = status.chosen["revocation_reason"].native == "certificate_hold"
+                        yield _Hold(since, each["this_update"].native) if held_back else Known(revoked_at=since)
                     elif status.name == "good":
                         yield Known(good_as_of=each["this_update"].native)
 
 
-def _is_of(entry: x509.RevokedCertificate, issuer: x509.Name) -> bool:
-    """Say whether an entry revokes this issuer's certificate: not one lifted again, nor one of another issuer."""
+def _entered(entry: x509.RevokedCertificate, as_of: datetime) -> Known | _Hold:
+    """Return what an entry says: revoked for ever, on hold, or, in a list of changes, no more on hold."""
     with suppress(x509.ExtensionNotFound):
         reason = entry.extensions.get_extension_for_class(x509.CRLReason).value.reason
         if reason == x509.ReasonFlags.remove_from_crl:
-            return False
+            return Known(good_as_of=as_of)
+        if reason == x509.ReasonFlags.certificate_hold:
+            return _Hold(entry.revocation_date_utc, as_of)
+    return Known(revoked_at=entry.revocation_date_utc)
+
+
+def _is_of(entry: x509.RevokedCertificate, issuer: x509.Name) -> bool:
+    """Say whether an entry is about this issuer's certificate, and not one of another issuer."""
     with suppress(x509.ExtensionNotFound):
         named = entry.extensions.get_extension_for_class(x509.CertificateIssuer).value
         return issuer in named.get_values_for_type(x509.DirectoryName)

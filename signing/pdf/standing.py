@@ -1,6 +1,5 @@
 """Which level a signed file has reached, by what is in it and nothing else; and until when its proof holds."""
 
-import asyncio
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -12,30 +11,18 @@ from pyhanko_certvalidator.validate import async_validate_path
 
 from signing.contract import SignatureVerdict, Trust, Verdict
 from signing.levels import CertPath, Evidence, Level, Standing
-from signing.pdf.moments import evidence_in, judged_by
-from signing.pdf.reading import QuickReader, open_for_reading
+from signing.pdf.moments import evidence_in, judged_by, parsed
+from signing.pdf.reading import QuickReader
 
 _SHORT_KEYS_END: Final = datetime(2031, 1, 1, tzinfo=UTC)
 """Until when RSA below 3072 bits may prove anything (NIST SP 800-131A Rev. 2, 112 bits of strength: to 2030)."""
 
 
-def stand(data: bytes, trust: Trust, at: datetime, verdict: Verdict, paths: Mapping[str, CertPath]) -> Standing:
-    """Return the standing of a file that was judged, by each signature's path; one that is not good stands at B-B."""
-    return asyncio.run(_stand(data, trust, at, verdict, paths))
-
-
-async def _stand(data: bytes, trust: Trust, at: datetime, verdict: Verdict, paths: Mapping[str, CertPath]) -> Standing:
-    reader = open_for_reading(data)
-    try:
-        return await _judged(reader, trust, at, verdict, paths)
-    finally:
-        reader.let_go()
-
-
-async def _judged(
+async def stand(
     reader: QuickReader, trust: Trust, at: datetime, verdict: Verdict, paths: Mapping[str, CertPath]
 ) -> Standing:
-    known = tuple(dict.fromkeys(paths[one.field] for one in verdict.signatures if one.field in paths))
+    """Return the standing of a file that was judged, by each signature's path; one that is not good stands at B-B."""
+    known = tuple(dict.fromkeys(paths.values()))
     last = max((each.signed_revision for each in reader.embedded_regular_signatures), default=-1)
     said = {one.field: one for one in verdict.signatures}
     stamps: list[EmbeddedPdfSignature] = [
@@ -65,9 +52,9 @@ async def _complete(paths: Iterable[CertPath], trust: Trust, held: Evidence, at:
     """Say whether every certificate of every path is shown to have been good by evidence in the file."""
     for path in paths:
         context = judged_by(trust, at, held, "require")
-        context.certificate_registry.register_multiple([x509.Certificate.load(der) for der in path])
+        context.certificate_registry.register_multiple([parsed(x509.Certificate, der) for der in path])
         try:
-            built: Any = await context.path_builder.async_build_paths(x509.Certificate.load(path[0]))
+            built: Any = await context.path_builder.async_build_paths(parsed(x509.Certificate, path[0]))
             await async_validate_path(context, built[0])
         except (PathBuildingError, PathValidationError, IndexError):
             return False
@@ -77,7 +64,7 @@ async def _complete(paths: Iterable[CertPath], trust: Trust, held: Evidence, at:
 def _ends(path: CertPath) -> datetime | None:
     ends: list[datetime] = []
     for der in path:
-        certificate = x509.Certificate.load(der)
+        certificate = parsed(x509.Certificate, der)
         ends.append(certificate.not_valid_after)
         key = certificate.public_key
         if key.algorithm != "ec" and key.bit_size < 3072:

@@ -15,8 +15,8 @@ from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
 
 from signing.contract import Der, Problem, SignatureVerdict, Trust, Verdict
-from signing.levels import CertPath, Evidence
-from signing.pdf import indications, structure
+from signing.levels import Evidence, Standing
+from signing.pdf import indications, standing, structure
 from signing.pdf.embedded import collect
 from signing.pdf.files import read
 from signing.pdf.judgement import Case, judge
@@ -34,17 +34,32 @@ def verify(source: str, trust: Trust, at: datetime, known: Evidence | None = Non
 
 def verify_bytes(data: bytes, trust: Trust, *, at: datetime, known: Evidence | None = None) -> Verdict:
     """Judge a file's bytes as of a moment."""
-    return verify_paths(data, trust, at, known or Evidence())[0]
-
-
-def verify_paths(data: bytes, trust: Trust, at: datetime, known: Evidence) -> tuple[Verdict, dict[str, CertPath]]:
-    """Judge a file's bytes, and tell by which certificates each signature's anchor was reached."""
-    moments = Moments()
     try:
-        return asyncio.run(_judge(data, trust, at, known, moments)), moments.paths
+        return asyncio.run(_judge(data, trust, at, known or Evidence()))
     except Exception as error:  # noqa: BLE001  hostile files raise anything: AssertionError, KeyError, RecursionError
-        said = f"The file's structure cannot be read ({type(error).__name__})"
-        return _refused("unreadable", "Không đọc được cấu trúc tệp", said), {}
+        return _unreadable(error)
+
+
+def _unreadable(error: Exception) -> Verdict:
+    said = f"The file's structure cannot be read ({type(error).__name__})"
+    return _refused("unreadable", "Không đọc được cấu trúc tệp", said)
+
+
+def verify_standing(data: bytes, trust: Trust, at: datetime) -> tuple[Verdict, Standing]:
+    """Judge a file's bytes, and tell which level it has reached; one that is not good stands at B-B."""
+    try:
+        return asyncio.run(_judge_and_stand(data, trust, at))
+    except Exception as error:  # noqa: BLE001  as above
+        return _unreadable(error), Standing(level="b-b", paths=())
+
+
+async def _judge_and_stand(data: bytes, trust: Trust, at: datetime) -> tuple[Verdict, Standing]:
+    moments, reader = Moments(), open_for_reading(data)
+    try:
+        verdict = await _judge_read(data, reader, trust, at, Evidence(), moments)
+        return verdict, await standing.stand(reader, trust, at, verdict, moments.paths)
+    finally:
+        reader.let_go()
 
 
 def anchored(certificate: Der, certificates: bytes, trust: Trust, at: datetime) -> bool | None:
@@ -61,10 +76,10 @@ _found: dict[tuple[Der, bytes, Trust], tuple[bool, datetime, datetime]] = {}
 _MOST_FOUND: Final = 512
 
 
-async def _judge(data: bytes, trust: Trust, at: datetime, known: Evidence, moments: Moments) -> Verdict:
+async def _judge(data: bytes, trust: Trust, at: datetime, known: Evidence) -> Verdict:
     reader = open_for_reading(data)
     try:
-        return await _judge_read(data, reader, trust, at, known, moments)
+        return await _judge_read(data, reader, trust, at, known, Moments())
     finally:
         reader.let_go()
 

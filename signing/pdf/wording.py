@@ -91,6 +91,19 @@ def revoked(at: datetime, state: Revocation, proven: datetime | None) -> Problem
     )
 
 
+def on_hold(since: datetime | None) -> Problem:
+    """Say that the signer's certificate is on hold and since when; without a moment it is one above that."""
+    whose_vi, whose_en = ("", "") if since else (" của tổ chức chứng thực", " of an authority")
+    since_vi, since_en = (f" từ {_day(since)}", f" since {since:%Y-%m-%d %H:%MZ}") if since else ("", "")
+    return Problem(
+        code="certificate-on-hold",
+        vi=f"Chứng thư{whose_vi} đang bị tạm dừng{since_vi}, chưa biết có bị thu hồi hay không",
+        en=f"The certificate{whose_en} is on hold{since_en}; whether it is revoked is yet to be said",
+        remedy_vi="Kiểm tra lại khi tổ chức chứng thực đã khôi phục hoặc thu hồi chứng thư.",
+        remedy_en="Verify it again once the authority has lifted the hold or revoked the certificate.",
+    )
+
+
 AUTHORITY_REVOKED: Final = Problem(
     code="authority-revoked",
     vi="Chứng thư của tổ chức chứng thực đã bị thu hồi, và không có gì chứng minh chữ ký có trước đó",

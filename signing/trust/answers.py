@@ -117,7 +117,8 @@ async def _judge(kind: Kind, der: bytes, path: CertPath, at: datetime) -> Answer
         paths: Any = await context.path_builder.async_build_paths(asn1.Certificate.load(path[0]))
         await async_validate_path(context, paths[0])
     except RevokedError as error:
-        state, revoked_at = "revoked", error.revocation_dt
+        held = error.reason.native == "certificate_hold"
+        state, revoked_at = "on_hold" if held else "revoked", error.revocation_dt
     except (PathBuildingError, PathValidationError) as error:
         raise BadAnswer("proves-nothing") from error
     return Answer(kind=kind, der=der, state=state, revoked_at=revoked_at, from_=begins, until=until, fetched_at=at)

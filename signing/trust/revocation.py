@@ -1,21 +1,24 @@
 """What was revoked, fetched before anybody waits for it, kept on a shelf, and asked once however many want it.
 
 An authority's outage changes nothing while what was kept is of the present; after that a certificate's state is
-`unknown`, which a signature survives and a level does not. A revoked certificate stays revoked, whoever is silent.
+`unknown`, which a signature survives and a level does not. A revoked certificate stays revoked, whoever is silent; one
+on hold is neither good nor revoked until its authority says which. A fetch lives as long as somebody waits for it, and
+nobody waits longer than the own deadline allows.
 """
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
 import msgspec
 
 from signing.contract import Der, Problem
+from signing.deadlines import NO_TIME_LEFT, WITHOUT_END, Deadline
 from signing.errors import EvidenceUnavailable
 from signing.levels import CertificateStatus, CertPath, Evidence, Shelf
 from signing.trust import answers
@@ -25,6 +28,8 @@ _MOST_BYTES: Final = 32 * 1024 * 1024
 _NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_RECENT: Final = 1024
 _PATIENCE_S: Final = 10.0
+_LEAST_S: Final = 0.05
+"""With less than this left nobody is asked."""
 _REST: Final = timedelta(seconds=10)
 """How long an authority that has just failed is not asked again about the same certificate."""
 
@@ -37,6 +42,24 @@ class _Listed(msgspec.Struct, frozen=True):
 
     der: bytes
     fetched_at: datetime
+
+
+class _Flight:
+    """One fetch, and how many wait for it."""
+
+    def __init__(self, fetch: Coroutine[Any, Any, _Listed]) -> None:
+        self.task = asyncio.create_task(fetch)
+        self.waiting = 0
+
+    async def wait(self, deadline: Deadline) -> _Listed:
+        self.waiting += 1
+        try:
+            async with deadline.limit():
+                return await asyncio.shield(self.task)
+        except TimeoutError:
+            raise BadAnswer(NO_TIME_LEFT) from None
+        finally:
+            self.waiting -= 1
 
 
 class Directory:
@@ -82,17 +105,19 @@ class Revocation:
         self._told = told or (lambda _kind, _ended: None)
         self._clock = clock or partial(datetime.now, UTC)
         self._timeout = aiohttp.ClientTimeout(total=patience_s)
-        self._flights: dict[str, asyncio.Task[_Listed]] = {}
+        self._flights: dict[str, _Flight] = {}
         self._recent: dict[CertPath, Answer] = {}
         self._failed: dict[str, tuple[datetime, str]] = {}
         self._session: aiohttp.ClientSession | None = None
 
-    async def status(self, path: CertPath, *, newer_than: datetime | None = None) -> CertificateStatus:
+    async def status(
+        self, path: CertPath, *, newer_than: datetime | None = None, deadline: Deadline = WITHOUT_END
+    ) -> CertificateStatus:
         """Return what is known of a path's first certificate; fetches only what is not of the present or not so new."""
         if len(path) < 2:
             return CertificateStatus(state="unknown", problem=_problem("no-issuer"))
         try:
-            answer, why = await self._answer(path, newer_than or _NEVER)
+            answer, why = await self._answer(path, newer_than or _NEVER, deadline)
         except BadAnswer as error:
             return CertificateStatus(state="unknown", problem=_problem(error.code))
         return CertificateStatus(
@@ -102,11 +127,13 @@ class Revocation:
             problem=_problem(why) if why else None,
         )
 
-    async def evidence(self, paths: Sequence[CertPath], *, newer_than: datetime) -> Evidence:
+    async def evidence(
+        self, paths: Sequence[CertPath], *, newer_than: datetime, deadline: Deadline = WITHOUT_END
+    ) -> Evidence:
         """Return certificates, OCSP and CRLs for every path; what is the same for several is fetched and held once.
 
         Raises:
-            EvidenceUnavailable: of some certificate nothing of the present is to be had.
+            EvidenceUnavailable: of some certificate nothing of the present is to be had, or not in the time left.
         """
         parts = dict.fromkeys(path[at:] for path in paths for at in range(len(path) - 1))
         held: dict[Kind, dict[bytes, None]] = {"ocsp": {}, "crl": {}}
@@ -114,7 +141,7 @@ class Revocation:
             if (await asyncio.to_thread(answers.where, part[0])).nobody:
                 continue
             try:
-                answer, why = await self._answer(part, newer_than)
+                answer, why = await self._answer(part, newer_than, deadline)
             except BadAnswer as error:
                 answer, why = None, error.code
             if answer is None or (why is not None and answer.kind == "ocsp"):
@@ -123,11 +150,17 @@ class Revocation:
                     "The revocation state of a certificate is not to be had now; it is asked again",
                     problems=(_problem(why or "nowhere"),),
                 )
+            if answer.state == "on_hold":
+                raise EvidenceUnavailable(
+                    "Chứng thư đang bị tạm dừng; hệ thống sẽ tự thử lại",
+                    "A certificate is on hold; it is asked again",
+                    problems=(_problem("on-hold"),),
+                )
             held[answer.kind][answer.der] = None
         certificates = dict.fromkeys(der for path in paths for der in path[:-1])
         return Evidence(certificates=tuple(certificates), ocsps=tuple(held["ocsp"]), crls=tuple(held["crl"]))
 
-    async def _answer(self, path: CertPath, newer_than: datetime) -> tuple[Answer, str | None]:
+    async def _answer(self, path: CertPath, newer_than: datetime, deadline: Deadline) -> tuple[Answer, str | None]:
         """Return the best answer about a certificate, kept or fetched, and why nothing newer is to be had.
 
         Raises:
@@ -147,9 +180,9 @@ class Revocation:
         for kind, urls in sources:
             for url in urls:
                 try:
-                    return self._remembered(path, await self._fetched(kind, url, path)), None
+                    return self._remembered(path, await self._fetched(kind, url, path, deadline)), None
                 except BadAnswer as error:
-                    code = f"{kind}-{error.code}"
+                    code = error.code if error.code == NO_TIME_LEFT else f"{kind}-{error.code}"
         if kept is not None:
             return kept, code
         raise BadAnswer(code)
@@ -179,23 +212,32 @@ class Revocation:
                 found = listed
         return found if found is not None and (found.state == "revoked" or found.until > self._clock()) else None
 
-    async def _fetched(self, kind: Kind, url: str, path: CertPath) -> Answer:
+    async def _fetched(self, kind: Kind, url: str, path: CertPath, deadline: Deadline) -> Answer:
         """Return a fresh answer; whoever asks for the same meanwhile waits for this one."""
         key = _ocsp_key(path[0], path[1]) if kind == "ocsp" else _crl_key(url)
         failed = self._failed.get(key)
         if failed is not None and self._clock() < failed[0]:
             raise BadAnswer(failed[1])
+        if deadline.left_s() < _LEAST_S:
+            raise BadAnswer(NO_TIME_LEFT)
         flight = self._flights.get(key)
         if flight is None:
-            flight = asyncio.create_task(self._fetch(kind, url, path, key))
-            self._flights[key] = flight
-            flight.add_done_callback(lambda _: self._flights.pop(key, None))
+            flight = self._flights[key] = _Flight(self._fetch(kind, url, path, key))
         try:
-            listed = await asyncio.shield(flight)
+            listed = await flight.wait(deadline)
             return await self._judge(kind, listed, path)
         except BadAnswer as error:
-            self._failed[key] = (self._clock() + _REST, error.code)
+            if error.code != NO_TIME_LEFT:
+                self._failed[key] = (self._clock() + _REST, error.code)
             raise
+        finally:
+            self._leave(key, flight)
+
+    def _leave(self, key: str, flight: _Flight) -> None:
+        """End a fetch that nobody waits for any longer."""
+        if not flight.waiting and self._flights.get(key) is flight:
+            del self._flights[key]
+            flight.task.cancel()
 
     async def _judge(self, kind: Kind, listed: _Listed, path: CertPath) -> Answer:
         held = await asyncio.to_thread(answers.judge, kind, listed.der, path, self._clock())
@@ -241,7 +283,7 @@ class Revocation:
     async def close(self) -> None:
         """End the session, and what is under way."""
         for flight in list(self._flights.values()):
-            flight.cancel()
+            flight.task.cancel()
         if self._session is not None:
             await self._session.close()
 
@@ -257,13 +299,15 @@ def _crl_key(url: str) -> str:
 
 _WORDS: Final = {
     "garbage": ("trả về dữ liệu không hợp lệ", "answers with garbage"),
+    NO_TIME_LEFT: ("cần nhiều thời gian hơn phần còn lại của lượt này", "takes longer than this attempt has left"),
     "proves-nothing": ("trả lời không dùng được cho chứng thư này", "answers, but not for this certificate"),
     "silent": ("không trả lời", "does not answer"),
+    "hold": ("đang tạm dừng chứng thư", "has put the certificate on hold"),
     "stale": ("trả lời đã quá hạn", "answers with something of the past"),
 }
 
 
 def _problem(code: str) -> Problem:
-    last = code.split("-", 1)[-1]
+    last = code if code == NO_TIME_LEFT else code.split("-", 1)[-1]
     vi, en = _WORDS.get(last, ("không cho biết tình trạng thu hồi", "does not tell"))
     return Problem(code=code, vi=f"Nơi công bố thu hồi {vi}", en=f"The revocation authority {en} ({code})")

@@ -2,7 +2,8 @@
 
 Real authorities answer after 2 to 131 s, allow as little as 20 requests in 20 minutes, and go away. So the quickest of
 those that are well and within their quota is asked first; where it is slower than it used to be, the next one is asked
-beside it, and the first good token wins. What is asked is a digest; what comes back is judged in a thread.
+beside it, and the first good token wins. What is asked is a digest; what comes back is judged in a thread. Nobody is
+asked who is known to take longer than the caller has, and what is under way ends with the caller.
 """
 
 import asyncio
@@ -18,8 +19,9 @@ import aiohttp
 import msgspec
 
 from signing.contract import Der, Problem, Sha256, Trust
+from signing.deadlines import NO_TIME_LEFT, WITHOUT_END, Deadline
 from signing.errors import TimestampUnavailable
-from signing.levels import Token
+from signing.levels import Limit, Quotas, Token
 from signing.trust import tokens
 
 _MOST_BYTES: Final = 256 * 1024
@@ -28,10 +30,11 @@ _SLOWER: Final = 2.0
 _LEAST_HEDGE_S: Final = 0.2
 _FIRST_HEDGE_S: Final = 2.0
 _WEIGHT: Final = 0.3
-_WITHOUT_END: Final = 1_000_000
+_PLENTY: Final = 1_000_000
 _FAILURES: Final = 3
 _FIRST_REST_S: Final = 5.0
 _LONGEST_REST_S: Final = 120.0
+_NOT_ITS_FAULT: Final = frozenset({"busy", "quota", NO_TIME_LEFT})
 _QUERY: Final = {"Content-Type": "application/timestamp-query", "Accept": "application/timestamp-reply"}
 
 Told = Callable[[str, str, float], None]
@@ -39,7 +42,7 @@ Told = Callable[[str, str, float], None]
 
 
 class AuthoritySettings(msgspec.Struct, frozen=True, kw_only=True):
-    """One authority. `quota` requests in `quota_s` seconds are counted in this process; 0 is without end.
+    """One authority. `quota` requests in any `quota_s` seconds, whoever counts them; 0 is without end.
 
     `chain` is a PEM file of certificates between the authority's and the anchor, where tokens do not bring them.
     """
@@ -59,6 +62,37 @@ class AuthoritySettings(msgspec.Struct, frozen=True, kw_only=True):
         """Name the authority and nothing secret."""
         return f"AuthoritySettings(name={self.name!r}, url={self.url!r})"
 
+    @property
+    def limit(self) -> Limit:
+        """What may be asked of it."""
+        return Limit(authority=self.name, quota=self.quota, window_s=self.quota_s)
+
+
+class OwnQuotas:
+    """Counts in this process alone, for the service by itself."""
+
+    def __init__(self) -> None:
+        self._sent: dict[str, deque[float]] = {}
+
+    async def take(self, limit: Limit) -> float:
+        """Take one request: 0.0 where it may be sent at once, else after how many seconds one is free."""
+        now = time.monotonic()
+        sent = self._recent(limit, now)
+        if len(sent) >= limit.quota:
+            return sent[0] + limit.window_s - now
+        sent.append(now)
+        return 0.0
+
+    async def room(self, limit: Limit) -> int:
+        """Return how many requests are left now."""
+        return limit.quota - len(self._recent(limit, time.monotonic()))
+
+    def _recent(self, limit: Limit, now: float) -> deque[float]:
+        sent = self._sent.setdefault(limit.authority, deque())
+        while sent and sent[0] <= now - limit.window_s:
+            sent.popleft()
+        return sent
+
 
 class _Refused(Exception):
     """An answer that is no token; `rest_s` is how long the authority wants to be left alone."""
@@ -70,13 +104,14 @@ class _Refused(Exception):
 
 
 class _Authority:
-    """One authority as this process knows it: its session, its quota, how quick and how well it is."""
+    """One authority as this process knows it: its session, when its quota is free, how quick and how well it is."""
 
-    def __init__(self, settings: AuthoritySettings, chain: tuple[Der, ...]) -> None:
+    def __init__(self, settings: AuthoritySettings, chain: tuple[Der, ...], quotas: Quotas) -> None:
         self.settings = settings
         self.chain = chain
         self.seconds: float | None = None
-        self._sent: deque[float] = deque()
+        self._quotas = quotas
+        self._full_until = 0.0
         self._under_way = 0
         self._places = asyncio.Semaphore(settings.parallel)
         self._failures = 0
@@ -84,23 +119,19 @@ class _Authority:
         self._session: aiohttp.ClientSession | None = None
 
     def free_in(self, now: float) -> float:
-        """Return after how many seconds it may be asked; 0 is at once."""
-        while self._sent and self._sent[0] <= now - self.settings.quota_s:
-            self._sent.popleft()
-        wait = max(0.0, self._rests_until - now)
-        if self.settings.quota and len(self._sent) >= self.settings.quota:
-            wait = max(wait, self._sent[0] + self.settings.quota_s - now)
+        """Return after how many seconds it may be asked, as far as is known; 0 is at once."""
+        wait = max(0.0, self._rests_until - now, self._full_until - now)
         if not self.well and self._under_way:
             wait = max(wait, 1.0)
         return wait
 
-    def room(self, now: float) -> int:
+    async def room(self) -> int:
         """Return how many requests may be asked of it now; of an ill one, a single one to see whether it is well."""
-        if self.free_in(now) > 0:
+        if self.free_in(time.monotonic()) > 0:
             return 0
         if not self.well:
             return 1
-        return self.settings.quota - len(self._sent) if self.settings.quota else _WITHOUT_END
+        return await self._quotas.room(self.settings.limit) if self.settings.quota else _PLENTY
 
     def expected(self) -> float:
         """Return the seconds that an answer takes, as far as is known; one never asked comes before the slow."""
@@ -110,20 +141,38 @@ class _Authority:
         """Return after how many seconds another one is asked beside it."""
         return max(_LEAST_HEDGE_S, _SLOWER * self.seconds) if self.seconds is not None else _FIRST_HEDGE_S
 
-    async def ask(self, body: bytes) -> bytes:
+    async def ask(self, body: bytes, deadline: Deadline) -> bytes:
         """Send one request; whoever is cancelled for another's answer has still shown how slow it is."""
-        async with self._places:
-            now = time.monotonic()
-            if self.free_in(now) > 0:
-                raise _Refused("busy")
-            self._sent.append(now)
-            self._under_way += 1
-            try:
-                return await self._send(body)
-            finally:
-                self._under_way -= 1
-                took = time.monotonic() - now
-                self.seconds = took if self.seconds is None else (1 - _WEIGHT) * self.seconds + _WEIGHT * took
+        try:
+            async with deadline.limit(), self._places:
+                return await self._in_turn(body, deadline)
+        except TimeoutError:
+            if deadline.left_s() > 0:
+                raise
+            raise _Refused(NO_TIME_LEFT) from None
+
+    async def _in_turn(self, body: bytes, deadline: Deadline) -> bytes:
+        now = time.monotonic()
+        if self.free_in(now) > 0:
+            raise _Refused("busy")
+        if self.expected() > deadline.left_s():
+            raise _Refused(NO_TIME_LEFT)
+        await self._take()
+        self._under_way += 1
+        try:
+            return await self._send(body)
+        finally:
+            self._under_way -= 1
+            took = time.monotonic() - now
+            self.seconds = took if self.seconds is None else (1 - _WEIGHT) * self.seconds + _WEIGHT * took
+
+    async def _take(self) -> None:
+        if not self.settings.quota:
+            return
+        wait = await self._quotas.take(self.settings.limit)
+        if wait > 0:
+            self._full_until = time.monotonic() + wait
+            raise _Refused("quota")
 
     async def _send(self, body: bytes) -> bytes:
         if self._session is None:
@@ -181,8 +230,10 @@ class TsaPool:
         *,
         told: Told | None = None,
         clock: Callable[[], datetime] | None = None,
+        quotas: Quotas | None = None,
     ) -> None:
-        self._all = [_Authority(settings, chain) for settings, chain in authorities]
+        counted = quotas or OwnQuotas()
+        self._all = [_Authority(settings, chain, counted) for settings, chain in authorities]
         self._trust = trust
         self._told = told or (lambda _name, _ended, _seconds: None)
         self._clock = clock or partial(datetime.now, UTC)
@@ -196,16 +247,20 @@ class TsaPool:
         now = time.monotonic()
         return min((each.free_in(now) for each in self._all), default=float("inf"))
 
-    def room(self) -> int:
+    async def room(self) -> int:
         """Return how many tokens may be asked for now: what the quotas leave, and one of each that is ill."""
-        now = time.monotonic()
-        return sum(each.room(now) for each in self._all)
+        return sum([await each.room() for each in self._all])
 
-    async def stamp(self, digest: Sha256) -> Token:
+    def limits(self) -> tuple[Limit, ...]:
+        """Return what each authority allows."""
+        return tuple(each.settings.limit for each in self._all)
+
+    async def stamp(self, digest: Sha256, deadline: Deadline = WITHOUT_END) -> Token:
         """Return the first good token of whoever is quickest.
 
         Raises:
-            TimestampUnavailable: nobody gives one now; it says why of each, and when to ask again.
+            TimestampUnavailable: nobody gives one now, or in the time that is left; it says why of each, and when to
+                ask again.
         """
         left = self._in_order()
         running: dict[asyncio.Task[Token], _Authority] = {}
@@ -214,7 +269,7 @@ class TsaPool:
             while left or running:
                 if left:
                     authority = left.pop(0)
-                    running[asyncio.create_task(self._of(authority, digest))] = authority
+                    running[asyncio.create_task(self._of(authority, digest, deadline))] = authority
                 patience = max(each.hedge_after() for each in running.values()) if left else None
                 done, _ = await asyncio.wait(running, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
@@ -239,11 +294,11 @@ class TsaPool:
         free = [each for each in self._all if each.free_in(now) == 0.0]
         return sorted(free, key=lambda each: (not each.well, each.expected()))
 
-    async def _of(self, authority: _Authority, digest: Sha256) -> Token:
+    async def _of(self, authority: _Authority, digest: Sha256, deadline: Deadline) -> Token:
         began, ended = time.monotonic(), "cancelled"
         try:
             body, nonce = tokens.ask(digest)
-            answer = await authority.ask(body)
+            answer = await authority.ask(body, deadline)
             der, at = await asyncio.to_thread(
                 tokens.check, answer, digest, nonce, self._trust, authority.chain, self._clock()
             )
@@ -253,7 +308,7 @@ class TsaPool:
             raise _Refused("silent") from error
         except _Refused as error:
             ended = error.code
-            if error.code != "busy":
+            if error.code not in _NOT_ITS_FAULT:
                 authority.failed(error.rest_s)
             raise
         except tokens.BadToken as error:
@@ -276,8 +331,15 @@ class TsaPool:
 def _problem(authority: _Authority, error: Any) -> Problem:
     name = authority.settings.name
     code = error.code if isinstance(error, _Refused) else "failed"
+    vi, en = _WORDS.get(code, ("không cho dấu thời gian dùng được", "gave no usable token"))
     return Problem(
         code=code,
-        vi=f"Dịch vụ dấu thời gian «{name}» không cho dấu thời gian dùng được ({code})",
-        en=f"Timestamping authority '{name}' gave no usable token ({code})",
+        vi=f"Dịch vụ dấu thời gian «{name}» {vi} ({code})",
+        en=f"Timestamping authority '{name}' {en} ({code})",
     )
+
+
+_WORDS: Final = {
+    NO_TIME_LEFT: ("cần nhiều thời gian hơn phần còn lại của lượt này", "takes longer than this attempt has left"),
+    "quota": ("đã dùng hết hạn mức", "has no request left of its quota"),
+}

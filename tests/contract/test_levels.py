@@ -8,16 +8,28 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import aiohttp
+import msgspec
 import pikepdf
 import pytest
 from asn1crypto import tsp, x509
 from pyhanko.pdf_utils.reader import PdfFileReader
+from pyhanko.sign.ades.report import AdESIndeterminate, AdESPassed
 from pyhanko.sign.validation import async_validate_pdf_signature, async_validate_pdf_timestamp
+from pyhanko.sign.validation.ades import ades_lta_validation
 from pyhanko.sign.validation.dss import DocumentSecurityStore
+from pyhanko.sign.validation.policy_decl import (
+    PdfSignatureValidationSpec,
+    RevinfoOnlineFetchingRule,
+    RevocationInfoGatheringSpec,
+    SignatureValidationSpec,
+)
 from pyhanko_certvalidator import ValidationContext
+from pyhanko_certvalidator.context import CertValidationPolicySpec
+from pyhanko_certvalidator.policy_decl import REQUIRE_REVINFO, CertRevTrustPolicy
+from pyhanko_certvalidator.registry import SimpleTrustManager
 
 import signing
-from signing.errors import OutputInvalid
+from signing.errors import EvidenceUnavailable, OutputInvalid
 from signing.levels import LEVELS, Evidence, FinishStampOrder, StampOrder
 from signing.raising import Order, raise_level
 from signing.trust import tokens
@@ -124,6 +136,47 @@ async def test_an_archived_file_proves_itself_offline_to_plain_pyhanko_and_can_b
                 assert status.bottom_line, status.summary()
 
 
+async def test_a_timestamp_inside_a_foreign_signature_gets_its_evidence_too(made, tmp_path):
+    """pyHanko's long-term process finds the whole past in the file; without that authority's evidence it does not."""
+    source = await ground.signed_elsewhere(made, tmp_path)
+    standing = await asyncio.to_thread(signing.stand, str(source), ground.trust(made), at=datetime.now(UTC))
+    tsa3 = (made.der("tsa3"), made.der("interm"), made.der("root"))
+    assert tsa3 in standing.paths
+    done = await ground.raised(made, tmp_path, source, "lta.pdf", "b-lta")
+    assert (done.standing.level, tsa3 in done.standing.paths) == ("b-lta", True)
+    bare = msgspec.structs.replace(standing, paths=tuple(path for path in standing.paths if path != tsa3))
+    timestamps, known = ground.pool(made), ground.revocation(tmp_path)
+    order = Order(
+        source=str(source), sha256=ground.sha256(source), target=str(tmp_path / "bare.pdf"), wanted="b-lta",
+        trust=ground.trust(made), standing=bare, signed_at=datetime.now(UTC) - timedelta(days=1),
+    )  # fmt: skip
+    with pytest.raises(EvidenceUnavailable, match="the file stands at b-t"):
+        await raise_level(order, timestamps, known, asyncio.to_thread, lambda: datetime.now(UTC))
+    await timestamps.close()
+    await known.close()
+    said = {}
+    for name in ("lta.pdf", "bare.pdf"):
+        with (tmp_path / name).open("rb") as stream:
+            signature = PdfFileReader(stream).embedded_regular_signatures[0]
+            said[name] = (await ades_lta_validation(signature, offline_spec(made))).ades_subindic
+    assert said == {"lta.pdf": AdESPassed.OK, "bare.pdf": AdESIndeterminate.CERTIFICATE_CHAIN_GENERAL_FAILURE}
+
+
+def offline_spec(made) -> PdfSignatureValidationSpec:
+    """Nothing but the file and the anchor, and revocation data demanded for every certificate."""
+    trusted = SimpleTrustManager.build(trust_roots=[x509.Certificate.load(made.der("root"))])
+    return PdfSignatureValidationSpec(
+        SignatureValidationSpec(
+            cert_validation_policy=CertValidationPolicySpec(
+                trust_manager=trusted, revinfo_policy=CertRevTrustPolicy(REQUIRE_REVINFO)
+            ),
+            revinfo_gathering_policy=RevocationInfoGatheringSpec(
+                online_fetching_rule=RevinfoOnlineFetchingRule.LOCAL_ONLY
+            ),
+        )
+    )
+
+
 async def test_what_follows_the_last_timestamp_is_judged_as_strictly_as_before(made, sealed, tmp_path):
     await ground.raised(made, tmp_path, sealed, "lta.pdf", "b-lta")
     whole = (tmp_path / "lta.pdf").read_bytes()
@@ -194,6 +247,86 @@ async def test_a_time_before_the_certificate_proves_no_signature(made, sealed, t
     with pytest.raises(OutputInvalid, match="NOT_YET_VALID"):
         await asyncio.to_thread(signing.finish_stamp, done, str(tmp_path / "early.pdf"))
     assert not (tmp_path / "early.pdf").exists()
+
+
+async def listed(made, by: str = "interm") -> Evidence:
+    """The list of one authority as it is now."""
+    async with aiohttp.ClientSession() as web, web.get(f"{made.prefix}/a/crls/{by}/latest.crl") as answer:
+        return Evidence(crls=(await answer.read(),))
+
+
+@pytest.mark.parametrize(
+    ("held_after", "stamped", "expected"),
+    [
+        (timedelta(hours=2), True, ""),
+        (timedelta(hours=-2), True, "TRY_LATER"),
+        (timedelta(hours=2), False, "TRY_LATER"),
+    ],
+)
+async def test_a_hold_leaves_open_what_is_not_proven_older_until_it_is_lifted_or_revoked(
+    made, tmp_path, held_after, stamped, expected
+):
+    """EN 319 102-1, 5.2.6: INDETERMINATE, TRY_LATER. The newest word counts; only a revocation is for ever."""
+    signed_at = (datetime.now(UTC) - timedelta(days=10)).replace(microsecond=0)
+    path = await asyncio.to_thread(ground.signed_and_sealed, made, tmp_path, "leader", signed_at)
+    if stamped:
+        made.at = signed_at
+        await ground.raised(made, tmp_path, path, "stamped.pdf", "b-t", at=signed_at)
+        path, made.at = tmp_path / "stamped.pdf", None
+
+    async def judged(*told: Evidence):
+        known = Evidence(
+            crls=tuple(der for one in told for der in one.crls), ocsps=tuple(der for one in told for der in one.ocsps)
+        )
+        verdict = await verified(made, path, known=known)
+        signatory = next(one for one in verdict.signatures if one.kind == "signatory")
+        return verdict, signatory.sub_indication, signatory.revocation, [one.code for one in signatory.problems]
+
+    made.hold("leader", signed_at + held_after)
+    hold = await listed(made)
+    verdict, *said = await judged(hold)
+    if expected:
+        assert said == [expected, "on_hold", ["certificate-on-hold"]]
+        assert not verdict.ok
+        assert verdict.indication == "INDETERMINATE"
+    else:
+        assert (verdict.ok, said) == (True, ["", "good", []])
+    made.lift("leader")
+    verdict, *said = await judged(hold, await told_of(made, tmp_path))
+    assert (verdict.ok, said) == (True, ["", "good", []]), "an older hold says nothing any more"
+    made.revoke("leader", signed_at + held_after)
+    verdict, sub, revocation, _ = await judged(hold, await listed(made))
+    assert verdict.ok == (not expected)
+    assert (sub, revocation) == (("REVOKED_NO_POE", "revoked") if expected else ("", "revoked_later"))
+
+
+async def test_no_level_is_paid_with_a_certificate_on_hold_and_it_is_once_that_is_lifted(made, sealed, tmp_path):
+    made.hold("leader", datetime.now(UTC) - timedelta(hours=1))
+    source = ground.revocation(tmp_path)
+    with pytest.raises(EvidenceUnavailable) as refused:
+        await ground.raised(made, tmp_path, sealed, "lta.pdf", "b-lta", evidence=source)
+    assert [one.code for one in refused.value.problems] == ["on-hold"]
+    assert not (tmp_path / "lta.pdf").exists()
+    made.lift("leader")
+    again = ground.revocation(tmp_path / "fresh")
+    assert (await ground.raised(made, tmp_path, sealed, "lta.pdf", "b-lta", evidence=again)).standing.level == "b-lta"
+
+
+@pytest.mark.parametrize("stamped", [True, False])
+async def test_a_revoked_authority_ends_every_signature_that_is_not_proven_older(made, tmp_path, stamped):
+    signed_at = (datetime.now(UTC) - timedelta(days=100)).replace(microsecond=0)  # the root's list is 40 days old
+    path = await asyncio.to_thread(ground.signed_and_sealed, made, tmp_path, "leader", signed_at)
+    if stamped:
+        made.at = signed_at
+        await ground.raised(made, tmp_path, path, "stamped.pdf", "b-t", at=signed_at)
+        path, made.at = tmp_path / "stamped.pdf", None
+    made.revoke("interm", signed_at + timedelta(hours=2))
+    verdict = await verified(made, path, known=await listed(made, "root"))
+    people = [one for one in verdict.signatures if one.kind != "timestamp"]
+    assert verdict.ok == stamped
+    for one in people:
+        assert [problem.code for problem in one.problems] == ([] if stamped else ["authority-revoked"])
+        assert one.sub_indication == ("" if stamped else "REVOKED_CA_NO_POE")
 
 
 async def told_of(made, room: Path) -> Evidence:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from signing.deadlines import Deadline
 from signing.errors import EvidenceUnavailable
 from tests import stamping_ground as ground
 from tests.signing_ground import Clock
@@ -100,3 +101,39 @@ async def test_a_revocation_is_learned_at_the_next_look_and_never_forgotten(made
     restarted = ground.revocation(tmp_path, clock=clock, patience_s=0.5)
     assert (await restarted.status(path(made))).state == "revoked"
     await restarted.close()
+
+
+async def test_a_fetch_has_what_is_left_of_its_callers_time_and_says_so(made, tmp_path, clock):
+    made.faults.update({"ocsp/interm": "silent", "crl/interm": "silent"})
+    patient = ground.revocation(tmp_path, clock=clock)
+    began = asyncio.get_running_loop().time()
+    with pytest.raises(EvidenceUnavailable) as raised:
+        await patient.evidence([path(made)], newer_than=clock(), deadline=Deadline.within(0.6))
+    assert asyncio.get_running_loop().time() - began < 1.2
+    assert [problem.code for problem in raised.value.problems] == ["no-time-left"]
+    said = await patient.status(path(made), deadline=Deadline.within(0.0))
+    assert (said.state, said.problem.code) == ("unknown", "no-time-left")
+    await patient.close()
+
+
+async def test_a_fetch_lives_as_long_as_somebody_waits_for_it(made, tmp_path, clock):
+    patient = ground.revocation(tmp_path, clock=clock)
+    made.faults["ocsp/interm"] = "1"
+    short, long = await asyncio.gather(
+        patient.status(path(made), deadline=Deadline.within(0.3)), patient.status(path(made))
+    )
+    assert (short.problem.code, long.state) == ("no-time-left", "good")
+    assert made.asked["ocsp/interm"] == 1
+    made.faults["ocsp/interm"] = "silent"
+    callers = [asyncio.create_task(patient.status(path(made, "seal"))) for _ in range(2)]
+    while not made.waiting.get("ocsp/interm"):
+        await asyncio.sleep(0.02)
+    callers[0].cancel()
+    await asyncio.sleep(0.2)
+    assert made.waiting["ocsp/interm"] == 1, "the other one still waits"
+    callers[1].cancel()
+    await asyncio.gather(*callers, return_exceptions=True)
+    async with asyncio.timeout(2):
+        while made.waiting["ocsp/interm"]:
+            await asyncio.sleep(0.02)
+    await patient.close()

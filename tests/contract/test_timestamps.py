@@ -6,6 +6,7 @@ import time
 import aiohttp
 import pytest
 
+from signing.deadlines import Deadline
 from signing.errors import TimestampUnavailable
 from signing.trust import timestamps
 from tests import stamping_ground as ground
@@ -155,3 +156,53 @@ async def test_one_connection_is_kept_for_all_requests(made, pool_of, monkeypatc
     done = await asyncio.gather(*(many.stamp(DIGEST) for _ in range(4)))
     assert len(done) == 4
     assert len(created) <= 5
+
+
+@pytest.mark.parametrize("answers_after_s", ["5", "131", "silent"])
+async def test_a_call_ends_with_its_deadline_and_is_not_made_where_too_little_time_is_left(
+    made, pool_of, answers_after_s
+):
+    """Real authorities take 2 to 131 s. That one is too slow for a caller is not held against it."""
+    pool = pool_of("tsa")
+    made.faults["tsa/tsa"] = answers_after_s
+    began = time.monotonic()
+    with pytest.raises(TimestampUnavailable) as raised:
+        await pool.stamp(DIGEST, Deadline.within(1.0))
+    assert 0.9 < time.monotonic() - began < 1.5
+    assert [problem.code for problem in raised.value.problems] == ["no-time-left"]
+    assert "phần còn lại" in raised.value.problems[0].vi
+    assert pool.well() == {"tsa": True}
+    with pytest.raises(TimestampUnavailable) as raised:
+        await pool.stamp(DIGEST, Deadline.within(0.8))
+    assert [problem.code for problem in raised.value.problems] == ["no-time-left"]
+    assert made.asked["tsa/tsa"] == 1, "it is known to take longer"
+
+
+async def test_a_slow_answer_is_waited_for_while_there_is_time(made, pool_of):
+    made.faults["tsa/tsa"] = "2"
+    assert (await pool_of("tsa").stamp(DIGEST, Deadline.within(6.0))).authority == "tsa"
+
+
+async def test_whoever_waits_for_a_place_ends_with_the_deadline_too(made, pool_of):
+    pool = pool_of("tsa", parallel=1)
+    made.faults["tsa/tsa"] = "silent"
+    first = asyncio.create_task(pool.stamp(DIGEST))
+    await asyncio.sleep(0.2)
+    with pytest.raises(TimestampUnavailable) as raised:
+        await pool.stamp(DIGEST, Deadline.within(0.7))
+    assert [problem.code for problem in raised.value.problems] == ["no-time-left"]
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+
+
+async def test_a_call_dies_with_its_caller(made, pool_of):
+    pool = pool_of("tsa")
+    made.faults["tsa/tsa"] = "silent"
+    caller = asyncio.create_task(pool.stamp(DIGEST))
+    while not made.waiting.get("tsa/tsa"):
+        await asyncio.sleep(0.02)
+    caller.cancel()
+    await asyncio.gather(caller, return_exceptions=True)
+    async with asyncio.timeout(2):
+        while made.waiting["tsa/tsa"]:
+            await asyncio.sleep(0.02)

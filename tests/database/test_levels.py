@@ -1,20 +1,29 @@
 """Conformance debt on real rows, with real authorities: owed at the seal, paid beside the signatures."""
 
 import asyncio
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import msgspec
+import pytest
 import pytest_asyncio
+import structlog
 
 import signing
 from api.documents.store import released_file
+from api.jobs.runner import JobContext
 from api.operating import sampling
 from api.operating import store as operating
-from api.signatures.engine import repaying
+from api.signatures.engine import quotas, repaying
+from signing.levels import Limit
+from signing.raising import FINISH_S
 from tests import stamping_ground
 from tests.level_ground import LevelGround
 from tests.paper import pdfsig_valid
 from tests.signing_ground import Ground, runner_for
+
+RUN = JobContext(kind="signatures.repay", key="", claim=1, failures=0)
 
 
 @pytest_asyncio.fixture
@@ -126,8 +135,8 @@ async def test_two_at_once_and_a_second_delivery_raise_a_document_once(ward):
     await ward.sealed()
     (debt,) = await ward.debts()
     engine, ids = ward.ground.engine, {"revision": str(debt["revision_id"])}
-    await asyncio.gather(repaying.repay(engine, None, ids), repaying.repay(engine, None, ids))
-    await repaying.repay(engine, None, ids)
+    await asyncio.gather(repaying.repay(engine, RUN, ids), repaying.repay(engine, RUN, ids))
+    await repaying.repay(engine, RUN, ids)
     assert await ward.db.admin.fetchval("SELECT count(*) FROM rendition") == 1
     assert await ward.db.admin.fetchval("SELECT count(*) FROM audit WHERE action = 'level.raised'") == 1
 
@@ -209,6 +218,27 @@ async def test_a_certificate_revoked_in_mid_batch_is_refused_before_anybody_is_a
     assert await ward.db.admin.fetchval("SELECT count(*) FROM audit WHERE action = 'certificate.revoked'") == 1
 
 
+async def test_a_certificate_on_hold_signs_nothing_until_its_authority_lifts_that(ward):
+    """It has a word of its own, is not revoked for good, and signs again once it is off the list."""
+    (_, signatory, _) = requests = await ward.ground.submitted("tam dung")
+    await ward.ground.sign("kynhay", requests[0])
+    accepted = await ward.ground.ask("chutich", signatory)
+    ward.made.hold("leader", ward.ground.clock() - timedelta(seconds=5))
+    ward.ground.clock.shift = timedelta(minutes=2)
+    await ward.ground.work()
+    assert await ward.ground.details(accepted.ticket) == ["certificate-on-hold"]
+    assert await ward.ground.states(signatory) == ["to_sign"]
+    assert await ward.db.admin.fetchval("SELECT count(*) FROM key_use WHERE request_id = $1", signatory) == 0
+    assert await ward.db.admin.fetchval("SELECT count(*) FROM certificate WHERE revoked_at IS NOT NULL") == 0
+    assert await ward.db.admin.fetchval("SELECT count(*) FROM certificate_status WHERE state = 'on_hold'") == 1
+    ward.made.lift("leader")
+    ward.ground.clock.shift = timedelta()
+    accepted = await ward.ground.ask("chutich", signatory)
+    ward.ground.clock.shift = timedelta(minutes=4)
+    await ward.ground.work()
+    assert await ward.ground.outcomes(accepted.ticket) == ["recorded"]
+
+
 async def test_silence_and_garbage_of_a_revocation_authority_stop_no_signature(ward):
     from api.signatures.engine import revoking  # noqa: PLC0415
 
@@ -226,3 +256,97 @@ async def test_silence_and_garbage_of_a_revocation_authority_stop_no_signature(w
 
 async def test_jobs_of_levels_are_the_signers_own_kind(ward):
     assert {"signatures.repay"} <= runner_for(ward.ground).kinds
+
+
+async def test_a_debt_whose_time_runs_out_is_put_off_by_that_name(ward):
+    """The authority takes longer than the run has left: told in the row and in the log, and no failure of the work."""
+    await ward.wants("B-T")
+    await ward.sealed()
+    ward.made.faults["tsa/tsa"] = "131"
+    (debt,) = await ward.debts()
+    short = msgspec.structs.replace(RUN, ends_at=time.monotonic() + FINISH_S + 1.0)
+    with structlog.testing.capture_logs() as said:
+        await repaying.repay(ward.ground.engine, short, {"revision": str(debt["revision_id"])})
+    (put_off,) = await ward.debts()
+    assert (put_off["paid_at"], put_off["attempts"], put_off["problem"]) == (None, 1, "no-time-left")
+    assert put_off["version"] == debt["version"] + 1
+    assert [(line["event"], line["why"]) for line in said if "why" in line] == [("level_put_off", "no-time-left")]
+    ward.made.faults.clear()
+    async with asyncio.timeout(2):
+        while ward.made.waiting["tsa/tsa"]:
+            await asyncio.sleep(0.02)
+
+
+async def taken(ward, limit: Limit, count: int) -> list[float]:
+    """Two signers ask for so many requests at once."""
+    ones = [quotas.SharedQuotas(ward.ground.signer) for _ in range(2)]
+    await quotas.declare(ward.ground.signer, [limit], ward.ground.clock)
+    return list(await asyncio.gather(*(ones[n % 2].take(limit) for n in range(count))))
+
+
+async def test_a_quota_is_one_row_for_all_signers_and_never_taken_twice(ward):
+    limit = Limit(authority="one", quota=20, window_s=1200.0)
+    waits = await taken(ward, limit, 50)
+    assert waits.count(0.0) == 20
+    assert all(1190 < wait <= 1200 + quotas.LATE_S for wait in waits if wait)
+    assert await quotas.SharedQuotas(ward.ground.signer).room(limit) == 0
+    async with ward.ground.app.reading() as tx:
+        (first, later, last) = await tx.fetchrow(
+            "SELECT extract(epoch FROM timestamp_expected(1) - now())::float8,"
+            " extract(epoch FROM timestamp_expected(21) - now())::float8,"
+            " extract(epoch FROM timestamp_expected(41) - now())::float8"
+        )
+    assert 1190 < first <= 1205
+    assert later - first == pytest.approx(1205, abs=1)
+    assert last - later == pytest.approx(1205, abs=1)
+
+
+async def test_a_large_quota_is_kept_in_few_numbers(ward):
+    limit = Limit(authority="large", quota=300, window_s=2.0)
+    assert (await taken(ward, limit, 320)).count(0.0) == 300
+    row = await ward.db.admin.fetchrow("SELECT slots, sent FROM timestamp_authority WHERE name = 'large'")
+    assert sum(row["sent"]) == 300
+    assert len(row["slots"]) <= 256
+    await asyncio.sleep(2.0 + quotas.LATE_S + 0.1)
+    assert await quotas.SharedQuotas(ward.ground.signer).room(limit) == 300
+    assert (await taken(ward, limit, 5)).count(0.0) == 5
+    assert await ward.db.admin.fetchval("SELECT sum(n) FROM timestamp_authority, unnest(sent) n") == 5
+
+
+@pytest.mark.parametrize("handed_back", [True, False])
+async def test_what_a_signatorys_own_program_made_is_looked_through_for_timestamps(ward, tmp_path, handed_back):
+    """Such a file may bear an authority's timestamp inside its signature; the register does not know of it."""
+    await ward.wants("B-LTA")
+    _, signatory, _ = await ward.sealed()
+    made = await stamping_ground.signed_elsewhere(ward.made, tmp_path)
+    stored = await ward.ground.blobs.put_file(made)
+    admin = ward.db.admin
+    await admin.execute(
+        "INSERT INTO blob (sha256, size, media_type) VALUES ($1, $2, 'application/pdf')", stored.sha256, stored.size
+    )
+    await admin.execute("UPDATE level_debt SET sha256 = $1", stored.sha256)
+    if handed_back:
+        await admin.execute(
+            "INSERT INTO handed_back (transaction_id, request_id, content_sha256, file_sha256, account_id)"
+            " SELECT transaction_id, id, $2, $2, $3 FROM signature_request WHERE id = $1",
+            signatory, stored.sha256, ward.ground.actor("chutich").account_id,
+        )  # fmt: skip
+    await ward.pay()
+    (debt,) = await ward.debts()
+    assert (debt["level"], debt["problem"]) == (("B-LTA", None) if handed_back else ("B-B", "evidence-unavailable"))
+
+
+async def test_when_a_level_is_expected_is_told_by_turn_pace_and_quota_and_not_in_an_outage(ward):
+    await ward.wants("B-T")
+    await ward.sealed()
+    told = "SELECT extract(epoch FROM level_expected(due_at, revision_id, try_at) - now())::float8 FROM level_debt"
+    assert await ward.db.admin.fetchval(told) is None, "no signer has an authority"
+    limit = Limit(authority="one", quota=2, window_s=600.0)
+    await quotas.declare(ward.ground.signer, [limit], ward.ground.clock)
+    assert 0 <= await ward.db.admin.fetchval(told) < 1
+    await taken(ward, limit, 2)
+    assert 590 < await ward.db.admin.fetchval(told) <= 605
+    await quotas.declare(ward.ground.signer, [Limit(authority="free", quota=0, window_s=1.0)], ward.ground.clock)
+    assert 0 <= await ward.db.admin.fetchval(told) < 1
+    await ward.db.admin.execute("UPDATE level_debt SET attempts = 1, problem = 'silent'")
+    assert await ward.db.admin.fetchval(told) is None, "who has failed once may fail again"

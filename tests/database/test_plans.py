@@ -44,13 +44,28 @@ INSERT INTO holder_transaction (id, holder, batch_id, credential_id, person_id, 
 SELECT 'mc-' || n, 'upload', id, 'x', person_id, 1, now(), now() + interval '1 h', now(),
        CASE WHEN n % 100 = 0 THEN 'waiting' ELSE 'ended' END, CASE WHEN n % 100 <> 0 THEN now() END
   FROM (SELECT id, person_id, row_number() OVER (ORDER BY id) AS n FROM signature_batch) b;
+INSERT INTO holder_page (state, transaction_id, url, opened_at)
+SELECT repeat('x', 30) || id, id, 'https://ky', now() FROM holder_transaction;
+INSERT INTO page_answer (state, code, error, issuer, account_id)
+SELECT page.state, 'code', '', '', b.account_id
+  FROM holder_page page
+  JOIN holder_transaction t ON t.id = page.transaction_id
+  JOIN signature_batch b ON b.id = t.batch_id
+ WHERE t.state = 'ended';
 UPDATE signature_request r SET state = 'recorded', recorded_at = now() - interval '1 day', batch_id = uuidv7()
   FROM account a
  WHERE a.login = 'chutich.kinhbac' AND r.role = 'signatory'
    AND r.agency_id NOT IN (SELECT p.agency_id FROM post p JOIN post_holding h ON h.post_id = p.id
                             WHERE h.person_id = a.person_id);
+INSERT INTO level_debt (revision_id, document_id, request_id, wanted, level, sha256, signed_at, due_at, try_at, paid_at,
+       held_basis)
+SELECT uuidv7(), r.document_id, r.id, 'B-T', CASE WHEN owed THEN 'B-B' ELSE 'B-T' END, sha256('x'),
+       now() - interval '2 days', now() - interval '1 day', now(), CASE WHEN NOT owed THEN now() - interval '1 day' END,
+       CASE WHEN owed THEN 'luật' END
+  FROM (SELECT id, document_id, row_number() OVER (ORDER BY id) % 40 = 0 AS owed
+          FROM signature_request WHERE role = 'seal') r;
 """
-"""Many sessions and tickets; and in the wards other than Kinh Bắc's, seals whose turn it is; in Kinh Bắc none."""
+"""Many sessions, tickets and levels; in the wards other than Kinh Bắc's, seals whose turn it is; in Kinh Bắc none."""
 SMALL = {
     "procedure", "account", "post", "post_holding", "step_up", "step_up_verdict", "number", "account_block", "agency",
     "person_private", "dossier_party", "dossier_part", "dossier_fee", "dossier_pause", "index",

@@ -109,12 +109,14 @@ NOT_THE_APIS = (
     "key_use",
     "signature_value",
     "handed_back_verdict",
+    "holder_page",
+    "key_use_check",
 )
 """What the signer decides by, and what it alone records."""
 
 APPEND_ONLY = (
     "audit", "view_log", "audit_chain", "audit_checkpoint", "audit_key", "journal", "key_use", "signature_answer",
-    "handed_back", "handed_back_verdict",
+    "handed_back", "handed_back_verdict", "holder_page", "page_answer", "key_use_check",
 )  # fmt: skip
 
 

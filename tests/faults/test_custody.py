@@ -31,8 +31,9 @@ GUESSES = 10_000
 PATIENCE_S = 200
 DECIDED_BY = (
     "account", "agency", "answer_verdict", "certificate", "document", "enrolment_offer", "factor_verdict",
-    "holder_transaction", "job_claim", "key_holder", "key_use", "mandate", "official", "passkey", "passkey_nonce",
-    "post", "post_holding", "preparation", "revision", "second_factor", "signature_value", "step_up_verdict",
+    "holder_page", "holder_transaction", "job_claim", "key_holder", "key_use", "key_use_check", "level_debt",
+    "mandate", "official", "passkey", "passkey_nonce", "post", "post_holding", "preparation", "revision",
+    "second_factor", "signature_value", "step_up_verdict", "timestamp_authority",
 )  # fmt: skip
 """Tables whose rows the signer decides by, or that only it may write."""
 HALF_OPEN = {"document": {"INSERT", "version"}}

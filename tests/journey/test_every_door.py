@@ -22,7 +22,8 @@ Route = tuple[str, str]
 OPEN: set[Route] = {
     ("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/metrics"), ("GET", "/schema"), ("GET", "/schema/openapi.json"),
     ("GET", "/schema/{path}"), ("POST", "/session"), ("GET", "/procedures"), ("GET", "/procedures/{code}"),
-    ("GET", "/agencies"), ("POST", "/holders/{holder}/answers"), ("GET", "/verify/{code}"), ("POST", "/verify"),
+    ("GET", "/agencies"), ("POST", "/holders/{holder}/answers"), ("GET", "/holders/{holder}/page"),
+    ("GET", "/verify/{code}"), ("POST", "/verify"),
     ("GET", "/verify/checks/{check_id}"), ("GET", "/track/{code}"), ("POST", "/online"),
 }  # fmt: skip
 """Anybody may ask; what is told depends on nobody's session."""
@@ -66,8 +67,8 @@ HELD: set[Route] = {
     ("POST", "/proposals/{proposal_id}/refusal"), ("GET", "/factors/enrolments/{enrolment_id}"),
     ("GET", "/factors/enrolments/{enrolment_id}/challenge"), ("POST", "/factors/enrolments/{enrolment_id}/passkey"),
     ("POST", "/factors/enrolments/{enrolment_id}/confirmation"), ("DELETE", "/sessions/{session_id}"),
-    ("GET", "/signing-tool/transactions/{transaction_id}/items/{request_id}/base"),
-    ("GET", "/signing-tool/transactions/{transaction_id}/items/{request_id}/prepared"),
+    ("GET", "/signing-tool/transactions/{transaction_id}/items/{request_id}/{what}"),
+    ("GET", "/holders/{holder}/page/taken"),
     ("POST", "/signing-tool/transactions/{transaction_id}/items/{request_id}/file"),
     ("POST", "/signing-tool/transactions/{transaction_id}/refusal"),
     ("POST", "/signing-tool/transactions/{transaction_id}/values"),
@@ -126,7 +127,7 @@ def request_for(route: Route, described: dict[str, Any], left: dict[str, str]) -
     method, path = route
     code = PROCEDURE if path.startswith("/procedures") else left["code"]
     places = {**left, "code": code, "action": "withdraw", "form": "intake_slip", "holder": "sp769", "path": "x"}
-    places |= {"check_id": left["document_id"], "transaction_id": left["transaction_id"]}
+    places |= {"check_id": left["document_id"], "transaction_id": left["transaction_id"], "what": "base"}
     if route in SECRET:
         places["code"] = left["citizen_code"]
     request: dict[str, Any] = {"headers": new_key()} if method != "GET" else {}
@@ -140,6 +141,8 @@ def request_for(route: Route, described: dict[str, Any], left: dict[str, str]) -
     address = path.format(**places)
     if route == ("POST", "/uploads"):
         address += f"?profile=handed_in&dossier_id={left['dossier_id']}"
+    if "/page" in path:
+        address += f"?state={'A' * 43}"
     return method, address, request
 
 

@@ -63,7 +63,7 @@ SIGNATORY = rows.LockedRequest(
     waits_for_others=False,
     document_busy=False,
     head_is_signed=False,
-    main_sealed=False,
+    main_at_hand=False,
 )
 SEAL = replace(
     SIGNATORY, role="seal", person_id=None, post_id=None, mandate_id=None, post_roles=["clerk"], head_is_signed=True
@@ -105,7 +105,7 @@ def test_a_good_signature_and_a_good_seal_have_no_fault():
     assert fault(SEAL, NUMBERED, mandates=()) is None
     assert fault(replace(SEAL, act="copy", head_is_certified=True), NUMBERED) is None
     assert fault(replace(SEAL, act="digitised_paper", head_is_certified=True), NUMBERED) is None
-    assert fault(replace(SEAL, act="separate_annex", main_sealed=True)) is None
+    assert fault(replace(SEAL, act="separate_annex", main_at_hand=True)) is None
     assert fault(replace(SIGNATORY, role="initials", pdf_signature=False), mandates=(), certificate=None) is None
 
 

@@ -51,20 +51,21 @@ def responder(issuer, *, delegated):
     return key, made.sign(issuer.key, hashes.SHA256())
 
 
-def answer(status, *, of=SIGNER, issuer=ISSUER, key=None, by=None):
+def answer(status, *, of=SIGNER, issuer=ISSUER, key=None, by=None, reason=None):
     gone = status == ocsp.OCSPCertStatus.REVOKED
     made = ocsp.OCSPResponseBuilder().add_response(
         cert=of.certificate, issuer=issuer.certificate, algorithm=hashes.SHA1(), cert_status=status,
-        this_update=NOW - DAY, next_update=NOW + DAY, revocation_time=REVOKED if gone else None, revocation_reason=None,
+        this_update=NOW - DAY, next_update=NOW + DAY, revocation_time=REVOKED if gone else None,
+        revocation_reason=reason,
     )  # fmt: skip
     by = by or issuer.certificate
     made = made.responder_id(ocsp.OCSPResponderEncoding.HASH, by).certificates([by])
     return made.sign(key or issuer.key, hashes.SHA256()).public_bytes(Encoding.DER)
 
 
-def revocations(*entries, issuer=ISSUER, extension=None):
+def revocations(*entries, issuer=ISSUER, extension=None, at=NOW - DAY):
     made = x509.CertificateRevocationListBuilder().issuer_name(named(issuer.name))
-    made = made.last_update(NOW - DAY).next_update(NOW + DAY)
+    made = made.last_update(at).next_update(NOW + DAY)
     for entry in entries:
         made = made.add_revoked_certificate(entry)
     if extension is not None:
@@ -72,10 +73,12 @@ def revocations(*entries, issuer=ISSUER, extension=None):
     return made.sign(issuer.key, hashes.SHA256()).public_bytes(Encoding.DER)
 
 
-def entry(*, lifted=False):
+def entry(*, lifted=False, reason=None):
     made = x509.RevokedCertificateBuilder().serial_number(SIGNER.certificate.serial_number).revocation_date(REVOKED)
     if lifted:
-        made = made.add_extension(x509.CRLReason(x509.ReasonFlags.remove_from_crl), critical=False)
+        reason = x509.ReasonFlags.remove_from_crl
+    if reason is not None:
+        made = made.add_extension(x509.CRLReason(reason), critical=False)
     return made.build()
 
 
@@ -110,6 +113,23 @@ def test_a_list_tells_who_is_on_it_and_who_is_not():
     assert known(revocations(entry()), answer(ocsp.OCSPCertStatus.GOOD)) == Known(REVOKED, NOW - DAY)
     assert known(revocations(entry(lifted=True))) == Known(good_as_of=NOW - DAY)
     assert known(revocations(entry(), issuer=OTHER)) == Known()
+
+
+def test_of_a_hold_the_newest_word_counts_and_a_revocation_is_for_ever():
+    hold, later = entry(reason=x509.ReasonFlags.certificate_hold), NOW - DAY / 2
+    assert known(revocations(hold)) == Known(held_since=REVOKED)
+    assert known(revocations(hold), revocations(at=later)) == Known(good_as_of=later)
+    assert known(revocations(hold, at=later), revocations()) == Known(good_as_of=NOW - DAY, held_since=REVOKED)
+    lifted = revocations(entry(lifted=True), extension=x509.DeltaCRLIndicator(1), at=later)
+    assert known(revocations(hold), lifted) == Known(good_as_of=later)
+    for ders in (
+        (revocations(hold, at=later), revocations(entry())),
+        (revocations(hold), revocations(entry(), at=later)),
+    ):
+        assert known(*ders) == Known(revoked_at=REVOKED)
+    held = answer(ocsp.OCSPCertStatus.REVOKED, reason=x509.ReasonFlags.certificate_hold)
+    assert known(held) == Known(held_since=REVOKED)
+    assert known(held, revocations(at=later)) == Known(good_as_of=later)
 
 
 @pytest.mark.parametrize(

@@ -50,10 +50,13 @@ PARAMETERS: Final[dict[str, tuple[str, Any]]] = {
     "session_id": ("Phiên làm việc / the session.", _ID),
     "since": ("Kể từ lúc / since this instant.", "2026-11-20T09:00:00+07:00"),
     "soon": ("Kể cả sắp đến hạn / those due soon, too.", True),
+    "error": ("Lỗi mà trang xác nhận báo / the error that the page names.", "access_denied"),
+    "iss": ("Máy chủ xác nhận tự xưng / who says that he answered (RFC 9207).", "https://ky.example.vn"),
     "state": ("Trạng thái / the state.", "waiting"),
     "task_id": ("Việc / the task.", _ID),
     "transaction_id": ("Giao dịch ở nơi giữ khóa / the transaction at a key holder.", "mc-0f8e3c1b5a7d4e6f"),
     "upload_id": ("Tệp đã tải lên / the upload.", _ID),
+    "what": ("Bản gốc hay bản đã chuẩn bị / the base, or the prepared file.", "prepared"),
     "year": ("Năm của sổ / the register's year.", 2026),
 }
 """What each parameter means, and one example."""

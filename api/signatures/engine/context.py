@@ -13,9 +13,10 @@ from api.db.privacy import Vault
 from api.documents.blobs import BlobStore
 from api.documents.workshop import ProcessPool
 from api.dossiers.service import Dossiers
-from api.jobs.queue import enqueue
+from api.jobs.queue import Job, enqueue, enqueue_many
 from api.jobs.runner import JobContext, Park
 from api.kernel import Clock
+from api.signatures import cutting
 from api.signatures.engine import measures, store
 from api.signatures.engine.passkeys import RelyingParty
 from api.signatures.engine.store import Detail
@@ -29,6 +30,7 @@ SEND: Final = "signatures.send"
 ANSWER: Final = "signatures.answer"
 FINISH: Final = "signatures.finish"
 HANDED: Final = "signatures.handed"
+PAGED: Final = "signatures.page"
 RELEASE: Final = "signatures.release"
 STOP: Final = "signatures.stop"
 REPAY: Final = "signatures.repay"
@@ -85,6 +87,11 @@ STOPPED: Final = detail(
 )
 
 
+MAIN_NOT_SEALED: Final = detail(
+    "main-not-sealed", "Văn bản chính chưa được ký số của cơ quan.", "The main document is not sealed."
+)
+
+
 async def give_back(
     tx: Tx, batch_id: UUID, request_id: UUID, number_id: UUID | None, outcome: str, why: Detail, at: datetime
 ) -> None:
@@ -108,6 +115,24 @@ async def _end(
     measures.ended(outcome)
     if number_id is not None:
         await store.give_up_number(tx, number_id, why["vi"], at)
+    await finish_annexes(tx, batch_id, request_id)
+
+
+async def finish_annexes(tx: Tx, batch_id: UUID, request_id: UUID) -> None:
+    """Have the annexes that wait in a ticket for their main document go on, now that this one's item has ended."""
+    beside = await store.annexes_beside(tx, request_id, batch_id)
+    await enqueue_many(tx, [finish_job(one.id, one.attempt, one.lane, one.turn, after=request_id) for one in beside])
+
+
+def finish_job(request_id: UUID, attempt: int, lane: str, turn: int, *, after: UUID | None = None) -> Job:
+    """Return the job that embeds the value of this attempt; it keeps its item's turn.
+
+    `after` makes it a piece of work of its own: one that is told of another's end while it runs must run again.
+    """
+    priority = cutting.COUNTER_LANE - turn if lane == "counter" else -turn
+    ids = {"request": str(request_id), "attempt": attempt}
+    key = f"{request_id}:{attempt}" + (f":{after}" if after else "")
+    return Job(kind=FINISH, key=key, payload=ids, priority=priority)
 
 
 async def move_on(tx: Tx, batch_id: UUID, at: datetime) -> None:

@@ -14,20 +14,21 @@ from api.errors import Broken, MotcuaError
 from api.failpoints import reach
 from api.jobs.queue import enqueue_many
 from api.jobs.runner import JobContext
-from api.kernel import AccountId, Actor, AgencyId, PersonId, PostId, Sha256
-from api.signatures.chain import CERTIFIED
-from api.signatures.engine import factor_store, level_store, measures, repaying, rows, store
+from api.kernel import Sha256
+from api.signatures.engine import factor_store, level_store, measures, releasing, repaying, rows, store
 from api.signatures.engine.context import (
+    MAIN_NOT_SEALED,
     STOPPED,
     Engine,
     close_if_done,
     demand_another_try,
     detail,
+    finish_annexes,
     give_back,
     set_aside,
 )
 from api.signatures.engine.judging import prepare_job
-from api.signatures.levels import Wish
+from api.signatures.levels import Owed
 from api.telemetry.spans import Span
 from signing.contract import Der, FinishOrder, Prepared, Signed, Verdict
 from signing.contract import Sha256 as BaseSha256
@@ -55,6 +56,9 @@ async def finish(engine: Engine, context: JobContext, ids: dict[str, Any]) -> No
         work = await store.to_finish(connection, request_id)
     if work is None or work.state != "value_received" or work.attempt != attempt:
         return
+    if work.act == "separate_annex" and not work.main_sealed:
+        await _without_main(engine, work)
+        return
     try:
         with Span("signatures.embed"):
             signed = handed_back(work) or await _embed(engine, work)
@@ -70,6 +74,16 @@ async def finish(engine: Engine, context: JobContext, ids: dict[str, Any]) -> No
     with Span("signatures.record"):
         await _record(engine, work, signed)
     await reach("recorded", work.batch_id)
+
+
+async def _without_main(engine: Engine, work: rows.ToFinish) -> None:
+    """Let an annex wait for its main document while the same ticket seals that; give it back once it does not."""
+    if work.main_at_hand:
+        return
+    at = engine.clock()
+    async with engine.pools.transaction() as tx:
+        await give_back(tx, work.batch_id, work.id, work.number_id, "failed", MAIN_NOT_SEALED, at)
+        await close_if_done(tx, work.batch_id, at)
 
 
 def handed_back(work: rows.ToFinish) -> Signed | None:
@@ -148,7 +162,7 @@ async def _record(engine: Engine, work: rows.ToFinish, signed: Signed) -> None:
 
 
 async def record(
-    dossiers: Dossiers, tx: Tx, work: rows.ToFinish, signed: Signed, at: datetime, wish: Wish | None = None
+    dossiers: Dossiers, tx: Tx, work: rows.ToFinish, signed: Signed, at: datetime, wish: Owed | None = None
 ) -> None:
     """Record one signed revision: two conditional updates, the level it owes, the life cycle, the audit row.
 
@@ -176,9 +190,11 @@ async def record(
         await level_store.owe_level(tx, revision_id, work.document_id, work.id, wish, signed.sha256, at)
     await _step_dossier(dossiers, tx, work, at)
     await store.end_item(tx, work.batch_id, work.id, "recorded", None, at)
+    if work.role == "seal":
+        await finish_annexes(tx, work.batch_id, work.id)
     await append(
         tx,
-        actor_of(work),
+        releasing.actor_of(work),
         process="signer",
         action=f"signature.{origin}",
         subject_kind="document",
@@ -188,17 +204,6 @@ async def record(
         trace_id=work.trace_id,
     )
     await close_if_done(tx, work.batch_id, at)
-
-
-def actor_of(work: rows.ToFinish) -> Actor:
-    """Return who asked for this signature, as the journal names them."""
-    return Actor(
-        account_id=AccountId(work.account_id),
-        person_id=PersonId(work.actor_person_id),
-        post_id=PostId(work.actor_post_id),
-        agency_id=AgencyId(work.actor_agency_id),
-        roles=frozenset(),
-    )
 
 
 async def _step_dossier(dossiers: Dossiers, tx: Tx, work: rows.ToFinish, at: datetime) -> None:
@@ -215,21 +220,10 @@ async def _step_dossier(dossiers: Dossiers, tx: Tx, work: rows.ToFinish, at: dat
             role=work.role,
             complete=complete,
             at=at,
-            actor=actor_of(work),
+            actor=releasing.actor_of(work),
         )
         return
     if work.number_id is not None and not await store.use_number(tx, work.number_id, at, work.id):
         raise HeadMoved
     await store.chain_done(tx, work.chain_id, at)
-    if await store.result_issued(tx, work.result_id, at):
-        await store.insert_effect(tx, work.result_id, at, "Nghị định 30/2020/NĐ-CP, Điều 5", work.account_id)
-        await dossiers.record_issued(
-            tx,
-            work.dossier_id,
-            work.result_id,
-            number_id=work.number_id,
-            request_id=work.id,
-            at=at,
-            means="sealed_copy" if work.act in CERTIFIED else "sealed",
-            actor=actor_of(work),
-        )
+    await releasing.issue(dossiers, tx, work, at)

@@ -13,10 +13,10 @@ from api.jobs.queue import Job, enqueue_many
 from api.jobs.runner import JobContext
 from api.kernel import Sha256
 from api.signatures.engine import calls, handing_store, rows, store
-from api.signatures.engine.context import TIMES, Engine, close_if_done, detail, set_aside
+from api.signatures.engine.context import TIMES, Engine, close_if_done, detail, finish_job, set_aside
 from api.signatures.engine.finishing import prepared_of
 from api.signatures.engine.handing_store import Handed
-from api.signatures.engine.polling import finish_job, settle
+from api.signatures.engine.polling import settle
 from api.signatures.engine.sending import send_rest
 from api.signatures.engine.store import Detail
 from api.telemetry import spans

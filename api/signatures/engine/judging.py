@@ -16,7 +16,7 @@ from api.registry.procedures import NUMBERED
 from api.signatures import cutting, stepup
 from api.signatures.chain import CERTIFIED
 from api.signatures.engine import factor_store, factors, measures, refusing, rows, store
-from api.signatures.engine.context import PREPARE, Engine, detail, enqueue_send
+from api.signatures.engine.context import MAIN_NOT_SEALED, PREPARE, Engine, detail, enqueue_send
 from api.signatures.engine.store import Detail
 
 CHUNK: Final = 50
@@ -105,7 +105,7 @@ async def _factor_reason(
 
 async def _judge_items(engine: Engine, tx: Tx, batch: rows.Batch, items: Sequence[rows.OpenItem]) -> None:
     at = engine.clock()
-    requests = await store.lock_requests(tx, [item.request_id for item in items], batch.post_id)
+    requests = await store.lock_requests(tx, [item.request_id for item in items], batch)
     mandates: dict[UUID, list[Mandate]] = {}
     certificates: dict[UUID | None, list[rows.Certificate]] = {}
     passed: list[tuple[rows.OpenItem, rows.LockedRequest, rows.Certificate | None]] = []
@@ -278,9 +278,9 @@ def _seal_checks(request: rows.LockedRequest, item: rows.OpenItem) -> tuple[tupl
             detail("not-signed", "Văn bản chưa có chữ ký của người có thẩm quyền.", "No signatory has signed it."),
         ),
         (
-            # Its corner prints the main document's number, which stands only once that one is sealed.
-            request.act == "separate_annex" and not request.main_sealed,
-            detail("main-not-sealed", "Văn bản chính chưa được ký số của cơ quan.", "The main document is not sealed."),
+            # Its corner prints the main document's number: of one that is sealed, or is about to be by the same ask.
+            request.act == "separate_annex" and not request.main_at_hand,
+            MAIN_NOT_SEALED,
         ),
         (
             request.act in CERTIFIED and not request.head_is_certified,

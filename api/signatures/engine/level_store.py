@@ -9,7 +9,7 @@ import msgspec
 
 from api.db import queries
 from api.db.pools import Tx, as_struct, as_structs
-from api.signatures.levels import Level, Wish
+from api.signatures.levels import Level, Owed
 from signing.contract import Der
 from signing.levels import CertificateStatus, CertPath
 
@@ -36,16 +36,32 @@ class Debt(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int
     paid_at: datetime | None
     authority: str | None
+    held_basis: str | None
     result_id: UUID
     dossier_id: UUID
     trace_id: str | None
     batch_id: UUID | None
     paths: list[dict[str, Any]]
+    handed_back: bool
 
     def signers(self) -> tuple[CertPath, ...]:
         """Return the paths of those who signed."""
         held = msgspec.convert(self.paths, list[Signer], strict=False)
         return tuple(tuple(Der(der) for der in (one.certificate, *one.chain)) for one in held)
+
+
+class SealedBy(msgspec.Struct, frozen=True, kw_only=True):
+    """A recorded seal whose result waited, and who asked for it."""
+
+    id: UUID
+    dossier_id: UUID
+    result_id: UUID
+    number_id: UUID | None
+    act: str
+    account_id: UUID
+    actor_person_id: UUID
+    actor_post_id: UUID
+    actor_agency_id: UUID
 
 
 class ToAsk(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,16 +76,21 @@ class ToAsk(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(Der(der) for der in (self.certificate, *self.chain))
 
 
-ROW_OF: Final[dict[str, type[msgspec.Struct]]] = {"level_debt": Debt, "certificates_to_ask": ToAsk}
+ROW_OF: Final[dict[str, type[msgspec.Struct]]] = {
+    "level_debt": Debt,
+    "sealed_by": SealedBy,
+    "certificates_to_ask": ToAsk,
+}
 """Which Struct each reading statement fills; a test compares their columns."""
 
 
 async def owe_level(
-    tx: Tx, revision_id: UUID, document_id: UUID, request_id: UUID, wish: Wish, sha256: bytes, at: datetime
+    tx: Tx, revision_id: UUID, document_id: UUID, request_id: UUID, wish: Owed, sha256: bytes, at: datetime
 ) -> None:
     """Write that a sealed revision owes a level."""
     due_at = at + timedelta(hours=wish.within_hours)
-    await tx.execute(_q.owe_level, revision_id, document_id, request_id, wish.level, sha256, at, due_at)
+    row = (revision_id, document_id, request_id, wish.level, sha256, at, due_at, wish.held_basis)
+    await tx.execute(_q.owe_level, *row)
 
 
 async def levels_to_pay(tx: Tx, at: datetime, limit: int) -> list[UUID]:
@@ -80,6 +101,11 @@ async def levels_to_pay(tx: Tx, at: datetime, limit: int) -> list[UUID]:
 async def level_debt(tx: Tx, revision_id: UUID) -> Debt | None:
     """Return one debt."""
     return as_struct(await tx.fetchrow(_q.level_debt, revision_id), Debt)
+
+
+async def sealed_by(tx: Tx, request_id: UUID) -> SealedBy | None:
+    """Return the seal behind a debt."""
+    return as_struct(await tx.fetchrow(_q.sealed_by, request_id), SealedBy)
 
 
 async def insert_rendition(tx: Tx, revision_id: UUID, sha256: bytes, level: Level, at: datetime) -> None:
@@ -129,3 +155,18 @@ async def write_status(tx: Tx, certificate_id: UUID, status: CertificateStatus, 
 async def certificate_revoked(tx: Tx, certificate_id: UUID, since: datetime) -> bool:
     """Note that a certificate was revoked; False when that is known."""
     return await tx.fetchval(_q.certificate_revoked, certificate_id, since) is not None
+
+
+async def declare_authority(tx: Tx, name: str, quota: int, window_s: float, at: datetime) -> None:
+    """Tell of an authority that a signer asks."""
+    await tx.execute(_q.declare_authority, name, quota, window_s, at)
+
+
+async def take_request(tx: Tx, name: str, quota: int, window_s: float) -> float:
+    """Take one request of an authority's quota; return after how many seconds one is free, 0 where it was taken."""
+    return await tx.fetchval(_q.take_request, name, quota, window_s)
+
+
+async def requests_left(tx: Tx, name: str, quota: int) -> int:
+    """Return what is left of an authority's quota now."""
+    return max(0, await tx.fetchval(_q.requests_left, name, quota))

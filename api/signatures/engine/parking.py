@@ -23,7 +23,7 @@ async def note_parked(engine: Engine, tx: Tx, job: ParkedJob) -> None:
         process="signer",
         action="job.parked",
         subject_kind=job.kind,
-        subject_id=UUID(ids[0]),
+        subject_id=_subject(ids[0]),
         detail={"key": job.key, "reason": job.reason, "claims": job.claims, "failures": job.failures},
         at=engine.clock(),
     )
@@ -31,6 +31,14 @@ async def note_parked(engine: Engine, tx: Tx, job: ParkedJob) -> None:
         await _set_request_aside(engine, tx, UUID(ids[0]), int(ids[1]), job.reason)
     elif job.kind == JUDGE:
         await _end_unjudged(engine, tx, UUID(ids[0]), job.reason)
+
+
+def _subject(named: str) -> UUID | None:
+    """Return the id that a job is named after; a transaction at a holder has another kind of name."""
+    try:
+        return UUID(named)
+    except ValueError:
+        return None
 
 
 async def _set_request_aside(engine: Engine, tx: Tx, request_id: UUID, attempt: int, reason: str) -> None:

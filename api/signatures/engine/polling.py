@@ -12,9 +12,8 @@ import signing
 from api.failpoints import reach
 from api.jobs.queue import Job, enqueue_many
 from api.jobs.runner import JobContext
-from api.signatures import cutting
 from api.signatures.engine import calls, rows, store
-from api.signatures.engine.context import FINISH, Engine, close_if_done, detail, give_back, set_aside
+from api.signatures.engine.context import Engine, close_if_done, detail, finish_job, give_back, set_aside
 from api.signatures.engine.sending import refuse, send_rest, start
 from api.telemetry import spans
 from signing.contract import Der, Outcome
@@ -110,7 +109,7 @@ async def settle(engine: Engine, transaction: rows.Transaction, outcome: Outcome
         await _look_again(engine, transaction)
         return "waiting"
     why = {"expired": _EXPIRED, "refused": _REFUSED, "failed": _FAILED}[outcome.state]
-    await refuse(engine, transaction, why, outcome=outcome.state)
+    await refuse(engine, transaction, _ON_ITS_PAGE.get(outcome.detail, why), outcome=outcome.state)
     return outcome.state
 
 
@@ -119,6 +118,27 @@ _REFUSED: Final = detail(
     "refused-at-holder", "Người ký đã từ chối trên ứng dụng ký.", "It was refused at the key holder."
 )
 _FAILED: Final = detail("holder-failed", "Nơi giữ khóa báo lỗi.", "The key holder reported an error.")
+_ON_ITS_PAGE: Final = {
+    why["code"]: why
+    for why in (
+        detail(
+            "page-mixed-up",
+            "Câu trả lời không phải của trang xác nhận đã cấu hình; không ký.",
+            "The answer is not from the authorisation server that is set up; nothing was signed.",
+        ),
+        detail(
+            "page-failed",
+            "Trang xác nhận của nơi giữ khóa báo lỗi.",
+            "The key holder's page answered with an error.",
+        ),
+        detail(
+            "page-code-refused",
+            "Nơi giữ khóa không nhận mã xác nhận: đã dùng, quá hạn hoặc không khớp.",
+            "The key holder did not take the page's code: used before, too old, or not for this request.",
+        ),
+    )
+}
+"""What may become of an authorisation on a page, by what its holder tells of it."""
 _SILENT: Final = detail(
     "holder-silent", "Nơi giữ khóa không trả lời trong thời hạn.", "The key holder did not answer in time."
 )
@@ -165,13 +185,6 @@ async def _take_values(engine: Engine, transaction: rows.Transaction, values: Ma
         await close_if_done(tx, transaction.batch_id, at)
     calls.ended(transaction, "signed", items)
     await reach("value-received", transaction.batch_id)
-
-
-def finish_job(request_id: UUID, attempt: int, lane: str, turn: int) -> Job:
-    """Return the job that embeds the value of this attempt; it keeps its item's turn."""
-    priority = cutting.COUNTER_LANE - turn if lane == "counter" else -turn
-    ids = {"request": str(request_id), "attempt": attempt}
-    return Job(kind=FINISH, key=f"{request_id}:{attempt}", payload=ids, priority=priority)
 
 
 def _unfit(items: list[rows.SentItem], values: Mapping[str, bytes]) -> dict[UUID, dict[str, str]]:

@@ -11,10 +11,19 @@ from api.failpoints import reach
 from api.jobs.runner import JobContext
 from api.kernel import VIETNAM, Sha256, vn_day
 from api.signatures.engine import revoking, rows, stamp, store
-from api.signatures.engine.context import Engine, demand_another_try, detail, give_back, move_on, set_aside
+from api.signatures.engine.context import (
+    MAIN_NOT_SEALED,
+    Engine,
+    demand_another_try,
+    detail,
+    give_back,
+    move_on,
+    set_aside,
+)
 from api.signatures.engine.store import Detail
 from signing.contract import Der, FieldPlan, Prepared, PrepareOrder
 from signing.contract import Sha256 as BaseSha256
+from signing.deadlines import Deadline
 from signing.errors import Crashed, SigningError, TimedOut
 
 TIME_LIMIT_S: Final = 60.0
@@ -27,9 +36,9 @@ async def prepare(engine: Engine, context: JobContext, ids: dict[str, Any]) -> N
         work = await store.to_prepare(connection, request_id)
     if work is None or work.state != "asked" or work.attempt != attempt:
         return
-    revoked = await revoking.revoked_now(engine, work.certificate_id, _path(work))
+    refused = await revoking.refusal_now(engine, work.certificate_id, _path(work), Deadline(context.ends_at))
     at = engine.clock()
-    why, outcome = (REVOKED, "failed") if revoked else _not_now(work, at)
+    why, outcome = (refused, "failed") if refused else _not_now(work, at)
     if why is not None:
         async with engine.pools.transaction() as tx:
             await give_back(tx, work.batch_id, work.id, work.number_id, outcome, why, at)
@@ -58,13 +67,6 @@ async def prepare(engine: Engine, context: JobContext, ids: dict[str, Any]) -> N
     await reach("prepared", work.batch_id)
 
 
-REVOKED: Final = detail(
-    "certificate-revoked",
-    "Chứng thư đã bị tổ chức chứng thực thu hồi.",
-    "The certificate was revoked by its authority.",
-)
-
-
 def _path(work: rows.ToPrepare) -> tuple[Der, ...]:
     return tuple(Der(der) for der in (work.certificate, *work.chain))
 
@@ -72,26 +74,33 @@ def _path(work: rows.ToPrepare) -> tuple[Der, ...]:
 def _not_now(work: rows.ToPrepare, at: datetime) -> tuple[Detail | None, str]:
     """Return why this may not be prepared any more, with the outcome of its item."""
     if at >= work.authorised_until:
-        return detail(
-            "authorisation-ended", "Quá nửa đêm, cần ký lại.", "The authorisation ended at midnight."
-        ), "expired"
-    if work.head_sha256 != work.shown_sha256:
-        return detail(
-            "digest-changed", "Văn bản đã thay đổi sau khi hiển thị.", "It changed after it was shown."
-        ), "failed"
-    if work.revoked_at is not None or work.not_after <= at:
-        return detail("no-certificate", "Chưa có chứng thư hợp lệ.", "There is no valid certificate."), "failed"
-    if work.number_id is not None and work.number_document_id != work.document_id:
-        return detail(
-            "number-elsewhere", "Số đã cấp cho văn bản khác.", "The number belongs to another document."
-        ), "failed"
-    if work.number_day is not None and not _day_fits(work.number_day, work.signed_at, at):
-        return detail(
-            "number-day",
-            "Ngày cấp số trước ngày ký hoặc sau hôm nay.",
-            "The day is before the signature or ahead.",
-        ), "failed"
-    return None, ""
+        ended = detail("authorisation-ended", "Quá nửa đêm, cần ký lại.", "The authorisation ended at midnight.")
+        return ended, "expired"
+    day = work.number_day
+    checks: tuple[tuple[bool, Detail], ...] = (
+        (
+            work.head_sha256 != work.shown_sha256,
+            detail("digest-changed", "Văn bản đã thay đổi sau khi hiển thị.", "It changed after it was shown."),
+        ),
+        (
+            work.revoked_at is not None or work.not_after <= at,
+            detail("no-certificate", "Chưa có chứng thư hợp lệ.", "There is no valid certificate."),
+        ),
+        (work.act == "separate_annex" and work.main_number_text is None, MAIN_NOT_SEALED),
+        (
+            work.number_id is not None and work.number_document_id != work.document_id,
+            detail("number-elsewhere", "Số đã cấp cho văn bản khác.", "The number belongs to another document."),
+        ),
+        (
+            day is not None and not _day_fits(day, work.signed_at, at),
+            detail(
+                "number-day",
+                "Ngày cấp số trước ngày ký hoặc sau hôm nay.",
+                "The day is before the signature or ahead.",
+            ),
+        ),
+    )
+    return next((why for failed, why in checks if failed), None), "failed"
 
 
 def _day_fits(day: date, signed_at: datetime | None, at: datetime) -> bool:

@@ -130,7 +130,7 @@ SELECT request.id, request.state, request.role, request.pdf_signature, request.a
                   AND person.recorded_sha256 = document.head_sha256) AS head_is_signed,
        EXISTS (SELECT 1 FROM signature_request person WHERE person.chain_id = request.chain_id AND person.role = 'signatory'
                   AND person.state = 'recorded' AND person.recorded_sha256 = document.head_sha256) AS head_is_certified,
-       EXISTS (SELECT 1 FROM chain main WHERE main.document_id = document.main_document_id AND main.state = 'done') AS main_sealed
+       annex_number(document.id, $3) IS NOT NULL AS main_at_hand
   FROM signature_request request
   JOIN chain ON chain.id = request.chain_id
   JOIN document ON document.id = request.document_id
@@ -219,7 +219,7 @@ SELECT request.id, request.state, request.attempt, request.turn, request.role, r
   JOIN signature_batch batch ON batch.id = request.batch_id
   JOIN agency ON agency.id = request.agency_id
   LEFT JOIN number ON number.id = request.number_id
-  LEFT JOIN number main_number ON main_number.document_id = document.main_document_id AND main_number.state = 'used'
+  LEFT JOIN number main_number ON main_number.id = annex_number(document.id, request.batch_id)
  WHERE request.id = $1;
 
 -- name: move_to_prepared
@@ -241,7 +241,8 @@ SELECT request.id, request.attempt, request.holder, request.person_id, request.a
        request.post_id, request.number_id, preparation.tbs_sha256, preparation.prepared_at, preparation.mechanism, certificate.credential_id, certificate.id AS certificate_id,
        certificate.revoked_at, certificate.not_after, dossier.code AS dossier_code, dossier.procedure_code, document.title, item.ordinal,
        batch.authorised_until, batch.trace_id, key_holder.hashes_per_authorisation, key_holder.window_s, key_holder.parallel_limit,
-       EXISTS (SELECT 1 FROM account_block block WHERE block.account_id = batch.account_id AND block.at >= batch.asked_at) AS stopped
+       EXISTS (SELECT 1 FROM account_block block WHERE block.account_id = batch.account_id AND block.at >= batch.asked_at) AS stopped,
+       annex_number(document.id, request.batch_id) IS NOT NULL AS main_at_hand
   FROM signature_request request
   JOIN preparation ON preparation.request_id = request.id AND preparation.attempt = request.attempt
   JOIN certificate ON certificate.id = request.certificate_id
@@ -371,18 +372,32 @@ SELECT request.id, request.state, request.attempt, request.role, request.field, 
        certificate.certificate, certificate.chain, signature_value.value, dossier.procedure_code, batch.account_id, batch.post_id AS actor_post_id,
        batch.agency_id AS actor_agency_id, batch.person_id AS actor_person_id, batch.trace_id,
        batch.asked_at, holder_transaction.started_at AS sent_at, signature_value.received_at, request.holder,
-       file.sha256 AS file_sha256, file.size AS file_size, taken.verdict AS file_verdict
+       procedure_version.definition -> 'result' -> 'held_until' AS held_until,
+       file.sha256 AS file_sha256, file.size AS file_size, taken.verdict AS file_verdict,
+       annex_number(request.document_id, request.batch_id) IS NOT NULL AS main_at_hand,
+       EXISTS (SELECT 1 FROM document annex JOIN chain main ON main.document_id = annex.main_document_id AND main.state = 'done'
+                WHERE annex.id = request.document_id) AS main_sealed
   FROM signature_request request
   JOIN preparation ON preparation.request_id = request.id AND preparation.attempt = request.attempt
   JOIN signature_value ON signature_value.request_id = request.id AND signature_value.attempt = request.attempt
   JOIN certificate ON certificate.id = preparation.certificate_id
   JOIN dossier ON dossier.id = request.dossier_id
+  JOIN procedure_version ON procedure_version.id = dossier.procedure_version_id
   JOIN signature_batch batch ON batch.id = request.batch_id
   LEFT JOIN holder_transaction ON holder_transaction.id = request.transaction_id
   LEFT JOIN (handed_back handed
         JOIN handed_back_verdict taken ON taken.handed_id = handed.id AND taken.code = 'signed'
         JOIN blob file ON file.sha256 = handed.file_sha256) ON handed.request_id = request.id AND handed.transaction_id = request.transaction_id
  WHERE request.id = $1;
+
+-- name: annexes_beside
+-- The annexes of a document that are signed in the same ticket, and wait for what becomes of it.
+SELECT annexed.id, annexed.attempt, annexed.lane, annexed.turn
+  FROM signature_request main
+  JOIN document annex ON annex.main_document_id = main.document_id
+  JOIN signature_request annexed ON annexed.document_id = annex.id AND annexed.batch_id = $2 AND annexed.state = 'value_received'
+ WHERE main.id = $1
+ ORDER BY annexed.id;
 
 -- name: lock_dossier
 -- The dossier first, so that every writer takes its locks in one order.
@@ -439,12 +454,14 @@ UPDATE number
 UPDATE result SET state = 'signed', version = version + 1 WHERE id = $1 AND state = 'in_signing' RETURNING id;
 
 -- name: result_issued
--- The seal is recorded on every document of the result.
+-- The seal is recorded on every document of the result, and none is held until it has its level.
 UPDATE result
    SET state = 'issued', effect = 'in_force', issued_at = $2, version = version + 1
  WHERE id = $1 AND state IN ('in_signing', 'signed')
    AND NOT EXISTS (SELECT 1 FROM document WHERE document.result_id = result.id
                      AND NOT EXISTS (SELECT 1 FROM chain WHERE chain.document_id = document.id AND chain.state = 'done'))
+   AND NOT EXISTS (SELECT 1 FROM document JOIN level_debt debt ON debt.document_id = document.id AND debt.held_basis IS NOT NULL
+                    WHERE document.result_id = result.id)
 RETURNING id;
 
 -- name: insert_effect

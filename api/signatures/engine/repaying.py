@@ -16,17 +16,19 @@ from prometheus_client import Gauge
 import signing
 from api.audit import append
 from api.db.pools import Tx
+from api.dossiers.service import Dossiers
 from api.errors import Broken
 from api.failpoints import reach
 from api.jobs.queue import Job, depths, enqueue_many
 from api.jobs.runner import JobContext, Park
 from api.kernel import Sha256
 from api.signatures import levels
-from api.signatures.engine import level_store, measures, rows, store
+from api.signatures.engine import level_store, measures, quotas, releasing, rows, store
 from api.signatures.engine.context import REPAY, Engine, demand_another_try
 from api.signatures.engine.level_store import Debt
 from api.telemetry.spans import Span
 from signing.contract import Sha256 as BaseSha256
+from signing.deadlines import Deadline
 from signing.errors import Crashed, EvidenceUnavailable, SigningError, TimedOut, TimestampUnavailable
 from signing.levels import Raised, Standing
 from signing.raising import Order, raise_level
@@ -43,25 +45,27 @@ TIME_LIMIT_S: Final = 60.0
 NEVER: Final = timedelta(days=365 * 100)
 
 
-async def wish_of(engine: Engine, work: rows.ToFinish, at: datetime) -> levels.Wish | None:
+async def wish_of(engine: Engine, work: rows.ToFinish, at: datetime) -> levels.Owed | None:
     """Return what a seal's document will owe; asked before the transaction that records it."""
     if work.role != "seal":
         return None
     try:
         rule = await engine.dossiers.registry.rule(levels.RULE, at)
     except Broken:
-        return None
-    return levels.owed(rule, work.procedure_code, work.agency_id)
+        rule = None
+    return levels.owed(rule, work.procedure_code, work.agency_id, work.held_until)
 
 
 async def run(engine: Engine, stopping: asyncio.Event) -> None:
     """Enqueue what is owed, as much as the authorities take, until stopped; without any authority nothing is tried."""
-    looked = 0.0
+    looked = -RENEWALS_S
     loop = asyncio.get_running_loop()
     while not stopping.is_set():
         try:
             if loop.time() >= looked + RENEWALS_S:
                 looked = loop.time()
+                if engine.timestamps is not None:
+                    await quotas.declare(engine.pools, engine.timestamps.limits(), engine.clock)
                 async with engine.pools.transaction() as tx:
                     await level_store.owe_renewals(tx, engine.clock(), levels.RENEW_BEFORE, 1000)
             await top_up(engine)
@@ -79,7 +83,7 @@ async def top_up(engine: Engine) -> int:
         return 0
     for name, well in engine.timestamps.well().items():
         _WELL.labels(name).set(well)
-    allowed = min(AT_ONCE, engine.timestamps.room())
+    allowed = min(AT_ONCE, await engine.timestamps.room())
     if allowed <= 0:
         return 0
     async with engine.pools.transaction() as tx:
@@ -107,10 +111,11 @@ async def repay(engine: Engine, context: JobContext, ids: dict[str, Any]) -> Non
         return
     try:
         with Span("signatures.raise"):
-            await _raise(engine, debt)
+            await _raise(engine, debt, Deadline(context.ends_at))
     except (TimestampUnavailable, EvidenceUnavailable) as error:
         asked_s = error.retry_s if isinstance(error, TimestampUnavailable) else 0.0
         code = error.problems[0].code if error.problems else error.code
+        _log.info("level_put_off", revision=str(debt.revision_id), why=code, attempt=debt.attempts + 1)
         await _put_off(engine, debt, levels.pause(debt.attempts, asked_s), code)
     except (TimedOut, Crashed) as error:
         demand_another_try(context, error)
@@ -126,7 +131,7 @@ async def _put_off(engine: Engine, debt: Debt, pause: timedelta, code: str) -> N
         await level_store.put_level_off(tx, debt.revision_id, engine.clock() + pause, code)
 
 
-async def _raise(engine: Engine, debt: Debt) -> None:
+async def _raise(engine: Engine, debt: Debt, deadline: Deadline) -> None:
     """Raise one file outside any transaction, then record it."""
     if engine.timestamps is None or engine.revocation is None:
         return
@@ -134,7 +139,7 @@ async def _raise(engine: Engine, debt: Debt) -> None:
     standing = await _standing(engine, debt, str(base))
 
     async def run_in_pool(work: Any, *args: Any) -> Any:
-        return await engine.workshop.run(work, *args, timeout_s=TIME_LIMIT_S)
+        return await engine.workshop.run(work, *args, timeout_s=min(TIME_LIMIT_S, deadline.left_s()))
 
     with engine.blobs.scratch() as room:
         order = Order(
@@ -146,6 +151,7 @@ async def _raise(engine: Engine, debt: Debt) -> None:
             standing=standing,
             signed_at=debt.signed_at,
             renew=debt.level != "B-B",
+            deadline=deadline,
         )
         raised = await raise_level(order, engine.timestamps, engine.revocation, run_in_pool, engine.clock)
         if raised is None:
@@ -153,27 +159,34 @@ async def _raise(engine: Engine, debt: Debt) -> None:
         await engine.blobs.put_file(room / "raised.pdf")
     await reach("raised", debt.revision_id)
     async with engine.pools.transaction() as tx:
-        await record(tx, debt, raised, engine.clock())
+        await record(engine.dossiers, tx, debt, raised, engine.clock())
 
 
 async def _standing(engine: Engine, debt: Debt, base: str) -> Standing:
-    """Return what the file needs evidence for: at B-B its signers as the register knows them, later what it holds."""
+    """Return what the file needs evidence for: at B-B its signers as the register knows them, else what it holds."""
     paths = debt.signers()
     anchors = {*engine.trust.anchors, *engine.trust.demo_anchors}
-    if debt.level == "B-B" and paths and all(path[-1] in anchors for path in paths):
+    if debt.level == "B-B" and not debt.handed_back and paths and all(path[-1] in anchors for path in paths):
         return Standing(level="b-b", paths=paths)
     return await engine.workshop.run(signing.stand, base, engine.trust, at=engine.clock(), timeout_s=TIME_LIMIT_S)
 
 
-async def record(tx: Tx, debt: Debt, raised: Raised, at: datetime) -> None:
-    """Record a raised file as a rendition of its revision, and the debt as paid; a second one changes nothing."""
+async def record(dossiers: Dossiers, tx: Tx, debt: Debt, raised: Raised, at: datetime) -> None:
+    """Record a raised file as a rendition of its revision, and the debt as paid; a second one changes nothing.
+
+    A result that waited for this level is issued with it, in the same transaction.
+    """
     level = _LEVELS[raised.standing.level]
     authority = next((one.signer_name for one in reversed(raised.verdict.signatures) if one.kind == "timestamp"), None)
+    if debt.held_basis is not None:
+        await store.lock_dossier(tx, debt.dossier_id)
     await store.insert_signed_blob(tx, raised.sha256, raised.size, at)
     renew_at = levels.renewal(debt.wanted, raised.standing.renew_by)
     if not await level_store.pay_level(tx, debt, level, raised.sha256, at, authority, renew_at):
         return
     await level_store.insert_rendition(tx, debt.revision_id, raised.sha256, level, at)
+    seal = await level_store.sealed_by(tx, debt.request_id) if debt.held_basis is not None else None
+    released = seal is not None and await releasing.issue(dossiers, tx, seal, at)
     await append(
         tx,
         None,
@@ -181,7 +194,7 @@ async def record(tx: Tx, debt: Debt, raised: Raised, at: datetime) -> None:
         action="level.raised",
         subject_kind="document",
         subject_id=debt.document_id,
-        detail={"level": level, "sha256": raised.sha256.hex(), "base": debt.sha256.hex()},
+        detail={"level": level, "sha256": raised.sha256.hex(), "base": debt.sha256.hex(), "released": released},
         at=at,
         trace_id=debt.trace_id,
     )

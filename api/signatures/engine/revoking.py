@@ -2,7 +2,8 @@
 
 Every certificate in use is asked about ahead of time, by one signer at a time; before a preparation the answer is at
 most a minute old where the authority answers within two seconds. Silence and garbage refuse nobody and are told by
-name: only a signed answer that says "revoked" ends a certificate, and it does so for good.
+name: only a signed answer that says "revoked" ends a certificate, and it does so for good. One on hold signs nothing
+until its authority lifts that.
 """
 
 import asyncio
@@ -17,7 +18,9 @@ from api.audit import append
 from api.db.pools import Pools
 from api.kernel import Clock
 from api.signatures.engine import level_store
-from api.signatures.engine.context import Engine
+from api.signatures.engine.context import Engine, detail
+from api.signatures.engine.store import Detail
+from signing.deadlines import WITHOUT_END, Deadline
 from signing.levels import CertificateStatus, CertPath
 
 _log: Final = structlog.get_logger("signer.revocation")
@@ -65,19 +68,37 @@ async def look(engine: Engine) -> None:
     await asyncio.gather(*(one(each) for each in due))
 
 
-async def revoked_now(engine: Engine, certificate_id: UUID, path: CertPath) -> bool:
-    """Say whether a certificate is revoked, by an answer of the last minute where one is to be had in two seconds."""
+async def refusal_now(
+    engine: Engine, certificate_id: UUID, path: CertPath, deadline: Deadline = WITHOUT_END
+) -> Detail | None:
+    """Say why its authority lets nothing be signed with a certificate, by an answer of the last minute.
+
+    None where it lets, or where no answer is to be had in two seconds.
+    """
     if engine.revocation is None:
-        return False
-    try:
-        async with asyncio.timeout(PATIENCE_S):
-            status = await engine.revocation.status(path, newer_than=engine.clock() - FRESH)
-    except TimeoutError:
-        return False
-    if status.state != "revoked":
-        return False
-    await _write(engine, certificate_id, status)
-    return True
+        return None
+    soon = Deadline(min(deadline.ends, Deadline.within(PATIENCE_S).ends))
+    status = await engine.revocation.status(path, newer_than=engine.clock() - FRESH, deadline=soon)
+    if status.problem is not None:
+        _log.info("revocation_not_asked_anew", certificate=str(certificate_id), why=status.problem.code)
+    why = _REFUSED_BY.get(status.state)
+    if why is not None:
+        await _write(engine, certificate_id, status)
+    return why
+
+
+_REFUSED_BY: Final = {
+    "revoked": detail(
+        "certificate-revoked",
+        "Chứng thư đã bị tổ chức chứng thực thu hồi.",
+        "The certificate was revoked by its authority.",
+    ),
+    "on_hold": detail(
+        "certificate-on-hold",
+        "Chứng thư đang bị tổ chức chứng thực tạm dừng.",
+        "The certificate is on hold by its authority.",
+    ),
+}
 
 
 async def _write(engine: Engine, certificate_id: UUID, status: CertificateStatus) -> None:

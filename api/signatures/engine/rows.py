@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 
+from api.registry.procedures import HeldUntil
 from signing.contract import Mechanism
 
 
@@ -115,7 +116,7 @@ class LockedRequest(_Row, frozen=True, kw_only=True):
     document_busy: bool
     head_is_signed: bool
     head_is_certified: bool
-    main_sealed: bool
+    main_at_hand: bool
 
 
 class Certificate(_Row, frozen=True, kw_only=True):
@@ -205,6 +206,7 @@ class Ready(_Row, frozen=True, kw_only=True):
     window_s: int
     parallel_limit: int
     stopped: bool
+    main_at_hand: bool
 
 
 class Transaction(_Row, frozen=True, kw_only=True):
@@ -288,9 +290,21 @@ class ToFinish(Preparation, frozen=True, kw_only=True):
     sent_at: datetime | None
     received_at: datetime
     holder: str | None
+    held_until: HeldUntil | None
     file_sha256: bytes | None
     file_size: int | None
     file_verdict: dict[str, Any] | None
+    main_at_hand: bool
+    main_sealed: bool
+
+
+class Beside(_Row, frozen=True, kw_only=True):
+    """An annex with its value, signed in one ticket with its main document."""
+
+    id: UUID
+    attempt: int
+    lane: str
+    turn: int
 
 
 class Turns(_Row, frozen=True, kw_only=True):
@@ -367,6 +381,7 @@ ROW_OF: Final[dict[str, type[msgspec.Struct]]] = {
     "transaction": Transaction,
     "items_of_transaction": SentItem,
     "to_finish": ToFinish,
+    "annexes_beside": Beside,
     "queued_turns": Turns,
     "left_in_chain": Left,
     "stuck_requests": Stuck,

@@ -12,12 +12,21 @@ from api.failpoints import reach
 from api.jobs.queue import enqueue_many
 from api.jobs.runner import JobContext
 from api.signatures import cutting
-from api.signatures.engine import calls, rows, store
-from api.signatures.engine.context import STOPPED, Engine, close_if_done, detail, enqueue_send, give_back
+from api.signatures.engine import calls, paging, rows, store
+from api.signatures.engine.context import (
+    MAIN_NOT_SEALED,
+    STOPPED,
+    Engine,
+    close_if_done,
+    detail,
+    enqueue_send,
+    give_back,
+)
 from api.signatures.engine.judging import prepare_job
 from api.signatures.engine.store import Detail
 from signing.contract import Sha256, SignItem, SignOrder
 from signing.errors import HolderMisconfigured, HolderRefused, HolderUnavailable
+from signing.pages import Begun
 
 PREPARATION_WINDOW: Final = timedelta(minutes=10)
 START_GRACE: Final = timedelta(seconds=15)
@@ -67,6 +76,8 @@ async def _still_fit(tx: Tx, batch_id: UUID, ready: Sequence[rows.Ready], at: da
             why = STOPPED
         elif item.revoked_at is not None or item.not_after <= at:
             why = detail("no-certificate", "Chưa có chứng thư hợp lệ.", "There is no valid certificate.")
+        elif item.act == "separate_annex" and not item.main_at_hand:
+            why = MAIN_NOT_SEALED
         elif item.role == "signatory" and not held:
             why = detail("no-authority", "Thẩm quyền ký đã hết hiệu lực.", "The authority to sign has ended.")
         if why is not None:
@@ -127,7 +138,7 @@ async def start(engine: Engine, transaction: rows.Transaction) -> None:
     try:
         with calls.calling(transaction.holder, "start", calls.place(transaction)) as span:
             span.attributes["items"] = len(open_items)
-            code = await engine.holder(transaction.holder).start(order)
+            begun = await engine.holder(transaction.holder).start(order) or Begun()
     except (HolderUnavailable, HolderMisconfigured):
         async with engine.pools.transaction() as tx:
             await store.next_poll(tx, transaction.id, engine.clock() + AFTER_FAILURE)
@@ -137,7 +148,10 @@ async def start(engine: Engine, transaction: rows.Transaction) -> None:
         return
     await reach("started", transaction.batch_id)
     async with engine.pools.transaction() as tx:
-        await store.transaction_started(tx, transaction.id, engine.clock(), code)
+        at = engine.clock()
+        await store.transaction_started(tx, transaction.id, at, begun.code)
+        if begun.page is not None:
+            await paging.keep(tx, transaction.id, begun.page, at)
     engine.kick(transaction.holder)
 
 

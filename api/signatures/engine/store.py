@@ -46,9 +46,10 @@ async def open_items(tx: Tx, batch_id: UUID, after: int, limit: int) -> list[row
     return as_structs(await tx.fetch(_q.open_items, batch_id, after, limit), rows.OpenItem)
 
 
-async def lock_requests(tx: Tx, ids: Sequence[UUID], post_id: UUID) -> dict[UUID, rows.LockedRequest]:
-    """Lock requests in the order of their ids; `post_id` is the asking person's post, whose roles come along."""
-    return {row.id: row for row in as_structs(await tx.fetch(_q.lock_requests, ids, post_id), rows.LockedRequest)}
+async def lock_requests(tx: Tx, ids: Sequence[UUID], batch: rows.Batch) -> dict[UUID, rows.LockedRequest]:
+    """Lock requests of a ticket in the order of their ids; the roles of the asking person's post come along."""
+    found = as_structs(await tx.fetch(_q.lock_requests, ids, batch.post_id, batch.id), rows.LockedRequest)
+    return {row.id: row for row in found}
 
 
 async def authority_rows(tx: Tx, person_id: UUID, agency_id: UUID) -> list[Mandate]:
@@ -260,6 +261,11 @@ async def move_to_value_received(tx: Tx, request_id: UUID, attempt: int, at: dat
 async def to_finish(tx: Tx, request_id: UUID) -> rows.ToFinish | None:
     """Return what finishing needs."""
     return as_struct(await tx.fetchrow(_q.to_finish, request_id), rows.ToFinish)
+
+
+async def annexes_beside(tx: Tx, request_id: UUID, batch_id: UUID) -> list[rows.Beside]:
+    """Return the annexes of a request's document that wait in its ticket for what becomes of it."""
+    return as_structs(await tx.fetch(_q.annexes_beside, request_id, batch_id), rows.Beside)
 
 
 async def lock_dossier(tx: Tx, dossier_id: UUID) -> None:

@@ -13,9 +13,8 @@ from api.db.pools import Tx
 from api.jobs.queue import enqueue, enqueue_many
 from api.jobs.runner import JobContext
 from api.signatures.engine import calls, rows, store
-from api.signatures.engine.context import JUDGE, Engine, detail, enqueue_send, give_back, move_on
+from api.signatures.engine.context import JUDGE, Engine, detail, enqueue_send, finish_job, give_back, move_on
 from api.signatures.engine.judging import prepare_job
-from api.signatures.engine.polling import finish_job
 
 _log: Final = structlog.get_logger("signer.sweep")
 _SWEPT: Final = Counter("motcua_signatures_swept", "Requests that the sweep moved, by what it did.", ["what"])
