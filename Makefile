@@ -3,9 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST_OPTIONS ?=
-TOOLS := poppler-utils mupdf-tools qpdf openssl libnss3-tools softhsm2 faketime
+TOOLS := poppler-utils mupdf-tools qpdf openssl libnss3-tools softhsm2 faketime strace
 LIBRARIES := liblua5.3-0 libopentracing-c-wrapper0
-PROGRAMS := pdfsig mutool qpdf openssl certutil softhsm2-util faketime
+PROGRAMS := pdfsig mutool qpdf openssl certutil softhsm2-util faketime strace
 
 # A bundle carries its wheels in `wheels/`; then nothing is asked of any network.
 WHEELS := $(wildcard wheels)

@@ -11,7 +11,8 @@ from typing import Final, NoReturn
 
 BENCHES: Final = ("api", "audit", "backfill", "admission", "growth")
 SHAPES: Final = (
-    "before", "average", "merger-day", "day", "spike", "morning", "signing-storm", "soak", "break", "faults", "serve",
+    "before", "average", "merger-day", "day", "spike", "morning", "signing-storm", "portal-outage", "log-ins",
+    "open", "soak", "break", "faults", "serve",
 )  # fmt: skip
 """Those of `loadtests/load/shapes.py`; `serve` only keeps the product running on the data set."""
 
@@ -23,9 +24,10 @@ def _bench(options: argparse.Namespace) -> int:
 
 def _load(options: argparse.Namespace) -> int:
     told = [options.shape]
-    for name in ("users", "workers", "minutes", "host"):
+    for name in ("users", "workers", "minutes", "rate", "host"):
         value = getattr(options, name)
         told += [f"--{name}", str(value)] if value is not None else []
+    told += [word for fault in options.fault or () for word in ("--fault", fault)]
     told += [f"--{name}" for name in ("json", "web", "quick", "pinned") if getattr(options, name)]
     return _start("load", told)
 
@@ -53,6 +55,8 @@ def _load_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--users", type=int, help="số người dùng lúc cao nhất / users at the peak")
     command.add_argument("--workers", type=int, help="tiến trình sinh tải, ít nhất 2 / generators, at least 2")
     command.add_argument("--minutes", type=float, help="giữ đỉnh bao lâu / how long the peak is held")
+    command.add_argument("--rate", type=float, help="open: yêu cầu mỗi giây / requests a second")
+    command.add_argument("--fault", action="append", help="chỉ sự cố này, lặp lại được / this fault; may be repeated")
     command.add_argument("--host", help="máy chủ do `serve` giữ / a product that `serve` keeps")
     command.add_argument("--json", action="store_true", help="in JSON / print JSON")
     command.add_argument("--web", action="store_true", help="trang của Locust ở cổng 8089 / Locust's own page")

@@ -6,6 +6,7 @@ cost is told with every run.
 
 import asyncio
 import json
+import ssl
 import time
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -116,8 +117,13 @@ class _Tally:
             self.last = answer
 
 
-async def drive(port: int, requests: Iterator[bytes], *, in_flight: int, seconds: float, expect: bytes = b"2") -> Run:
+async def drive(
+    port: int, requests: Iterator[bytes], *, in_flight: int, seconds: float, expect: bytes = b"2",
+    tls: ssl.SSLContext | None = None,
+) -> Run:  # fmt: skip
     """Send these for so long, or until they are used up, over so many connections; `expect` begins every status.
+
+    With `tls` the other end is `localhost`, and shows a certificate for it.
 
     Raises:
         RuntimeError: an answer had another status; the text shows it.
@@ -125,8 +131,10 @@ async def drive(port: int, requests: Iterator[bytes], *, in_flight: int, seconds
     loop = asyncio.get_running_loop()
     tally = _Tally(expect)
     began, busy = time.perf_counter(), time.process_time()
+    name = "localhost" if tls is not None else None
     pairs = [
-        await loop.create_connection(lambda: _Client(requests, tally), "127.0.0.1", port) for _ in range(in_flight)
+        await loop.create_connection(lambda: _Client(requests, tally), "127.0.0.1", port, ssl=tls, server_hostname=name)
+        for _ in range(in_flight)
     ]
     stop = loop.call_later(seconds, setattr, tally, "over", True)
     await asyncio.gather(*(client.closed for _, client in pairs))

@@ -12,8 +12,8 @@ import asyncpg
 import msgspec
 import uvloop
 
-from loadtests.load import history, report
-from loadtests.load.run import VAR, Order, fresh, load_once, make_plan, product, write_plan
+from loadtests.load import faults, history, report
+from loadtests.load.run import RATE, VAR, Order, fresh, load_once, make_plan, product, write_plan
 from loadtests.load.shapes import SHAPES
 from loadtests.load.verdict import Evidence, Finding, Verdict, compare, judge
 
@@ -35,12 +35,13 @@ def conclude(evidence: Evidence, reports: Path) -> tuple[str, Outcome]:
     entries = history.read(reports / history.HISTORY.name)
     before = None if evidence.quick else history.last_like(entries, evidence)
     against = compare(evidence, before.evidence) if before is not None and not verdict.void else ()
+    other = history.other_model(entries, evidence)
     word = report.verdict_line(verdict, against)
     reports.mkdir(parents=True, exist_ok=True)
     name = f"{evidence.shape}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     page = reports / f"{name}.html"
-    page.write_text(report.page(evidence, verdict, against), encoding="utf-8")
-    told = report.text(evidence, verdict, against)
+    page.write_text(report.page(evidence, verdict, against, other), encoding="utf-8")
+    told = report.text(evidence, verdict, against, other)
     outcome = Outcome(verdict=word, findings=(*verdict.findings, *against), evidence=evidence, page=str(page))
     (reports / f"{name}.txt").write_text(told, encoding="utf-8")
     (reports / f"{name}.json").write_bytes(msgspec.json.encode(outcome))
@@ -88,6 +89,8 @@ def main(arguments: list[str] | None = None) -> int:
         web_port=8089 if told.web else 0,
         held=told.pinned,
         history=told.reports / history.HISTORY.name,
+        rate=told.rate or (50.0 if told.quick else RATE),
+        named=tuple(told.fault or ()),
     )
     if told.shape == SERVE:
         uvloop.run(serve(order, told.root))
@@ -103,6 +106,9 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("shape", choices=(*SHAPES, SERVE), help="hình dạng; serve: chỉ chạy sản phẩm / shape, or serve")
     parser.add_argument("--users", type=int, default=0, help="số người dùng lúc cao nhất / users at the peak")
     parser.add_argument("--workers", type=int, default=2, help="tiến trình sinh tải / generators, at least 2")
+    parser.add_argument("--rate", type=float, default=0.0, help="open: yêu cầu mỗi giây / requests a second")
+    names = ", ".join(fault.name for fault in faults.FAULTS)
+    parser.add_argument("--fault", action="append", help=f"chỉ sự cố này / this fault alone; may be repeated: {names}")
     parser.add_argument("--host", default="", help="máy chủ do `serve` giữ / a product that `serve` keeps")
     parser.add_argument("--minutes", type=float, help="giữ đỉnh bao lâu / how long the peak is held")
     parser.add_argument(

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import asyncpg
+import msgspec
 
 from api.db.queries import load
 from api.embedded.province.rows import agency_id
@@ -11,20 +12,23 @@ from api.embedded.province.shapes import DemoPerson
 from api.embedded.walk import PROCEDURE
 from api.http.auth.tokens import TokenKeys
 from loadtests.load import model
-from loadtests.load.dataset import PASSWORD, SIGNATORIES, Dataset, accounts, secret_of, staff, wards
+from loadtests.load.dataset import BY_TOKEN, PASSWORD, SIGNATORIES, Dataset, accounts, secret_of, staff, wards
 from loadtests.load.plan import Plan, Seat
 from loadtests.load.shapes import SHAPES
 
 _BENCH: Final = load("loadtests.bench", "seed.sql")
 _ROLES: Final = {
     "officer": ("tiepnhan", "thuly", "quay", "xahoi", "dothi"),
-    "phone-signatory": SIGNATORIES,
+    "phone-signatory": tuple(post for post in SIGNATORIES if post != BY_TOKEN),
+    "token-signatory": (BY_TOKEN,),
     "clerk": ("vanthu",),
     "head": ("giamdoc",),
     "reader": ("chungthuc", "thuly"),
+    "entering": ("thuly", "xahoi", "dothi", "tiepnhan", "quay"),
 }
 """Posts of a ward by persona, those that come first in front."""
 _CODES: Final = "SELECT code FROM dossier WHERE code LIKE '%-250701-%' ORDER BY id LIMIT 5000"
+_LOCKED: Final = "UPDATE account SET state = 'locked' WHERE login = ANY ($1)"
 _DOCUMENTS: Final = """
     SELECT dossier.competent_agency_id AS ward, array_agg(document.id::text) AS documents
       FROM document JOIN dossier ON dossier.id = document.dossier_id
@@ -58,6 +62,11 @@ async def cast(owner: asyncpg.Connection, dataset: Dataset, users: int, only: tu
             )  # fmt: skip
             seats[persona].append(seat)
     await owner.executemany(_BENCH.session, rows)
+    seats["entering"] = [
+        msgspec.structs.replace(seat, locked=model.lot(number) >= 100 - model.LOCKED)
+        for number, seat in enumerate(seats["entering"] if "entering" in only else [])
+    ]
+    await owner.execute(_LOCKED, [seat.login for seat in seats["entering"] if seat.locked])
     documents = {str(row["ward"]): row["documents"][:300] for row in await owner.fetch(_DOCUMENTS)}
     return seats, documents
 

@@ -45,13 +45,15 @@ class LookedBack(msgspec.Struct, frozen=True, kw_only=True):
 
 async def look_back(
     place: Place, owner: asyncpg.Connection, since: datetime, written: gather.Written, counted: stages.Counted,
-    say: Progress,
+    say: Progress, *, jumped_s: float = 0.0,
 ) -> LookedBack:  # fmt: skip
-    """Check everything that happened on a product since then, when the signer had counted so much."""
+    """Check everything that happened on a product since then, when the signer had counted so much; its clock was put
+    back by `jumped_s` at most.
+    """
     after = await stages.counted(place)
     checked = await _verified(place, owner, since, written, say)
     kept = await reconcile.kept(owner, since, written.ledger, written.intents)
-    disorder = await reconcile.reordered(owner, place.dsn, since)
+    disorder = await reconcile.reordered(owner, place.dsn, since, jumped_s)
     twins = tuple(f"{one.again}: the second answer to what made {one.first}" for one in written.twins)
     return LookedBack(
         checked=checked,

@@ -16,6 +16,8 @@ from api.embedded.province.shapes import DemoPerson, Ward
 PASSWORD: Final = "merger-load-2025"
 SIGNATORIES: Final = ("chutich", "phochutich", "phochutich2")
 """The three who sign in each ward: 99 x 3 = 297."""
+BY_TOKEN: Final = "phochutich2"
+"""Of these the one who signs with a token of their own; the others sign by telephone."""
 _GIVEN: Final = ("An", "Bình", "Chi", "Dũng", "Giang", "Hà", "Khánh", "Lan", "Minh", "Nga", "Phúc", "Quang", "Sơn")
 _MIDDLE: Final = ("Văn", "Thị", "Đức", "Ngọc", "Hữu", "Thu", "Quang")
 _FAMILY: Final = ("Nguyễn", "Trần", "Lê", "Phạm", "Hoàng", "Vũ", "Đặng", "Bùi", "Đỗ", "Ngô", "Dương")

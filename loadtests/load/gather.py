@@ -21,6 +21,8 @@ _LAG: Final = re.compile(r'motcua_event_loop_lag_seconds_bucket\{le="([^"]+)"\}'
 _POOL: Final = re.compile(r'motcua_pool_busy_seconds_total\{pool="([^"]+)"\}')
 _STREAMS: Final = "/events"
 SHED: Final = (429, 503)
+RATE_LEAST: Final = 0.9
+"""Part of the rate that must come: what an act asks for is an average, and depends on what lies there."""
 
 
 def read_lines(out: Path, name: str, kind: type[T]) -> Iterator[T]:
@@ -181,11 +183,31 @@ def resources(samples: Sequence[Sample]) -> Resources:
         database_sessions=max(sample.sessions for sample in samples),
         stalled=min(1.0, (last.stalled_us - first.stalled_us) / 1e6 / seconds),
         cut=round(sum(max(0.0, _cut(b) - _cut(a)) for a, b in pairwise(samples))),  # an API that died begins at 0
+        killed=last.killed - first.killed,
     )
 
 
 def _cut(sample: Sample) -> float:
     return sum(value for name, value in sample.metrics.items() if name.startswith("motcua_pool_cut_total"))
+
+
+def arrivals(written: Written, stood: int, rate: float, within: tuple[float, float]) -> list[tuple[str, str]]:
+    """Return whether what was due was asked for, as (FAIL or NOTE, text): the open model's own promise."""
+    began, ended = within
+    asked = sum(began <= one.at <= ended and one.op != "counter item sealed" for one in written.asked)
+    reached, left_out = asked / max(ended - began, 1e-6), sum(one.left_out for one in written.healths)
+    came = sum(one.stood for one in written.healths)
+    found = [
+        (
+            "NOTE" if reached >= RATE_LEAST * rate else "FAIL",
+            f"{reached:.0f} requests/s came of {rate:g} that were due",
+        ),
+        (
+            "NOTE",
+            f"{stood} connections stood open beside them, which the server closed and they opened anew {came} times",
+        ),
+    ]
+    return found + ([("FAIL", f"{left_out} acts were due and not begun: too many were under way")] if left_out else [])
 
 
 def growth(samples: Sequence[Sample]) -> dict[str, float]:

@@ -37,8 +37,18 @@ def last_like(entries: list[Entry], evidence: Evidence) -> Entry | None:
     )
 
 
-def _kind(evidence: Evidence) -> tuple[str, int, bool, int]:
-    return evidence.shape, evidence.users, evidence.quick, evidence.machine.cores
+def _kind(evidence: Evidence) -> tuple[object, ...]:
+    return evidence.shape, evidence.users, evidence.rate, evidence.faults, evidence.quick, evidence.machine.cores
+
+
+def other_model(entries: list[Entry], evidence: Evidence) -> Evidence | None:
+    """Return the latest whole run that counts of the other model, open against closed, with as many operations."""
+    those = (
+        one.evidence
+        for one in reversed(entries)
+        if one.word != "VOID" and bool(one.evidence.rate) != bool(evidence.rate) and not one.evidence.quick
+    )
+    return next((one for one in those if len(one.latencies) >= len(evidence.latencies) / 2), None)
 
 
 def add(word: str, evidence: Evidence, path: Path = HISTORY) -> None:

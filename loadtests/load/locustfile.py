@@ -10,12 +10,11 @@ import gevent
 from locust import LoadTestShape, events
 from locust.runners import MasterRunner
 
-from loadtests.load.citizens import Impatient, Portal, Submitter, Tracker
 from loadtests.load.model import FIXED, cast
-from loadtests.load.notes import Book
-from loadtests.load.officials import Clerk, Head, Officer, PhoneSignatory, Reader
-from loadtests.load.people import PLAN, Crew, Person
+from loadtests.load.notes import TICK_S, Book
+from loadtests.load.people import PLAN, Person
 from loadtests.load.shapes import SHAPES, level_at
+from loadtests.load.tickets import Desk
 
 FEW = 200
 """Up to so many users the mix is kept exactly, so that nobody is missing."""
@@ -24,16 +23,15 @@ _SHAPE = SHAPES[PLAN.shape]
 _CAST = cast(PLAN.users, {name: len(seats) for name, seats in PLAN.seats.items()}, _SHAPE.only)
 
 
-def _weigh() -> None:
-    """Give each persona its part; those who are not in this shape are hidden from Locust."""
-    for kind in (Tracker, Submitter, Portal, Officer, PhoneSignatory, Clerk, Head, Reader, Impatient):
-        kind.abstract = kind.persona not in _CAST
-        kind.weight = _CAST.get(kind.persona, 0)
-        if kind.persona in FIXED or PLAN.users <= FEW:
-            kind.fixed_count = kind.weight
+def _user(persona: str, weight: int) -> type[Person]:
+    """Return the class of one persona's users, as Locust wants one."""
+    users = type(persona, (Person,), {"persona": persona, "weight": weight})
+    if persona in FIXED or PLAN.users <= FEW:
+        users.fixed_count = weight
+    return users
 
 
-_weigh()
+globals().update({f"User{number}": _user(*one) for number, one in enumerate(_CAST.items())})
 
 
 class Course(LoadTestShape):
@@ -61,34 +59,27 @@ class Course(LoadTestShape):
 @events.test_start.add_listener
 def begin(environment: Any, **_: Any) -> None:
     """Open this process's book and begin to watch the process itself."""
-    if getattr(Crew, "book", None) is None and not isinstance(environment.runner, MasterRunner):
-        Crew.book = Book(Path(PLAN.out))
-        gevent.spawn(Crew.book.watch, lambda: environment.runner.user_count)
+    if getattr(Person, "book", None) is None and not isinstance(environment.runner, MasterRunner):
+        Person.book, Person.desk = Book(Path(PLAN.out)), Desk(PLAN.keys)
+        gevent.spawn(_watch, environment.runner)
+
+
+def _watch(runner: Any) -> None:
+    while True:
+        gevent.sleep(TICK_S)
+        if Person.book.beat(runner.user_count):
+            for person in list(Person.all):
+                person.cut()
 
 
 @events.user_error.add_listener
 def note_error(**_: Any) -> None:
     """Note an error of this suite itself."""
-    Crew.book.health.missing += 1
+    Person.book.health.missing += 1
 
 
 @events.quitting.add_listener
 def end(**_: Any) -> None:
     """Write what is left."""
-    if getattr(Crew, "book", None) is not None:
-        Crew.book.save()
-
-
-__all__ = [
-    "Clerk",
-    "Course",
-    "Head",
-    "Impatient",
-    "Officer",
-    "Person",
-    "PhoneSignatory",
-    "Portal",
-    "Reader",
-    "Submitter",
-    "Tracker",
-]
+    if getattr(Person, "book", None) is not None:
+        Person.book.save()

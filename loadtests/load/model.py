@@ -23,6 +23,10 @@ class Persona(msgspec.Struct, frozen=True, kw_only=True):
     why: str
     asks: tuple[str, ...]
     """Operations of which there must be samples where this persona takes part."""
+    requests: float = 1.0
+    """What one act asks for, on average: by it the open model turns requests a second into acts."""
+    official: bool = False
+    """Has an account, and comes in by a session."""
 
 
 PERSONAS: Final = (
@@ -34,61 +38,87 @@ PERSONAS: Final = (
     Persona(
         name="submitter", vi="Công dân nộp hồ sơ trực tuyến kèm tệp", en="citizen who submits with files", share=8,
         think_s=(40, 120), why="filling in a form takes minutes; about one in five citizens submits (judgement)",
+        requests=3,
         asks=("submit online", "hand a file in", "track with secret"),
     ),
     Persona(
         name="portal", vi="Cổng dịch vụ công gửi hồ sơ", en="portal client with idempotency keys", share=1,
         think_s=(5, 15), why="the national portal hands in by few connections, one in ten twice (an outage's repeat)",
+        requests=1.1,
         asks=("submit online",),
     ),
     Persona(
         name="officer", vi="Công chức tiếp nhận, thụ lý", en="officer", share=40, think_s=(40, 120),
         why="mostly staff: about 60 accounts a ward x 99; list, dossier and journal are three requests an act",
+        official=True, requests=2.6,
         asks=("work list", "dossier", "journal", "receive", "hand over"),
     ),
     Persona(
-        name="phone-signatory", vi="Lãnh đạo ký bằng điện thoại", en="phone signatory", share=4, think_s=(35, 75),
-        why="3 a ward x 99 = 297; a one-time code is good once in 30 s, so nobody signs more often",
+        name="phone-signatory", vi="Lãnh đạo ký bằng điện thoại", en="phone signatory", share=3, think_s=(35, 75),
+        why="2 of 3 a ward x 99 = 198; a one-time code is good once in 30 s, so nobody signs more often",
+        official=True, requests=3,
         asks=("to-sign list", "sign these", "ticket"),
+    ),
+    Persona(
+        name="token-signatory", vi="Lãnh đạo ký bằng USB token", en="own-token signatory", share=1, think_s=(35, 75),
+        why="the third of each ward, 99: fetches each file, signs it in 1 to 3 s, hands it or its value back",
+        official=True, requests=20,
+        asks=("to-sign list", "sign by token", "errands", "errand file", "file back", "values back"),
     ),
     Persona(
         name="clerk", vi="Văn thư cấp số, ký số của cơ quan", en="clerk", share=3, think_s=(35, 65),
         why="one to three a ward; each sealing needs a fresh one-time code",
+        official=True, requests=3,
         asks=("to-sign list", "seal these"),
     ),
     Persona(
         name="head", vi="Giám đốc Trung tâm theo dõi", en="head who watches", share=2, think_s=(30, 90),
         why="one a centre, counts and late lists; the limit of reports is one a second an agency",
+        official=True, requests=2,
         asks=("head counts", "late list"),
     ),
     Persona(
         name="reader", vi="Người đọc PDF", en="reader of PDFs", share=7, think_s=(20, 60),
         why="documents could not be read in that July, so somebody reads all the time",
+        official=True,
         asks=("read PDF",),
     ),
     Persona(
         name="impatient", vi="Người sốt ruột, bấm F5", en="the impatient", share=5, think_s=(30, 60),
         why="presses F5 after five seconds, up to five times, and drops the first connection",
+        requests=1.1,
         asks=("impatient",),
     ),
 )  # fmt: skip
 
+STORMS: Final = (
+    Persona(
+        name="entering", vi="Cán bộ đăng nhập lại", en="those who log in again", share=100, think_s=(20, 60),
+        why="all sessions have ended at once: 25 % mistype, 5 % are locked, nobody else may feel it",
+        official=True, requests=1.7, asks=("log in", "log in in vain", "work list"),
+    ),
+)  # fmt: skip
+"""Those who come in a shape of their own only."""
+BY_NAME: Final[Mapping[str, Persona]] = {persona.name: persona for persona in (*PERSONAS, *STORMS)}
+WRONG_PASSWORDS, LOCKED = 25, 5
+"""Of a hundred who log in again: how many always mistype, and how many accounts are locked."""
+FILES_BACK: Final = 0.5
+"""Of what own tokens sign: the part that comes back as a whole file, as VGCA's tool does; the rest as raw values."""
+TOKEN_LINE: Final = (0.02, 20_000_000 / 8 / 30)
+"""Own tokens: round-trip time in seconds, and a thirtieth of a ward's line of 20 Mbit/s, in bytes a second."""
+
 BATCH: Final = 10
-"""Documents in one ask: 297 signatories who confirm after a minute and a half then make 20 signatures a second."""
+"""Documents in one ask: 297 signatories who each take a minute and a half then make 20 signatures a second."""
 STORM_BATCH: Final = 50
 """In the signing storm: what one confirmation may hold at the key holder's default."""
 
 NOT_SIMULATED: Final[Mapping[str, str]] = {
-    "Lãnh đạo ký bằng USB token / own-token signatory": "chưa có nơi giữ khóa này / its holder is not built yet",
     "Luồng sự kiện của danh sách việc / a stream of the work list": "chỉ có luồng của lượt ký / tickets only",
     "Hệ thống văn bản, LGSP / document system, LGSP": "chưa có phần nối / those slices are not built yet",
     "Mạng ngoài máy này / a network beyond this machine": "mọi thứ qua loopback / all is loopback",
-    "Mô hình mở (k6) / the open model (k6)": "chưa viết / not written yet",
-    "Cổng gửi bù 5.000 hồ sơ / the portal's 5,000 after an outage": "chưa viết / not written yet",
-    "Cắt mọi luồng 30 giây, sáu thẻ một trình duyệt / streams cut, six tabs": "chưa viết / not written yet",
-    "Đăng nhập sai hàng loạt, lệch giờ TOTP / a log-in storm": "chưa viết / not written yet",
-    "Báo cáo buổi trưa, công bố thủ tục / noon's reports, publishing": "chưa viết / not written yet",
-    "TLS": "chạy không TLS, chưa đo chi phí / without TLS, its cost is not measured",
+    "Sáu thẻ một trình duyệt / six tabs of one browser": "cần trình duyệt thật / wants a real browser",
+    "Đồng hồ điện thoại lệch 90 giây / telephones' clocks off by 90 s": "chưa viết / not written yet",
+    "Báo cáo buổi trưa, công bố thủ tục / noon's reports, publishing": "chưa có báo cáo / there are no reports yet",
 }
 """What the first page lists as left out, and why."""
 
@@ -130,6 +160,17 @@ class Phones(msgspec.Struct, frozen=True, kw_only=True):
     """Lose the network between tap and answer: no call back, the poll finds it."""
 
 
+class Authority(msgspec.Struct, frozen=True, kw_only=True):
+    """How the timestamping authority behaves: what was measured of real ones, spread evenly over the logarithm."""
+
+    delay_s: tuple[float, float] = (2.0, 131.0)
+    down: bool = False
+
+
+PROFILES: Final = "2"
+"""The version of what is outside: raised with every change of how phones, authority or remote signer behave."""
+
+
 class Threshold(msgspec.Struct, frozen=True, kw_only=True):
     """What one operation may take, in milliseconds; work of others and of persons is not counted in it."""
 
@@ -149,6 +190,7 @@ OPERATIONS: Final[Mapping[str, Threshold]] = {
     "submit online": _WRITE,
     "hand a file in": Threshold(p95_ms=2000, p99_ms=5000, writes=True),
     "log in": Threshold(p95_ms=1000, p99_ms=3000, writes=True, optional=True),
+    "log in in vain": Threshold(p95_ms=1000, p99_ms=3000, optional=True),
     "work list": _READ,
     "dossier": _READ,
     "journal": _READ,
@@ -156,6 +198,11 @@ OPERATIONS: Final[Mapping[str, Threshold]] = {
     "hand over": _WRITE,
     "to-sign list": _READ,
     "sign these": _WRITE,
+    "sign by token": _WRITE,
+    "errands": _READ,
+    "errand file": Threshold(p95_ms=500, p99_ms=2000),
+    "file back": Threshold(p95_ms=3000, p99_ms=5000, writes=True),
+    "values back": Threshold(p95_ms=3000, p99_ms=5000, writes=True),
     "ticket": Threshold(p95_ms=300, p99_ms=1000, optional=True),
     "seal these": _WRITE,
     "head counts": Threshold(p95_ms=500, p99_ms=1500),
@@ -166,9 +213,9 @@ OPERATIONS: Final[Mapping[str, Threshold]] = {
     "counter item sealed": Threshold(p95_ms=10_000, p99_ms=20_000, optional=True),
     "signed after the tap": Threshold(p95_ms=10_000, p99_ms=30_000, optional=True),
 }
-"""By operation; an operation that is not named here may not be asked."""
+"""By operation; one that is not named here may not be asked. What is handed back waits up to 2 s for the signer."""
 
-FIXED: Final = ("phone-signatory", "clerk", "head")
+FIXED: Final = ("phone-signatory", "token-signatory", "clerk", "head")
 """Of these there are only so many in the province."""
 
 
@@ -178,10 +225,10 @@ def cast(users: int, seats: Mapping[str, int], only: tuple[str, ...]) -> dict[st
     What is left over by rounding are officers.
     """
     found: dict[str, int] = {}
-    for persona in PERSONAS:
-        if only and persona.name not in only:
-            continue
-        wanted = max(1, int(users * persona.share / 100))
+    those = [BY_NAME[name] for name in only] or PERSONAS
+    whole = sum(persona.share for persona in those)
+    for persona in those:
+        wanted = max(1, int(users * persona.share / whole))
         if persona.name in FIXED:
             wanted = min(seats[persona.name], seats[persona.name] if only else wanted)
         found[persona.name] = wanted
@@ -190,19 +237,27 @@ def cast(users: int, seats: Mapping[str, int], only: tuple[str, ...]) -> dict[st
     return found
 
 
+def lot(number: int) -> int:
+    """Return the lot of 0 to 99 that somebody draws, so that a few users are of all kinds as well."""
+    return number * 37 % 100
+
+
 ERRORS_MOST: Final = 0.001
 """Part of all answers that may be errors in a shape that promises to hold."""
 
 
 def told() -> list[str]:
     """Return the model as lines that are printed with every result."""
-    lines = [f"{p.en}: {p.share:g} %, thinks {p.think_s[0]:g}-{p.think_s[1]:g} s; {p.why}" for p in PERSONAS]
+    lines = [f"profiles of what is outside: version {PROFILES}"]
+    lines += [f"{p.en}: {p.share:g} %, thinks {p.think_s[0]:g}-{p.think_s[1]:g} s; {p.why}" for p in PERSONAS]
     lines += [f"file, {f.name}: {f.share:.0%}, {f.least:,}-{f.most:,} bytes; {f.why}" for f in FILES]
     phones = Phones()
     lines.append(
         f"phones: confirm after {phones.delay_s[0]:g}-{phones.delay_s[1]:g} s, {phones.expire:.0%} expire, "
         f"{phones.refuse:.0%} refuse, {phones.twice:.0%} tap twice, {phones.lost:.0%} lose the network"
     )
+    least, most = Authority().delay_s
+    lines.append(f"timestamping authority: answers after {least:g}-{most:g} s; every sealed document owes B-T")
     lines.append(
         f"slow clients: {SLOW_SHARE:.0%}, {SLOW_RTT_S[0] * 1000:.0f}-{SLOW_RTT_S[1] * 1000:.0f} ms, "
         f"{SLOW_BYTES_PER_S[0] * 8 / 1e6:g}-{SLOW_BYTES_PER_S[1] * 8 / 1e6:g} Mbit/s, by paced reads and writes"

@@ -5,7 +5,6 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-import gevent
 import msgspec
 
 TICK_S: Final = 0.05
@@ -76,38 +75,67 @@ class Health(msgspec.Struct, kw_only=True):
     """The worst lateness of its own loop in each tick."""
     missing: int = 0
     """Users who ended by an error of this suite."""
+    left_out: int = 0
+    """Of the open model: acts that were due and not begun, since too many were under way."""
+    stood: int = 0
+    """Of the open model: how often a connection was opened only to stand."""
+
+
+class Cut(msgspec.Struct, kw_only=True):
+    """What is cut off at the users' end while its file is there: all streams, or everything from one ward's address."""
+
+    streams: bool = False
+    source: str = ""
+
+    def holds(self, source: str, *, stream: bool) -> bool:
+        """Say whether somebody there cannot reach the server."""
+        return (self.streams and stream) or (bool(self.source) and self.source == source)
+
+
+CUT: Final = "cut.json"
 
 
 class Book:
-    """The files of one generator process."""
+    """The files of one generator process, and how it was itself; `beat` is to be called once in each tick."""
 
     def __init__(self, out: Path) -> None:
         out.mkdir(parents=True, exist_ok=True)
         self._files = {name: (out / f"{name}-{os.getpid()}.jsonl").open("ab") for name in FILES}
         self._health = out / f"health-{os.getpid()}.json"
+        self._levels = (out / f"levels-{os.getpid()}.jsonl").open("ab")
+        self._cut = out / CUT
         self.health = Health(pid=os.getpid(), busy=[], lag_ms=[])
         self.in_flight = 0
-        self._levels = (out / f"levels-{os.getpid()}.jsonl").open("ab")
+        self.cut: Cut | None = None
+        self.cut_at = 0.0
+        """When somebody was cut off last, in seconds since the epoch."""
+        self._tick = self._began = time.monotonic()
+        self._busy = time.process_time()
 
     def note(self, name: str, entry: Any) -> None:
         self._files[name].write(msgspec.json.encode(entry) + b"\n")
 
-    def watch(self, users: Any) -> None:
-        """Look at this process until killed: processor, lateness of its loop, users and requests in flight."""
-        began, busy = time.monotonic(), time.process_time()
-        while True:
-            tick = time.monotonic()
-            gevent.sleep(TICK_S)
-            now = time.monotonic()
-            self.health.lag_ms.append((now - tick - TICK_S) * 1000)
-            if now - began < 1.0:
-                continue
+    def beat(self, users: int) -> bool:
+        """Look at this process and at what is cut; say whether a cut has just begun."""
+        now = time.monotonic()
+        self.health.lag_ms.append(max(0.0, (now - self._tick - TICK_S) * 1000))
+        if now - self._began >= 1.0:
             spent = time.process_time()
-            self.health.busy.append((spent - busy) / (now - began))
-            began, busy = now, spent
-            count = users()
-            self._levels.write(msgspec.json.encode([time.time(), os.getpid(), count, self.in_flight]) + b"\n")
+            self.health.busy.append((spent - self._busy) / (now - self._began))
+            self._began, self._busy = now, spent
+            self._levels.write(msgspec.json.encode([time.time(), os.getpid(), users, self.in_flight]) + b"\n")
             self.save()
+        self._tick = time.monotonic()
+        before, self.cut = self.cut, self._told()
+        if self.cut is not None:
+            self.cut_at = time.time()
+        return self.cut is not None and before is None
+
+    def _told(self) -> Cut | None:
+        try:
+            return msgspec.json.decode(self._cut.read_bytes(), type=Cut)
+        except (OSError, msgspec.MsgspecError):
+            return None
 
     def save(self) -> None:
         """Write everything through."""

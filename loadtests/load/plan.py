@@ -19,6 +19,7 @@ class Seat(msgspec.Struct, frozen=True, kw_only=True):
     centre_code: str
     ward_id: str
     territory: str
+    locked: bool = False
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +47,12 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     documents: dict[str, list[str]]
     """By ward: documents whose file is read there."""
     largest_file: int = 30_000_000
+    keys: str = ""
+    """Where the keys of the officials' own tokens lie: on this machine alone."""
+    rate: float = 0.0
+    """Of an open shape: requests that are due in each second."""
+    idle: int = 0
+    """Of an open shape: connections that only stand open beside it."""
 
 
 def read() -> Plan:

@@ -16,7 +16,7 @@ from loadtests.load.notes import Acknowledged, Finished
 from loadtests.load.verdict import Drift, Kept
 
 _BY_CODE: Final = ("submit online", "receive")
-_TICKETS: Final = ("sign these", "seal these")
+_TICKETS: Final = ("sign these", "sign by token", "seal these")
 _KEYS: Final = "SELECT key, count(*) AS times FROM idempotency WHERE created_at >= $1 GROUP BY key"
 _DOSSIERS: Final = "SELECT code FROM dossier WHERE submitted_at >= $1"
 _UPLOADS: Final = "SELECT id FROM upload WHERE created_at >= $1"
@@ -35,7 +35,7 @@ _REORDERED: Final = """
                   lag(seq, 1, 0) OVER lines AS number_before
              FROM journal WHERE dossier_id IN (SELECT dossier_id FROM journal WHERE recorded_at >= $1)
            WINDOW lines AS (PARTITION BY dossier_id ORDER BY seq)) line
-     WHERE recorded_at < before OR seq <> number_before + 1
+     WHERE recorded_at < before - $2::float8 * interval '1 s' OR seq <> number_before + 1
 """
 _TOUCHED: Final = "SELECT DISTINCT dossier_id FROM journal WHERE recorded_at >= $1 ORDER BY 1"
 
@@ -87,9 +87,12 @@ def _beyond(
     return [f"{name}: made, and nobody asked for it" for name in extra] if len(extra) > untold else []
 
 
-async def reordered(owner: asyncpg.Connection, dsn: str, since: datetime) -> tuple[str, ...]:
-    """Return the dossiers touched since then whose journal is out of order or folds to something else."""
-    found = {str(row["dossier_id"]) for row in await owner.fetch(_REORDERED, since)}
+async def reordered(owner: asyncpg.Connection, dsn: str, since: datetime, jumped_s: float) -> tuple[str, ...]:
+    """Return the dossiers touched since then whose journal is out of order or folds to something else.
+
+    Lines bear the API's time: where its clock was put back, a later line may bear an earlier one by `jumped_s`.
+    """
+    found = {str(row["dossier_id"]) for row in await owner.fetch(_REORDERED, since, jumped_s)}
     pools = await open_pools(dsn, read_size=1, write_size=1, budget_s=120)
     try:
         async with pools.reading() as tx:

@@ -10,8 +10,19 @@ from loadtests.load.verdict import STALL_MOST, Drift, Evidence, Finding, Latency
 _WORD_VI: Final = {"PASS": "ĐẠT", "FAIL": "KHÔNG ĐẠT", "VOID": "KHÔNG TÍNH (máy sinh tải quá tải)"}
 
 
-def text(evidence: Evidence, verdict: Verdict, against: Sequence[Finding] = (), *, model: bool = True) -> str:
-    """Return the whole report as lines."""
+_OPEN: Final = "an open model: requests come when they are due, whoever still waits for an answer"
+_CLOSED: Final = "a closed model (Locust): each user waits for an answer and thinks before asking again"
+_DIFFERENCE: Final = (
+    "a slow server is asked less by users who wait for it, so the closed model tells what people feel and hides a "
+    "queue; the open one goes on asking, counts from when a request was due, and shows it"
+)
+
+
+def text(
+    evidence: Evidence, verdict: Verdict, against: Sequence[Finding] = (), other: Evidence | None = None, *,
+    model: bool = True,
+) -> str:  # fmt: skip
+    """Return the whole report as lines; `other` is a run of the other model to tell beside it."""
     checked, kept, machine = evidence.checked, evidence.kept, evidence.machine
     lines = [
         summary(evidence, verdict_line(verdict, against)),
@@ -29,12 +40,16 @@ def text(evidence: Evidence, verdict: Verdict, against: Sequence[Finding] = (), 
         used(evidence),
         "generators: "
         + "; ".join(f"{g.pid}: {g.busy:.0%} of a core, loop {g.lag_p99_ms:.0f} ms late" for g in evidence.generators),
-        "closed model (Locust); "
-        + ("behind TLS" if evidence.tls else "without TLS, whose cost is not in these figures"),
+        _OPEN if evidence.rate else _CLOSED,
+        "behind TLS"
+        if evidence.tls
+        else f"without TLS; {evidence.tls_cost or 'its cost was not measured in this run'}",
+        f"profiles of what is outside: version {evidence.profiles}",
         "",
         f"{'':28}{'count':>8}{'errors':>8}{'p50 ms':>9}{'p95 ms':>9}{'of':>8}{'p99 ms':>9}{'of':>8}{'stall':>8}",
     ]
     lines += [_row(row) for row in evidence.latencies]
+    lines += ["", *_beside(evidence, other)]
     lines += ["", "by HTTP and by what the server kept:"]
     lines += [_drift(one) for one in evidence.drifts]
     lines += ["", "not simulated:"] + [f"  {what}: {why}" for what, why in evidence.not_simulated.items()]
@@ -42,6 +57,21 @@ def text(evidence: Evidence, verdict: Verdict, against: Sequence[Finding] = (), 
         lines += ["", "the model:"] + [f"  {line}" for line in evidence.model]
     lines += ["", *(f"{one.kind} {one.text}" for one in (*verdict.findings, *against)), verdict_line(verdict, against)]
     return "\n".join(lines) + "\n"
+
+
+def _beside(evidence: Evidence, other: Evidence | None) -> list[str]:
+    """Both models side by side, and why they differ."""
+    if other is None:
+        return [f"of the other model no run that counts is in the history yet; {_DIFFERENCE}"]
+    told = f"{other.shape}, {other.commit}, {other.at}: {standing(other)}"
+    there = {row.op: row for row in other.latencies if not row.slow}
+    names = ("open", "closed") if evidence.rate else ("closed", "open")
+    both = [
+        f"  {row.op}: {names[0]} {row.p95_ms:.1f}, {names[1]} {there[row.op].p95_ms:.1f} ms"
+        for row in evidence.latencies
+        if not row.slow and row.op in there
+    ]
+    return [f"p95 beside the other model's ({told}):", *both, _DIFFERENCE]
 
 
 def verdict_line(verdict: Verdict, against: Sequence[Finding] = ()) -> str:
@@ -113,7 +143,7 @@ def breaks_first(evidence: Evidence) -> tuple[str, str]:
     return f"{vi} ({share:.0%} giới hạn)", f"{en} ({share:.0%} of its bound)"
 
 
-def page(evidence: Evidence, verdict: Verdict, against: Sequence[Finding] = ()) -> str:
+def page(evidence: Evidence, verdict: Verdict, against: Sequence[Finding] = (), other: Evidence | None = None) -> str:
     """Return the page; it needs nothing from anywhere."""
     word = verdict_line(verdict, against)
     checked, machine = evidence.checked, evidence.machine
@@ -142,7 +172,7 @@ def page(evidence: Evidence, verdict: Verdict, against: Sequence[Finding] = ()) 
 <h2>Không mô phỏng</h2><ul>{left}</ul>
 <h2>Phát hiện / findings</h2><ul>{found or "<li>không có / none</li>"}</ul>
 <h2>Diễn biến / course</h2>{plots}
-<h2>Chi tiết / details</h2><pre>{escape(text(evidence, verdict, against, model=False))}</pre>
+<h2>Chi tiết / details</h2><pre>{escape(text(evidence, verdict, against, other, model=False))}</pre>
 <h2>Đã mô phỏng / the model</h2><ul>{done}</ul></html>
 """
 

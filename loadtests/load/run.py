@@ -4,41 +4,40 @@ import asyncio
 import contextlib
 import os
 import shutil
-import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import aiohttp
 import asyncpg
 import msgspec
 
 from api.db.queries import load
-from api.embedded.ports import choose
-from api.embedded.postgres import Progress, die_with_parent
-from api.settings import Address
+from api.embedded.postgres import Progress
 from loadtests.bench.ground import lend
-from loadtests.load import casting, courses, faults, gather, history, seeding, stages, storm
+from loadtests.load import casting, courses, faults, gather, generating, history, seeding, stages, storm, tls
 from loadtests.load.checking import LookedBack, Tap, look_back
 from loadtests.load.dataset import QUICK, WHOLE, Dataset
 from loadtests.load.machine import Machine, measure
-from loadtests.load.model import NOT_SIMULATED, OPERATIONS, PERSONAS, Phones, told
-from loadtests.load.plan import VARIABLE, Plan
+from loadtests.load.mischief import Scene
+from loadtests.load.model import BY_NAME, NOT_SIMULATED, OPERATIONS, PERSONAS, PROFILES, Authority, Phones, told
+from loadtests.load.plan import Plan
 from loadtests.load.sampling import Sample, sampling
 from loadtests.load.shapes import RAMP_S, SHAPES, Shape, duration_s, peak_of
 from loadtests.load.site import ROOT, Place, site
 from loadtests.load.verdict import Evidence, Latency
+from loadtests.outside.officer import ROOM
 from loadtests.processes import threads_of
 
 VAR: Final = Path(os.environ.get("MOTCUA_VAR") or ROOT / "var").absolute() / "load"
-LOCUSTFILE: Final = "loadtests/load/locustfile.py"
 _BENCH: Final = load("loadtests.bench", "seed.sql")
 PRODUCT_CORE, GENERATOR_CORE = 0, 1
-_GRACE_S: Final = 90.0
+RATE: Final = 1_000.0
+"""Requests a second that are due in an open shape."""
 _OPEN: Final = "SELECT count(*) FROM signature_batch WHERE closed_at IS NULL"
 
 
@@ -60,6 +59,19 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def pinned(self) -> bool:
         return self.held or self.course.pinned
+
+    rate: float = RATE
+    named: tuple[str, ...] = ()
+    """Names of faults that happen; in a shape of faults none named means all."""
+
+    @property
+    def mischief(self) -> tuple[faults.Fault, ...]:
+        return faults.chosen(self.named, everything=self.course.faults)
+
+    @property
+    def how(self) -> dict[str, Any]:
+        """What the product is to be put up with."""
+        return {"mischief": bool(self.mischief), **({"window_s": 20} if self.quick else {})}
 
     @property
     def course(self) -> Shape:
@@ -98,12 +110,15 @@ async def product(order: Order, root: Path, say: Progress) -> AsyncIterator[Plac
 
     async with lend(root, name, seed, say) as (cluster, database):
         room = Path(tempfile.mkdtemp(prefix="motcua-load-", dir=root))
+        keeping = asyncio.create_task(cluster.keep(say))
         try:
             shutil.copytree(kept / "blobs", room / "blobs", copy_function=os.link)  # stored files are never written to
             shutil.copytree(kept / "checkpoints", room / "checkpoints")
-            async with site(cluster, database, room, kept / "pki", say) as one:
+            async with site(cluster, database, room, kept / "pki", say, **order.how) as one:
                 yield one.place
         finally:
+            keeping.cancel()
+            await asyncio.wait([keeping])
             shutil.rmtree(room, ignore_errors=True)
 
 
@@ -111,14 +126,26 @@ async def load_once(order: Order, root: Path, say: Progress) -> Evidence:
     """Run once; return what is known of it."""
     machine = await asyncio.to_thread(measure, root)
     async with product(order, root, say) as place:
-        owner = await asyncpg.connect(place.dsn)
-        try:
+        async with owning(place) as owner:
             loaded = await load(order, root, place, owner, say)
-            found = await look_back(place, owner, loaded.since, loaded.written, loaded.counted, say)
+        cost = await tls.cost(place, root / "run", rounds_s=0.5 if order.quick else 5.0)
+        async with owning(place) as owner:
+            found = await look_back(
+                place, owner, loaded.since, loaded.written, loaded.counted, say, jumped_s=_jumped(loaded)
+            )
             durability = {row["name"]: row["setting"] for row in await owner.fetch(_BENCH.durability)}
-        finally:
+    return msgspec.structs.replace(evidence_of(order, machine, loaded, found, durability), tls_cost=cost)
+
+
+@contextlib.asynccontextmanager
+async def owning(place: Place) -> AsyncIterator[asyncpg.Connection]:
+    """Lend a connection of the owner's; one that PostgreSQL has ended meanwhile is no error."""
+    owner = await asyncpg.connect(place.dsn)
+    try:
+        yield owner
+    finally:
+        with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
             await owner.close()
-    return evidence_of(order, machine, loaded, found, durability)
 
 
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,6 +168,7 @@ async def load(order: Order, root: Path, place: Place, owner: asyncpg.Connection
     """Put the load on a product, and wait until what it asked for has come to an end."""
     out = fresh(root / "run" / "out")
     await place.behave(crowd={**msgspec.to_builtins(order.phones), "seed": order.seed})
+    await place.stamp(delay_s=Authority().delay_s)
     plan = await make_plan(order, place, owner, out)
     desks = await _desks(order, plan, owner)
     pin(order, place)
@@ -148,12 +176,13 @@ async def load(order: Order, root: Path, place: Place, owner: asyncpg.Connection
     since, began = datetime.now(UTC), time.time()
     happening: asyncio.Task[list[faults.Happened]] | None = None
     async with sampling(place, out) as samples:
-        if order.course.faults:
-            happening = asyncio.create_task(faults.happen(place, order.minutes * 60, order.ramp_s))
+        if order.mischief:
+            what = faults.happen(Scene(place, out), order.mischief, order.minutes * 60, order.ramp_s)
+            happening = asyncio.create_task(what)
         await _generate(order, write_plan(root, plan), out, say)
     happened = await happening if happening is not None else []
     ended = time.time()
-    left = await _drain(owner, 60.0 if order.quick else 300.0)
+    left = await _drain(place, plan, 60.0 if order.quick else 300.0)
     say(f"Tải đã dừng; còn mở {left} lượt ký", f"The load has ended; {left} tickets are open")
     written = gather.read(out)
     first = min((level.at - 1.0 for level in written.levels), default=began)  # each tells its first second
@@ -172,7 +201,7 @@ async def _desks(order: Order, plan: Plan, owner: asyncpg.Connection) -> storm.D
     if order.course.only != storm.WHO:
         return None
     measured = storm.rate(history.read(order.history), os.cpu_count() or 1)
-    logins = [seat.login for seat in plan.seats["phone-signatory"]]
+    logins = [seat.login for persona in storm.SIGNATORIES for seat in plan.seats[persona]]
     return await storm.lay(owner, logins, order.minutes, order.dataset.to_sign, measured)
 
 
@@ -185,11 +214,15 @@ def fresh(path: Path) -> Path:
 
 async def make_plan(order: Order, place: Place, owner: asyncpg.Connection, out: Path) -> Plan:
     """Return this run's plan, with a session for everybody in it."""
-    return await casting.plan_of(
+    plan = await casting.plan_of(
         owner, order.dataset, url=place.url, shape=order.shape, users=order.users, minutes=order.minutes,
         ramp_s=order.ramp_s, haste=order.haste, workers=order.workers, seed=order.seed, out=str(out),
         largest_file=200_000 if order.quick else 30_000_000,
     )  # fmt: skip
+    opened = order.course.open
+    return msgspec.structs.replace(
+        plan, keys=place.keys, rate=order.rate if opened else 0.0, idle=order.users if opened else 0
+    )
 
 
 def write_plan(root: Path, plan: Plan) -> Path:
@@ -208,67 +241,46 @@ def pin(order: Order, place: Place) -> None:
                 os.sched_setaffinity(thread, {PRODUCT_CORE})
 
 
-def locust(order: Order, port: int) -> tuple[list[str], list[str]]:
-    """Return the command of the master and that of a worker."""
-    held = ["taskset", "-c", str(GENERATOR_CORE)] if order.pinned else []
-    common = [*held, sys.executable, "-m", "locust", "-f", LOCUSTFILE]
-    master = [
-        *common, "--master", "--master-bind-host", "127.0.0.1", "--master-bind-port", str(port),
-        "--expect-workers", str(order.workers), "--only-summary", "--exit-code-on-error", "0",
-    ]  # fmt: skip
-    if order.web_port:
-        master += ["--web-host", "127.0.0.1", "--web-port", str(order.web_port), "--autostart", "--autoquit", "5"]
-    else:
-        master += ["--headless"]
-    return master, [*common, "--worker", "--master-host", "127.0.0.1", "--master-port", str(port)]
-
-
 async def _generate(order: Order, plan: Path, out: Path, say: Progress) -> None:
-    """Run the generators until the shape has ended.
-
-    Raises:
-        RuntimeError: they did not end when the shape had.
-    """
     seconds = duration_s(order.course, order.minutes, order.ramp_s)
-    say(
-        f"{order.users} người dùng, {order.workers} tiến trình sinh tải, {seconds / 60:.1f} phút",
-        f"{order.users} users, {order.workers} generator processes, {seconds / 60:.1f} minutes",
-    )
-    environment = {**os.environ, VARIABLE: str(plan)}
-    commands = locust(order, choose(Address("127.0.0.1", 0), insist=True).port)
-    started: list[asyncio.subprocess.Process] = []
-    try:
-        for number, command in enumerate([commands[0], *[commands[1]] * order.workers]):
-            with (out / f"locust-{number}.log").open("wb") as log:
-                process = await asyncio.create_subprocess_exec(
-                    *command, cwd=ROOT, env=environment, stdout=log, stderr=log,
-                    preexec_fn=die_with_parent(signal.SIGTERM, os.getpid()),
-                )  # fmt: skip
-            started.append(process)
-        async with asyncio.timeout(seconds + _GRACE_S):
-            ends = await asyncio.gather(*(process.wait() for process in started))
-        if any(ends):
-            raise RuntimeError(f"a generator ended with {ends}:\n{_last_words(out)}")
-    except TimeoutError:
-        raise RuntimeError(f"the generators did not end; their logs are in {out}") from None
-    finally:
-        for process in started:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
+    vi, en = (f"{order.rate:g} yêu cầu/giây, {order.users} kết nối", f"{order.rate:g} requests/s, {order.users} lines")
+    if not order.course.open:
+        vi, en = f"{order.users} người dùng", f"{order.users} users"
+    vi, en = f"{vi}, {order.workers} tiến trình sinh tải", f"{en}, {order.workers} generator processes"
+    say(f"{vi}, {seconds / 60:.1f} phút", f"{en}, {seconds / 60:.1f} minutes")
+    held = ["taskset", "-c", str(GENERATOR_CORE)] if order.pinned else []
+    if order.course.open:
+        commands = generating.opened(order.workers)
+    else:
+        commands = generating.closed(order.workers, order.web_port, held)
+    await generating.generate(commands, plan, out, seconds)
 
 
-def _last_words(out: Path) -> str:
-    said = b"".join(path.read_bytes()[-2000:] for path in sorted(out.glob("locust-*.log")))
-    return said.decode(errors="replace")
+async def _drain(place: Place, plan: Plan, patience_s: float) -> int:
+    """Wait until what was asked for has come to an end; return how many tickets have not.
 
-
-async def _drain(owner: asyncpg.Connection, patience_s: float) -> int:
-    """Wait until what was asked for has come to an end; return how many tickets have not."""
+    Whoever signs with a token of their own and has left gives back what they have not signed.
+    """
     deadline = time.monotonic() + patience_s
-    while (left := await owner.fetchval(_OPEN)) and time.monotonic() < deadline:  # noqa: ASYNC110
-        await asyncio.sleep(0.5)
+    async with owning(place) as owner, aiohttp.ClientSession(plan.url) as web:
+        while (left := await owner.fetchval(_OPEN)) and time.monotonic() < deadline:
+            for seat in plan.seats["token-signatory"]:
+                await _give_back(web, {"Authorization": f"Bearer {seat.token}"})
+            await asyncio.sleep(1.0)
     return left
+
+
+async def _give_back(web: aiohttp.ClientSession, heads: dict[str, str]) -> None:
+    async with web.get(ROOM, headers=heads) as answer:
+        waiting = await answer.json() if answer.status == 200 else []
+    for one in waiting:
+        async with web.post(f"{ROOM}/{one['transaction_id']}/refusal", headers=heads) as answer:
+            await answer.read()
+
+
+def _jumped(loaded: Loaded) -> float:
+    """Return by how much the API's clock was put back in this load, in seconds."""
+    return float(faults.JUMP_S) if any(one.name == faults.JUMP and one.began for one in loaded.happened) else 0.0
 
 
 def evidence_of(
@@ -285,7 +297,7 @@ def evidence_of(
     stalls = gather.Stalls(samples)
     asked = [one for one in written.asked if within[0] <= one.at <= within[1]]
     rows = gather.latencies(asked, stalls)
-    those = [persona for persona in PERSONAS if not order.course.only or persona.name in order.course.only]
+    those = [BY_NAME[name] for name in order.course.only] or PERSONAS
     return Evidence(
         shape=order.shape,
         commit=commit(),
@@ -313,6 +325,9 @@ def evidence_of(
         not_simulated=dict(NOT_SIMULATED),
         series=gather.series(written, samples, began),
         promises=_promises(order, loaded, found.taps, within),
+        profiles=PROFILES,
+        faults=tuple(one.name for one in loaded.happened if one.began),
+        rate=order.rate if order.course.open else 0.0,
     )
 
 
@@ -330,7 +345,9 @@ def _promises(
         rate = gather.standing(loaded.written, looks, peak).signatures_per_s
         found += storm.findings(loaded.desks, loaded.cleared, rate)
     found += faults.judge(loaded.happened, asked, lambda op: OPERATIONS[op].p95_ms)
-    return tuple(found + ([("NOTE", f"faults not built: {', '.join(faults.NOT_YET)}")] if order.course.faults else []))
+    if order.course.open:
+        found += gather.arrivals(loaded.written, order.users, order.rate, peak)
+    return tuple(found)
 
 
 def _tap_row(taps: Sequence[Tap], stalls: gather.Stalls) -> tuple[Latency, ...]:

@@ -52,52 +52,78 @@ class Sample(msgspec.Struct, kw_only=True):
     sessions: int = 0
     signatures: int = 0
     """Recorded since the signer started, as it counts itself."""
+    killed: int = 0
+    """Processes of this machine that the kernel killed for want of memory since it started."""
 
 
 @asynccontextmanager
 async def sampling(site: Place, out: Path) -> AsyncGenerator[list[Sample]]:
     """Look while the block lasts; every look is kept, and written down as well."""
     seen: list[Sample] = []
-    owner = await asyncpg.connect(site.dsn)
+    database = _Database(site.dsn)
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as web:
-        looking = asyncio.create_task(_look(site, owner, web, out, seen))
+        looking = asyncio.create_task(_look(site, database, web, out, seen))
         try:
             yield seen
         finally:
             looking.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await looking
-            with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-                await owner.close()
+            database.close()
 
 
-async def _look(
-    site: Place, owner: asyncpg.Connection, web: aiohttp.ClientSession, out: Path, seen: list[Sample]
-) -> None:
+class _Database:
+    """A connection that is opened anew when PostgreSQL was away."""
+
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
+        self._owner: asyncpg.Connection | None = None
+
+    async def row(self) -> asyncpg.Record | None:
+        """Return what is looked at, or None while it cannot be."""
+        try:
+            if self._owner is None or self._owner.is_closed():
+                self._owner = await asyncpg.connect(self._dsn, timeout=5)
+            return await self._owner.fetchrow(_DATABASE)
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            return None
+
+    def close(self) -> None:
+        if self._owner is not None:
+            self._owner.terminate()
+
+
+async def _look(site: Place, database: _Database, web: aiohttp.ClientSession, out: Path, seen: list[Sample]) -> None:
     with (out / "samples.jsonl").open("ab") as file:
         while True:
             began = time.monotonic()
-            sample = await _once(site, owner, web)
+            sample = await _once(site, database, web)
             seen.append(sample)
             file.write(msgspec.json.encode(sample) + b"\n")
             file.flush()
             await asyncio.sleep(max(0.1, EVERY_S - (time.monotonic() - began)))
 
 
-async def _once(site: Place, owner: asyncpg.Connection, web: aiohttp.ClientSession) -> Sample:
+async def _once(site: Place, database: _Database, web: aiohttp.ClientSession) -> Sample:
     at, stalled = time.time(), pressure_us()
     parts = await asyncio.to_thread(lambda: {name: part(pids) for name, pids in site.processes().items()})
-    sample = Sample(at=at, stalled_us=stalled, parts=parts, metrics={})
+    sample = Sample(at=at, stalled_us=stalled, parts=parts, metrics={}, killed=killed())
     with contextlib.suppress(aiohttp.ClientError, TimeoutError):
         async with web.get(site.metrics("api")) as answer:
             sample.metrics = read_metrics(await answer.text())
         async with web.get(site.metrics("signer")) as answer:
             sample.signatures = int(sum(map(float, _RECORDED.findall(await answer.text()))))
-    with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-        row = await owner.fetchrow(_DATABASE)
-        if row is not None:
-            sample.dead, sample.sessions = row["dead"] or 0, row["sessions"]
+    row = await database.row()
+    if row is not None:
+        sample.dead, sample.sessions = row["dead"] or 0, row["sessions"]
     return sample
+
+
+def killed() -> int:
+    """Return how many processes the kernel has killed for want of memory; 0 where it does not tell."""
+    with contextlib.suppress(OSError, IndexError, ValueError):
+        return int(Path("/proc/vmstat").read_text().split("oom_kill ")[1].split()[0])
+    return 0
 
 
 def read_metrics(page: str) -> dict[str, float]:

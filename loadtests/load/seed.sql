@@ -1,6 +1,16 @@
 -- name: remote_people
--- Every person's key is held by the remote signer; the agencies' seals lie where the signer itself reaches them.
-UPDATE certificate SET holder = 'sp769', credential_id = serial WHERE person_id IS NOT NULL;
+-- Persons' keys are held by the remote signer, or on a token of their own; the agencies' seals where the signer itself
+-- reaches them.
+UPDATE certificate
+   SET credential_id = serial,
+       holder = CASE WHEN EXISTS (SELECT FROM account WHERE account.person_id = certificate.person_id AND login LIKE $1)
+                     THEN 'upload' ELSE 'sp769' END
+ WHERE person_id IS NOT NULL;
+
+-- name: level
+-- Every sealed document owes a timestamp; nobody waits for it.
+INSERT INTO legal_rule (key, value, legal_basis, checked, valid_from)
+VALUES ('signature.level', '{"level": "B-T", "within_hours": 24}', 'thử tải', false, '2020-01-01');
 
 -- name: model
 -- The dossier that the walk left waiting for the chairman's signature, and the one that it took to its end.

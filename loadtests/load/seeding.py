@@ -18,6 +18,7 @@ import aiohttp
 import asyncpg
 import msgspec
 
+from api.db.migrate import SCHEMA_FILE
 from api.db.privacy import Vault
 from api.db.queries import load
 from api.documents import drafts
@@ -33,7 +34,7 @@ from api.settings import read
 from loadtests.bench.ground import bar
 from loadtests.bench.ground import q as bench
 from loadtests.load import papers
-from loadtests.load.dataset import Dataset, accounts, staff, wards
+from loadtests.load.dataset import BY_TOKEN, Dataset, accounts, staff, wards
 from loadtests.load.site import Site, site
 
 q: Final = load("loadtests.load", "seed.sql")
@@ -43,7 +44,7 @@ _CHUNK: Final = 20_000
 def name_of(dataset: Dataset) -> str:
     """Return the template's name, which changes with everything it is made from."""
     here = Path(__file__).parent
-    made_from = [*(here / name for name in ("seed.sql", "seeding.py", "dataset.py", "papers.py", "site.py"))]
+    made_from = [SCHEMA_FILE, *(here / name for name in ("seed.sql", "seeding.py", "dataset.py", "papers.py"))]
     digest = sha256(msgspec.json.encode(dataset) + b"".join(path.read_bytes() for path in made_from)).hexdigest()
     return f"load_{dataset.dossiers}_{dataset.wards}_{digest[:12]}"
 
@@ -72,7 +73,6 @@ async def _product(cluster, database, owner, room: Path, kept: Path, dataset: Da
     people = staff(dataset.wards)
     everybody = accounts(people)
     one = Site(cluster, database, Layout(var=room), kept / "pki")
-    one.remote = "http://127.0.0.1:1"
     signer = read("signer", one.settings()["signer"])
     await lay_province(
         owner,
@@ -83,7 +83,8 @@ async def _product(cluster, database, owner, room: Path, kept: Path, dataset: Da
         accounts=everybody,
         people=people,
     )
-    await owner.execute(q.remote_people)
+    await owner.execute(q.remote_people, f"{BY_TOKEN}.%")
+    await owner.execute(q.level)
     async with site(cluster, database, room, kept / "pki", say) as running:
         yield running, everybody
 

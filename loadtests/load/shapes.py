@@ -38,6 +38,10 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
     """Operations without which the shape has not shown what it is for, beside those of its personas."""
     faults: bool = False
     """Those of `faults.py` happen one after the other while the peak is held."""
+    twice: float = 0.1
+    """Part of what the portal hands in that comes a second time under its key."""
+    open: bool = False
+    """Requests come when they are due, whoever still waits: the peak is the connections that stand open beside them."""
 
 
 class Level(msgspec.Struct, frozen=True):
@@ -70,16 +74,24 @@ SHAPES: Final[Mapping[str, Shape]] = {
         Shape(name="morning", peak=12_300, minutes=10, stages=(Stage(level=1, ramp=5, hold=0.1),),
               why="12,300 first visits in ten minutes, cold, of which at most 3,960 staff log-ins"),
         Shape(name="signing-storm", peak=396, minutes=15, stages=(Stage(level=1, ramp=0.1, hold=1),),
-              only=("phone-signatory", "clerk"), expects=("counter item sealed", "signed after the tap"),
+              only=("phone-signatory", "token-signatory", "clerk"),
+              expects=("counter item sealed", "signed after the tap"),
               why="all 297 signatories and 99 clerks at once; 44,550 results are extrapolated from the rate"),
+        Shape(name="portal-outage", peak=170, minutes=10, stages=(Stage(level=1, ramp=0.1, hold=1),),
+              only=("portal",), twice=1.0,
+              why="what the portal kept for two hours: 5,000 dossiers in ten minutes, twice each and out of order"),
+        Shape(name="log-ins", peak=500, minutes=5, stages=(Stage(level=1, ramp=0.1, hold=1),), only=("entering",),
+              why="every session has ended: 12 log-ins a second, a quarter with a wrong password"),
+        Shape(name="open", peak=12_300, minutes=10, stages=(Stage(level=1, hold=1),), open=True,
+              why="1,000 requests a second come when they are due, beside 12,300 connections that stand open"),
         Shape(name="soak", peak=6_000, minutes=60, stages=(Stage(level=1, hold=1),),
               why="an hour: the last ten minutes against minutes 10 to 20"),
         Shape(name="break", peak=24_600, minutes=20,
               stages=tuple(Stage(level=n / 10, ramp=0.1, hold=0.1) for n in range(1, 11)),
               pinned=True, breaks=True, why="up to twice the peak in ten steps, until the knee stops it"),
-        Shape(name="faults", peak=1_500, minutes=15, stages=(Stage(level=1, hold=1),), breaks=True,
+        Shape(name="faults", peak=1_500, minutes=30, stages=(Stage(level=1, hold=1),), breaks=True,
               faults=True,
-              why="each fault has a start, a stop, a cool-down and an effect that is said before"),
+              why="each fault has a start, a stop after 30 s, a cool-down of 60 s and an effect that is said before"),
     )
 }  # fmt: skip
 

@@ -15,7 +15,9 @@ import msgspec
 
 from loadtests.load.history import Entry
 
-WHO: Final = ("phone-signatory", "clerk")
+SIGNATORIES: Final = ("phone-signatory", "token-signatory")
+"""The personas with desks."""
+WHO: Final = (*SIGNATORIES, "clerk")
 """The personas of a storm."""
 RESULTS: Final = 44_550
 A_RESULT: Final = 2

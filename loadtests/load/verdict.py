@@ -19,6 +19,7 @@ POOL_MOST: Final = 0.80
 LOOP_LAG_MOST_MS: Final = 20.0
 STALL_MOST: Final = 0.20
 """Above it a latency is told as bound by the machine: for more than a fifth of it somebody waited for a processor."""
+CORES_MOST: Final = 0.90
 DRIFT: Final = 0.02
 DRIFT_MS: Final = 5.0
 REGRESSION: Final = 0.10
@@ -76,6 +77,8 @@ class Resources(msgspec.Struct, frozen=True, kw_only=True):
     """Work of the API that was stopped because it passed the time its route may have with a connection."""
     stalled: float
     """Part of the time in which some task waited for a processor (/proc/pressure/cpu)."""
+    killed: int = 0
+    """Processes that the kernel killed for want of memory, on this machine."""
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,6 +139,14 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     model: tuple[str, ...] = ()
     not_simulated: dict[str, str] = {}
     tls: bool = False
+    tls_cost: str = ""
+    """What TLS would add, as measured behind the same product after the load."""
+    profiles: str = ""
+    """The version of how phones, remote signer and timestamping authority behaved."""
+    faults: tuple[str, ...] = ()
+    """Which happened, in order."""
+    rate: float = 0.0
+    """Of the open model: requests that were due in each second; 0 is the closed model."""
     pinned: str = ""
     """Which processors product and generators were held to, where they were."""
     promises: tuple[tuple[str, str], ...] = ()
@@ -181,6 +192,7 @@ def judge(evidence: Evidence, thresholds: Mapping[str, Threshold] = OPERATIONS) 
             *_kept(evidence.kept),
             *_rows(evidence, thresholds),
             *_resources(evidence.resources),
+            *_machine(evidence),
             *_drifts(evidence.drifts),
             *_durable(evidence.durability),
             *(Finding("FAIL" if kind == "FAIL" else "NOTE", words) for kind, words in evidence.promises),
@@ -296,6 +308,17 @@ def _resources(used: Resources) -> list[Finding]:
         found.append(Finding("FAIL", late))
     if used.cut:
         found.append(Finding("FAIL", f"statements that passed their route's time: {used.cut}"))
+    return found
+
+
+def _machine(evidence: Evidence) -> list[Finding]:
+    """Processors and memory: what the product used of the machine, and whom the kernel killed."""
+    used, found = evidence.resources, list[Finding]()
+    cores = 1 if evidence.pinned else evidence.machine.cores
+    if (part := sum(used.cores.values()) / max(cores, 1)) > CORES_MOST and not evidence.breaks:
+        found.append(Finding("FAIL", f"processors: {part:.0%} used by the product, at most {CORES_MOST:.0%}"))
+    if used.killed:
+        found.append(Finding("FAIL", f"memory: the kernel killed {used.killed} processes for want of it"))
     return found
 
 

@@ -3,7 +3,9 @@
 import random
 import socket
 import time
+from contextlib import suppress
 from typing import Any, Final
+from weakref import WeakSet
 
 import gevent
 import gevent.socket
@@ -57,6 +59,12 @@ class Line(HTTPClientPool):
     def __init__(self, source: str | None, pace: Pace | None, **kw: Any) -> None:
         super().__init__(**kw)
         self._source, self._pace = source, pace
+        self._open: WeakSet[Any] = WeakSet()
+
+    def cut(self) -> None:
+        """End every connection at this end; whoever reads one finds its end."""
+        for one in list(self._open):
+            hang_up(one)
 
     def get_client(self, url: Any) -> Any:
         client = super().get_client(url)
@@ -72,7 +80,14 @@ class Line(HTTPClientPool):
         if self._source is not None and family == socket.AF_INET:
             one.setsockopt(socket.IPPROTO_IP, _BIND_ADDRESS_NO_PORT, 1)
             one.bind((self._source, 0))
+        self._open.add(one)
         return one
+
+
+def hang_up(one: Any) -> None:
+    """Shut a connection down in both directions; one that is closed already stays so."""
+    with suppress(OSError, AttributeError):
+        one.shutdown(socket.SHUT_RDWR)
 
 
 def slow_line(chance: random.Random, rtt_s: tuple[float, float], bytes_per_s: tuple[float, float]) -> Pace:

@@ -1,14 +1,19 @@
 """A timestamping authority that is quick, or as slow and as limited as it is told: a small real server with a real key.
 
 It makes a root and a certificate of its own and serves RFC 3161 at `/`; requests beyond `per_second` wait. A token
-costs a quarter of certomancer's.
+costs a quarter of certomancer's. Run as `python -m loadtests.outside.clock --port 0 --keys DIR` it lays its root into
+DIR as `clock.pem` and prints `PORT <n>`; `POST /control` sets `delay_s` (from, to; evenly over the logarithm) and
+`down`, `GET /control` tells how many it has given.
 """
 
 import asyncio
 import hashlib
+import math
 import os
+import random
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
@@ -20,6 +25,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from pyhanko.sign.general import as_signing_certificate_v2, simple_cms_attribute
+
+from loadtests.outside.serving import main
 
 
 def _name(said: str) -> x509.Name:
@@ -51,7 +58,9 @@ class Clock:
     def __init__(self, per_second: float = 0.0) -> None:
         self.per_second = per_second
         self.down = False
+        self.delay_s: tuple[float, float] | None = None
         self.given = 0
+        self._chance = random.Random(os.urandom(8))
         self.asked_at: list[float] = []
         self._free_at = 0.0
         self._key = ec.generate_private_key(ec.SECP256R1())
@@ -64,7 +73,8 @@ class Clock:
             simple_cms_attribute("signing_certificate_v2", as_signing_certificate_v2(self._own)),
         ]
         self.app = web.Application()
-        self.app.add_routes([web.post("/", self._answer)])
+        control = [web.get("/control", self._told), web.post("/control", self._control)]
+        self.app.add_routes([web.post("/", self._answer), *control])
 
     def root_der(self) -> bytes:
         """Return the anchor."""
@@ -83,8 +93,19 @@ class Clock:
             now = time.monotonic()
             self._free_at = max(self._free_at, now) + 1 / self.per_second
             await asyncio.sleep(self._free_at - now)
+        if self.delay_s is not None:
+            await asyncio.sleep(math.exp(self._chance.uniform(*map(math.log, self.delay_s))))
         self.given += 1
         return web.Response(body=self._token(body), content_type="application/timestamp-reply")
+
+    async def _control(self, request: web.Request) -> web.Response:
+        profile = await request.json()
+        delay_s = profile.get("delay_s")
+        self.down, self.delay_s = profile.get("down", False), tuple(delay_s) if delay_s else None
+        return await self._told(request)
+
+    async def _told(self, _: web.Request) -> web.Response:
+        return web.json_response({"given": self.given, "down": self.down, "delay_s": self.delay_s})
 
     def _token(self, body: bytes) -> bytes:
         asked = tsp.TimeStampReq.load(body)
@@ -126,3 +147,14 @@ async def start(clock: Clock, host: str = "127.0.0.1", port: int = 0) -> tuple[s
     await runner.setup()
     await web.TCPSite(runner, host, port).start()
     return f"http://{host}:{runner.addresses[0][1]}/", runner
+
+
+def make_app(keys: Path, *_: str) -> web.Application:
+    """Return the authority's application, with its root laid where it is trusted from."""
+    clock = Clock()
+    (keys / "clock.pem").write_bytes(clock.root_pem())
+    return clock.app
+
+
+if __name__ == "__main__":
+    main(__doc__, make_app, secret="")

@@ -17,6 +17,7 @@ from typing import Any, Final, Literal
 
 import aiohttp
 import msgspec
+from asn1crypto import algos, cms
 from asn1crypto import keys as asn1_keys
 from asn1crypto import x509 as asn1_x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -34,6 +35,7 @@ FORMS: Final[tuple[Form, ...]] = ("values", "prepared", "own")
 BEHAVIOURS: Final[tuple[Behaviour, ...]] = (
     "confirm", "refuse", "silent", "wrong_file", "altered_page", "another_certificate", "garbage",
 )  # fmt: skip
+_ALGORITHMS: Final = {"ecdsa": "sha256_ecdsa", "rsa_pkcs1v15": "rsassa_pkcs1v15"}
 ROOM: Final = "/signing-tool/transactions"
 
 
@@ -92,6 +94,37 @@ class Token:
             digits = os.urandom(len(digits) // 2).hex().encode()
         filled = prepared[: start + 1] + digits.ljust(end - start - 2, b"0") + prepared[end - 1 :]
         return filled.replace(b"/Type /Page\n", b"/Type /Pag3\n", 1) if self.behaviour == "altered_page" else filled
+
+    def at_once(self, prepared: bytes, errand: dict[str, Any]) -> bytes:
+        """Return the prepared file with a CMS over its own attributes, without pyHanko and without an event loop."""
+        start, end = errand["reserved_start"], errand["reserved_end"]
+        attributes = msgspec.json.decode(msgspec.json.encode(errand["signed_attributes"]), type=bytes)
+        value = msgspec.json.decode(msgspec.json.encode(self.value(errand)["value"]), type=bytes)
+        own = asn1_x509.Certificate.load(self.keyring.by_serial[errand["certificate_serial"]].certificate)
+        chain = [asn1_x509.Certificate.load(der) for der in self.keyring.chain[:-1]]
+        hashed = algos.DigestAlgorithm({"algorithm": "sha256"})
+        made = cms.SignedData(
+            {
+                "version": "v1",
+                "digest_algorithms": [hashed],
+                "encap_content_info": {"content_type": "data"},
+                "certificates": [own, *chain],
+                "signer_infos": [
+                    {
+                        "version": "v1",
+                        "sid": cms.SignerIdentifier(
+                            {"issuer_and_serial_number": {"issuer": own.issuer, "serial_number": own.serial_number}}
+                        ),
+                        "digest_algorithm": hashed,
+                        "signed_attrs": cms.CMSAttributes.load(attributes),
+                        "signature_algorithm": {"algorithm": _ALGORITHMS[errand["mechanism"]]},
+                        "signature": value,
+                    }
+                ],
+            }
+        )
+        digits = cms.ContentInfo({"content_type": "signed_data", "content": made}).dump().hex().encode()
+        return prepared[: start + 1] + digits.ljust(end - start - 2, b"0") + prepared[end - 1 :]
 
     async def by_itself(self, base: bytes, errand: dict[str, Any], subfilter: Any = SigSeedSubFilter.PADES) -> bytes:
         """Return the base with one revision of this tool's own: number and date where given, and the signature."""

@@ -1,18 +1,23 @@
 """The load's verdict proved on planted faults: each makes its own line, and a run without any passes."""
 
 import os
+import subprocess
+import sys
 import threading
+import time
 from uuid import UUID
 
 import msgspec
 import pytest
 
 from api.embedded import measuring
-from loadtests.load import capacity, courses, faults, gather, history, report, shapes, stages, storm
+from loadtests.load import acts, capacity, courses, faults, gather, history, model, report, shapes, site, stages, storm
 from loadtests.load.__main__ import conclude
+from loadtests.load.arrivals import acts_per_s
 from loadtests.load.machine import CPU_UNIT_S, Machine
 from loadtests.load.model import OPERATIONS, PERSONAS, cast
-from loadtests.load.notes import Acknowledged, Asked, Finished, Health
+from loadtests.load.notes import Acknowledged, Asked, Cut, Finished, Health
+from loadtests.load.plan import Plan, Seat
 from loadtests.load.sampling import Part, Sample, read_metrics
 from loadtests.load.verdict import (
     Drift,
@@ -26,6 +31,7 @@ from loadtests.load.verdict import (
     judge,
 )
 from loadtests.load.verifier import Checked
+from loadtests.load.visitors import Visitor
 from loadtests.processes import threads_of
 
 MACHINE = Machine(cores=2, memory_gb=24, system="x", cpu_s=CPU_UNIT_S, fsync_ms=1, load_before=0)
@@ -249,10 +255,14 @@ def test_the_model_names_only_operations_with_a_threshold_and_adds_up():
     assert {op for persona in PERSONAS for op in persona.asks} <= set(OPERATIONS)
     assert sum(persona.share for persona in PERSONAS) == pytest.approx(100)
     assert all(persona.why for persona in PERSONAS)
-    staffed = {"phone-signatory": 297, "clerk": 99, "head": 99}
-    assert cast(12_300, staffed, ())["phone-signatory"] == 297
+    staffed = {"phone-signatory": 198, "token-signatory": 99, "clerk": 99, "head": 99}
+    assert cast(12_300, staffed, ())["phone-signatory"] == 198
     assert min(cast(12, staffed, ()).values()) == 1
-    assert cast(396, staffed, ("phone-signatory", "clerk")) == {"phone-signatory": 297, "clerk": 99}
+    storm = ("phone-signatory", "token-signatory", "clerk")
+    assert cast(396, staffed, storm) == {"phone-signatory": 198, "token-signatory": 99, "clerk": 99}
+    assert cast(500, staffed, ("entering",)) == {"entering": 500}
+    assert cast(170, staffed, ("portal",)) == {"portal": 170}
+    assert sorted(map(model.lot, range(100))) == list(range(100))
 
 
 @pytest.mark.parametrize("shape", shapes.SHAPES.values(), ids=lambda shape: shape.name)
@@ -274,16 +284,7 @@ def test_what_is_judged_is_the_peak_and_of_the_morning_the_coming_itself():
 
 def test_the_model_makes_the_published_day():
     """12,300 users are about 300 requests a second: one in 37 s from each, by each persona's requests in an act."""
-    per_act = {
-        "submitter": 3,
-        "officer": 2.5,
-        "portal": 1.1,
-        "phone-signatory": 3,
-        "clerk": 3,
-        "head": 2,
-        "impatient": 1.1,
-    }
-    rate = sum(p.share / 100 * per_act.get(p.name, 1) / (sum(p.think_s) / 2 * 1.15) for p in PERSONAS)
+    rate = sum(p.share / 100 * p.requests / (sum(p.think_s) / 2 * 1.15) for p in PERSONAS)
     assert 250 < 12_300 * rate < 400
 
 
@@ -496,7 +497,7 @@ def test_a_fault_that_is_felt_where_it_was_not_to_be_fails():
     good = faults.judge([fault], course((120, 50, 200)), lambda _: 300)
     assert [kind for kind, _ in good] == ["NOTE"]
     felt = faults.judge([fault], course((60, 50, 200), (30, 900, 200), (30, 50, 200)), lambda _: 300)
-    assert felt[1] == ("FAIL", "signer killed: track p95 900 ms while it lasted")
+    assert felt[1] == ("FAIL", "signer killed: track p95 900 ms while it lasted; 50 ms before it")
     failed = faults.judge([fault], course((60, 50, 200), (30, 50, 503)), lambda _: 300)
     assert failed[-1][0] == "FAIL"
     assert "300 answers" in failed[-1][1]
@@ -528,3 +529,150 @@ def test_every_thread_is_found_so_that_a_whole_process_can_be_held_to_a_processo
     finally:
         stop.set()
         thread.join()
+
+
+def happened(**parts):
+    told = {"name": "x", "expected": "y", "rested": 1000.0, "began": 1060.0, "ended": 1090.0, "cooled": 1150.0}
+    return faults.Happened(**{**told, "unaffected": ("track",), **parts})
+
+
+def test_a_fault_that_leaves_nothing_unaffected_must_be_over_in_time():
+    away = course((60, 50, 200), (20, 50, 503), (70, 50, 200))
+    over = happened(over_s=30.0)
+    assert [kind for kind, _ in faults.judge([over], away, lambda _: 300)] == ["NOTE"]
+    longer = course((60, 50, 200), (40, 50, 503), (50, 50, 200))
+    kind, words = faults.judge([over], longer, lambda _: 300)[-1]
+    assert (kind, words.endswith("failed 30 s after it began")) == ("FAIL", True)
+    short = faults.judge([happened(over_s=100.0)], longer, lambda _: 300)
+    assert [kind for kind, _ in short] == ["NOTE", "NOTE"]
+
+
+def test_what_the_rows_say_after_a_fault_and_silence_are_failures_and_what_was_left_out_is_told():
+    asked = course((150, 50, 200))
+    assert faults.judge([happened(wrong="2 key uses")], asked, lambda _: 300)[-1] == ("FAIL", "x: 2 key uses")
+    assert faults.judge([happened(unaffected=("journal",))], asked, lambda _: 300)[-1] == (
+        "FAIL", "x: nobody asked while it lasted, so nothing is known",
+    )  # fmt: skip
+    assert faults.judge([happened(left_out="no strace")], asked, lambda _: 300) == [("NOTE", "x: left out, no strace")]
+    felt = faults.judge([happened()], course((60, 200, 200), (30, 900, 200), (60, 50, 200)), lambda _: 300)
+    assert felt[-1] == ("FAIL", "x: track p95 900 ms while it lasted; 200 ms before it")
+
+
+def test_faults_are_chosen_by_name():
+    assert faults.chosen((), everything=False) == ()
+    assert faults.chosen((), everything=True) == faults.FAULTS
+    (one,) = faults.chosen(("HSM gone",), everything=True)
+    assert one.name == "HSM gone"
+    with pytest.raises(ValueError, match="no such fault: coffee gone"):
+        faults.chosen(("coffee gone",), everything=False)
+    assert {op for fault in faults.FAULTS for op in fault.unaffected} <= set(OPERATIONS)
+    assert all(fault.expected for fault in faults.FAULTS)
+
+
+def test_memory_and_processors_that_are_used_up_fail_a_run():
+    assert "memory: the kernel killed 1" in judge(using(killed=1)).findings[0].text
+    worn = judge(using(cores={"api": 1.0, "postgres": 0.9}))
+    assert [one.text for one in worn.findings] == ["processors: 95% used by the product, at most 90%"]
+    assert worn.word == "FAIL"
+
+
+# --- the open model ---
+
+
+class Answers:
+    """Answers every step of an act as a product does on which everything is there."""
+
+    def __init__(self, who) -> None:
+        self.who, self.asked = who, []
+
+    def perform(self, act):
+        answer = None
+        try:
+            while True:
+                step = act.send(answer)
+                answer = self.of(step)
+                if isinstance(step, acts.Ask | acts.Follow):
+                    self.asked.append(step)
+        except StopIteration:
+            return self.asked
+
+    def of(self, step):
+        items = [{"id": "r", "sha256": "a", "dossier_code": "D"}] * 10
+        errands = [{"transaction_id": "t", "ticket": "T", "items": [{"request_id": f"{n}"} for n in range(10)]}]
+        told = {"errands": errands, "errand file": b"%PDF", "impatient": {}}
+        if not isinstance(step, acts.Ask):
+            return b"%PDF" if isinstance(step, acts.Token) else {}
+        return told.get(step.op, {"items": items, "code": "D", "secret": "s", "ticket": "T", "token": "k"})
+
+
+def test_an_act_asks_on_average_what_the_model_says_so_that_the_open_model_keeps_its_rate():
+    seat = Seat(
+        login="tiepnhan.x", token="k", totp_secret="A" * 32, source="127.99.1.1", centre_code="C", ward_id="w",
+        territory="t",
+    )  # fmt: skip
+    seats = {persona.name: [seat] for persona in model.PERSONAS if persona.official}
+    plan = Plan(
+        url="http://127.0.0.1:1", shape="open", users=12_300, minutes=1, ramp_s=1, haste=1, workers=2, seed=1, out="/",
+        password="p", procedure="1", seats=seats, sources=["127.99.1.1"], codes=["D"], documents={"w": ["d"]},
+        largest_file=200_000,
+    )  # fmt: skip
+    rates = acts_per_s(1_000)
+    assert sum(rates[one.name] * one.requests for one in PERSONAS) == pytest.approx(1_000)
+    for persona in PERSONAS:
+        who, asked = Visitor(plan, persona.name, 0), 0
+        for _ in range(300):
+            who._last_step = 0
+            asked += len(Answers(who).perform(acts.next_act(who)))
+        assert asked / 300 == pytest.approx(persona.requests, rel=0.15), persona.name
+
+
+def test_what_was_due_and_did_not_come_fails_the_open_model():
+    written = gather.Written(
+        asked=course((100, 50, 200)), ledger=[], intents=[], twins=[], finished=[], levels=[],
+        healths=[Health(pid=1, busy=[], lag_ms=[], stood=30)],
+    )  # fmt: skip
+    assert [kind for kind, _ in gather.arrivals(written, 20, 10.0, (1000.0, 1100.0))] == ["NOTE", "NOTE"]
+    written.healths[0].left_out = 3
+    told = gather.arrivals(written, 20, 20.0, (1000.0, 1100.0))
+    assert [kind for kind, _ in told] == ["FAIL", "NOTE", "FAIL"]
+    assert "10 requests/s came of 20" in told[0][1]
+
+
+def test_both_models_are_told_side_by_side(tmp_path):
+    conclude(GOOD, tmp_path)
+    opened = changed(rate=1_000.0, shape="open", at="2026-03-01T00:00:00+00:00")
+    text, _ = conclude(opened, tmp_path)
+    assert "  track: open 50.0, closed 50.0 ms" in text
+    assert report._DIFFERENCE in text
+    alone, _ = conclude(opened, tmp_path / "elsewhere")
+    assert "of the other model no run" in alone
+
+
+# --- what is outside ---
+
+
+def test_a_cut_holds_streams_or_a_ward():
+    everything = Cut(streams=True)
+    assert everything.holds("127.99.1.1", stream=True)
+    assert not everything.holds("127.99.1.1", stream=False)
+    ward = Cut(source="127.99.1.1")
+    assert ward.holds("127.99.1.1", stream=False)
+    assert not ward.holds("127.99.2.1", stream=True)
+
+
+def test_a_disk_is_slow_or_full_by_order(tmp_path):
+    orders, place = tmp_path / "orders", site._DISK
+    code = f"import os; f = open({str(tmp_path / 'file')!r}, 'w'); os.fsync(f.fileno())"
+    environment = {**os.environ, "PYTHONPATH": str(place), "MOTCUA_LOAD_DISK": str(orders)}
+
+    def sync():
+        words = [sys.executable, "-c", code]
+        return subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+
+    assert sync().returncode == 0
+    orders.write_text("full")
+    assert "No space left on device" in sync().stderr
+    orders.write_text("slow 1")
+    began = time.monotonic()
+    assert sync().returncode == 0
+    assert time.monotonic() - began > 1
