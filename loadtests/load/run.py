@@ -27,7 +27,7 @@ from loadtests.load.mischief import Scene
 from loadtests.load.model import BY_NAME, NOT_SIMULATED, OPERATIONS, PERSONAS, PROFILES, Authority, Phones, told
 from loadtests.load.plan import Plan
 from loadtests.load.sampling import Sample, sampling
-from loadtests.load.shapes import RAMP_S, SHAPES, Shape, duration_s, peak_of
+from loadtests.load.shapes import RAMP_S, SHAPES, SIGNATORIES, Shape, duration_s, peak_of
 from loadtests.load.site import ROOT, Place, site
 from loadtests.load.verdict import Evidence, Latency
 from loadtests.outside.officer import ROOM
@@ -198,10 +198,10 @@ async def load(order: Order, root: Path, place: Place, owner: asyncpg.Connection
 
 async def _desks(order: Order, plan: Plan, owner: asyncpg.Connection) -> storm.Desks | None:
     """Measure out what lies on the desks of a storm; elsewhere everything stays as it is."""
-    if order.course.only != storm.WHO:
+    if not order.course.desks:
         return None
     measured = storm.rate(history.read(order.history), os.cpu_count() or 1)
-    logins = [seat.login for persona in storm.SIGNATORIES for seat in plan.seats[persona]]
+    logins = [seat.login for persona in SIGNATORIES for seat in plan.seats[persona]]
     return await storm.lay(owner, logins, order.minutes, order.dataset.to_sign, measured)
 
 

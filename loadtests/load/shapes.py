@@ -10,6 +10,8 @@ from typing import Final
 import msgspec
 
 RAMP_S: Final = 120.0
+SIGNATORIES: Final = ("phone-signatory", "token-signatory")
+"""The personas with desks."""
 
 
 class Stage(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +38,8 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
     """Product and PostgreSQL are held to one processor, the generators to another: what capacity is measured by."""
     expects: tuple[str, ...] = ()
     """Operations without which the shape has not shown what it is for, beside those of its personas."""
+    desks: bool = False
+    """What lies on the desks is measured out by what can be signed in the minutes."""
     faults: bool = False
     """Those of `faults.py` happen one after the other while the peak is held."""
     twice: float = 0.1
@@ -74,7 +78,7 @@ SHAPES: Final[Mapping[str, Shape]] = {
         Shape(name="morning", peak=12_300, minutes=10, stages=(Stage(level=1, ramp=5, hold=0.1),),
               why="12,300 first visits in ten minutes, cold, of which at most 3,960 staff log-ins"),
         Shape(name="signing-storm", peak=396, minutes=15, stages=(Stage(level=1, ramp=0.1, hold=1),),
-              only=("phone-signatory", "token-signatory", "clerk"),
+              only=(*SIGNATORIES, "clerk"), desks=True,
               expects=("counter item sealed", "signed after the tap"),
               why="all 297 signatories and 99 clerks at once; 44,550 results are extrapolated from the rate"),
         Shape(name="portal-outage", peak=170, minutes=10, stages=(Stage(level=1, ramp=0.1, hold=1),),

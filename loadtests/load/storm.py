@@ -15,10 +15,6 @@ import msgspec
 
 from loadtests.load.history import Entry
 
-SIGNATORIES: Final = ("phone-signatory", "token-signatory")
-"""The personas with desks."""
-WHO: Final = (*SIGNATORIES, "clerk")
-"""The personas of a storm."""
 RESULTS: Final = 44_550
 A_RESULT: Final = 2
 """Signatures: the person's and the seal."""
