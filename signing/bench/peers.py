@@ -7,7 +7,7 @@ one signature took it, start-up left out; its last output is verified by plain p
 
 import subprocess
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from statistics import median
 from typing import Final
@@ -82,6 +82,8 @@ class _Started:
             return float(answers.readline())
         except (ValueError, BrokenPipeError):
             self.process.kill()
+            with suppress(BrokenPipeError):  # what was never read would be written once more
+                asked.close()
             raise RuntimeError((errors.read().strip().splitlines() or ["no answer"])[-1][:120]) from None
 
 

@@ -226,7 +226,8 @@ async def test_two_hundred_documents_are_one_authorisation_and_two_calls(ground,
     requests = await lay_many(ground, model, 200)
     ticket = await ground.until_sent("chutich", *requests)
     assert await ground.db.admin.fetchval("SELECT count(*) FROM holder_transaction WHERE batch_id = $1", ticket) == 1
-    polls = await ground.db.admin.fetchval("SELECT polls FROM holder_transaction WHERE batch_id = $1", ticket)
+    while await looks(ground, ticket) < 1:  # the one after it was sent
+        await asyncio.sleep(0.01)
     began = time.perf_counter()
     async with ground.tool(api, "chutich") as tool:
         ((status, told),) = await tool.work_once()
@@ -241,4 +242,8 @@ async def test_two_hundred_documents_are_one_authorisation_and_two_calls(ground,
             f"\n200 documents by one token: fetched, signed, answered {answered:.1f} s, recorded {took:.1f} s\n"
         )
     assert await ground.db.admin.fetchval("SELECT count(*) FROM key_use WHERE at > now() - interval '1 h'") == 200
-    assert await ground.db.admin.fetchval("SELECT polls FROM holder_transaction WHERE batch_id = $1", ticket) == polls
+    assert await looks(ground, ticket) == 1
+
+
+async def looks(ground, ticket) -> int:
+    return await ground.db.admin.fetchval("SELECT polls FROM holder_transaction WHERE batch_id = $1", ticket)
