@@ -118,7 +118,7 @@ async def test_under_a_load_faults_happen_and_nothing_is_lost_doubled_or_altered
     root, place = served
     async with owning(place) as owner:
         loaded = await load(ORDER, root, place, owner, quiet)
-        found = await look_back(place, owner, loaded.since, loaded.written, quiet)
+        found = await look_back(place, owner, loaded.since, loaded.written, loaded.counted, quiet)
         seals = {row["holder"]: row["count"] for row in await owner.fetch(SEALS, loaded.since)}
     evidence = evidence_of(ORDER, measure(Path("/tmp")), loaded, found, DURABLE)
     with capsys.disabled():

@@ -151,7 +151,7 @@ async def test_nothing_of_another_agency_is_seen_or_touched(site, left):
             continue
         if path.startswith("/procedures/") or not set(names) & left.keys():
             continue
-        target = path.format(**left, action="withdraw", form="intake_slip", transaction_id=NOWHERE)
+        target = path.format(**left, action="withdraw", form="intake_slip", transaction_id=NOWHERE, what="base")
         request = {"json": VALID_BODIES.get(path, {}), "headers": new_key()} if method == "POST" else {}
         for web in site.ward("bacgiang"):
             refused(await web.request(method, target, **request), 403, 404)
