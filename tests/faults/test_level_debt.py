@@ -211,11 +211,11 @@ async def repaying_now(ward) -> int:
 
 
 def processor_s(process_id: int) -> float:
-    """The processor time of a process and of those it has started."""
+    """The processor time of a process and of those it has started, the ended ones too."""
     place = Path(f"/proc/{process_id}")
     words = (place / "stat").read_text().rpartition(")")[2].split()
     below = [each for task in (place / "task").iterdir() for each in (task / "children").read_text().split()]
-    return (int(words[11]) + int(words[12])) * TICK_S + sum(processor_s(int(each)) for each in below)
+    return sum(int(word) for word in words[11:15]) * TICK_S + sum(processor_s(int(each)) for each in below)
 
 
 async def left(ward) -> int:
