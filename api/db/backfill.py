@@ -25,12 +25,12 @@ from api.db import queries
 from api.errors import Conflict
 
 _q: Final = queries.load("api.db", "backfill.sql")
-BURST_S: Final = 0.0015
+BURST_S: Final = 0.0005
 REST: Final = 19.0
-"""Times the duration of a batch: at most a twentieth of one core is ever ours. Fewer requests than that meet a burst at
-all, so the 95th percentile is of those that met none."""
+"""Times the duration of a batch: at most a twentieth of one core is ever ours. How long a burst is counts for
+more: whoever meets it waits for its end, whatever its priority."""
 LONGEST_REST_S: Final = 0.1
-SMALLEST_BATCH: Final = 20
+SMALLEST_BATCH: Final = 10
 LARGEST_BATCH: Final = 1000
 """The least takes less than a burst of work on any machine: where it lasts longer, it is others who are served
 meanwhile. Without a least, and a longest rest, a rewrite on a crowded machine would never end."""
@@ -80,7 +80,7 @@ async def run(dsn: str, backfill: Backfill, tell: Callable[[Progress], None]) ->
         _stand_back(await connection.fetchval(_q.own_process))
         await connection.execute(_q.begin_backfill, backfill.name)
         await connection.execute(_q.leave_disk_alone)
-        await connection.execute(_q.plan_each_batch)
+        await connection.execute(_q.plan_once)
         return await _run(connection, backfill, tell)
     finally:
         await connection.close()

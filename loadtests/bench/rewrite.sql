@@ -8,7 +8,7 @@ WITH batch AS (
     SELECT id FROM dossier
      WHERE id > coalesce(nullif($1::text, '')::uuid, '00000000-0000-0000-0000-000000000000') ORDER BY id LIMIT $2
 ), rewritten AS (
-    UPDATE dossier SET folded = lower(dossier.code) FROM batch WHERE dossier.id = batch.id AND dossier.folded IS NULL
+    UPDATE dossier SET folded = lower(code) WHERE id = ANY (ARRAY(SELECT id FROM batch)) AND folded IS NULL
 ), done AS (
     SELECT (SELECT id::text FROM batch ORDER BY id DESC LIMIT 1) AS last, count(*) AS rows FROM batch
 ), moved AS (
