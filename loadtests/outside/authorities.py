@@ -82,8 +82,6 @@ def _config(prefix: str, revoked: dict[str, datetime], held: set[str], born: dat
     for name, since in revoked.items():
         reason = "certificate_hold" if name in held else "key_compromise"
         certs[name]["revocation"] = {"revoked-since": since.isoformat(), "reason": reason}
-    stamping = {name: {"signing-key": name, "signing-cert": name} for name in ("tsa", "tsa2", "not-tsa")}
-    stamping["tsa3"] = {"signing-key": "tsa3", "signing-cert": "tsa3", "certs-to-embed": ["interm"]}
     return {
         "external-url-prefix": prefix,
         "keysets": {"k": {"path-prefix": ".", "keys": {name: {"path": f"{name}.key.pem"} for name in KEYS}}},
@@ -93,21 +91,27 @@ def _config(prefix: str, revoked: dict[str, datetime], held: set[str], born: dat
                 "entity-defaults": {"country-name": "VN", "organization-name": "UBND xã Thử Nghiệm"},
                 "entities": {name: {"common-name": said} for name, said in _NAMES.items()},
                 "certs": certs,
-                "services": {
-                    "ocsp": {
-                        "interm": {
-                            "for-issuer": "interm", "responder-cert": "interm-ocsp", "signing-key": "interm-ocsp",
-                            "validity-period": {"hours": 12},
-                        }
-                    },
-                    "crl-repo": {
-                        "root": {"for-issuer": "root", "signing-key": "root", "simulated-update-schedule": "P90D"},
-                        "interm": {"for-issuer": "interm", "signing-key": "interm", "simulated-update-schedule": "P1D"},
-                    },
-                    "time-stamping": stamping,
-                },
+                "services": _services(),
             }
         },
+    }  # fmt: skip
+
+
+def _services() -> dict[str, Any]:
+    stamping = {name: {"signing-key": name, "signing-cert": name} for name in ("tsa", "tsa2", "not-tsa")}
+    stamping["tsa3"] = {"signing-key": "tsa3", "signing-cert": "tsa3", "certs-to-embed": ["interm"]}
+    return {
+        "ocsp": {
+            "interm": {
+                "for-issuer": "interm", "responder-cert": "interm-ocsp", "signing-key": "interm-ocsp",
+                "validity-period": {"hours": 12},
+            }
+        },
+        "crl-repo": {
+            "root": {"for-issuer": "root", "signing-key": "root", "simulated-update-schedule": "P90D"},
+            "interm": {"for-issuer": "interm", "signing-key": "interm", "simulated-update-schedule": "P1D"},
+        },
+        "time-stamping": stamping,
     }  # fmt: skip
 
 
