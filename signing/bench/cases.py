@@ -54,9 +54,9 @@ def cases(ground: Ground) -> Iterator[Case]:
         yield from _verifying(ground, paper)
 
 
-def token_case(ground: Ground, token: Token) -> Case:
-    """Make the case of a key in a token: the small page signed by the holder, against the token's own signature."""
-    paper, who = ground.papers[0], ground.people["rsa"]
+def token_case(ground: Ground, paper: Paper, token: Token) -> Case:
+    """Make the case of a key in a token: a file signed by the holder, against the token's own signature."""
+    who = ground.people["rsa"]
     order = _order(ground, paper, who, "Signatory1", _INVISIBLE)
 
     def ours() -> bytes:

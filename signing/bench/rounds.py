@@ -82,7 +82,7 @@ def measure(size: Size, at: datetime, say: Callable[[str], None], place: Path) -
             for case in cases(ground):
                 say(f"{case.vi} / {case.en}")
                 rows.append(_row(case, size.rounds))
-            rows += _token_row(ground, size.rounds, say)
+            rows += _token_rows(ground, size.rounds, say)
             others = peers.measure(ground, place, size.rounds, lambda paper, key: _own_turn(ground, paper, key), say)
             floor = next(row.floor_ms for row in rows if row.floor_ms is not None)
             return Report(
@@ -111,15 +111,18 @@ def _own_turn(ground: Ground, paper: Paper, key: str) -> Callable[[], float]:
     return lambda: _turn(way, often)[0] * 1000
 
 
-def _token_row(ground: Ground, rounds: int, say: Callable[[str], None]) -> list[Row]:
+def _token_rows(ground: Ground, rounds: int, say: Callable[[str], None]) -> list[Row]:
     library = token.module()
     if library is None:
         return []
     held = token.Token(ground.room, library, ground.people["rsa"], ground.chain)
     try:
-        case = token_case(ground, held)
-        say(f"{case.vi} / {case.en}")
-        return [_row(case, rounds)]
+        rows: list[Row] = []
+        for paper in ground.papers:
+            case = token_case(ground, paper, held)
+            say(f"{case.vi} / {case.en}")
+            rows.append(_row(case, rounds))
+        return rows
     finally:
         held.close()
 
