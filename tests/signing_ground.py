@@ -28,7 +28,7 @@ from api.embedded.province import data, rows
 from api.jobs.runner import Runner
 from api.kernel import Actor
 from api.registry.service import Registry
-from api.signatures import asking, following, laying, submitting
+from api.signatures import ahead, asking, following, laying, submitting
 from api.signatures.contract import Accepted, Ask, AskItem, PasskeyAnswer, SubmitForSignature
 from api.signatures.engine import holder_store, polling
 from api.signatures.engine.context import Engine
@@ -239,7 +239,7 @@ class Ground:
         code = code or (await self.fresh_code(who) if passkey is None else None)
         order = Ask(items=items, code=code, passkey=passkey, lane=lane)
         async with self.app.transaction() as tx:
-            accepted = await asking.ask(tx, self.actor(who), order, at=self.clock())
+            accepted = await asking.ask(tx, self.actor(who), order, await ahead.look(tx), at=self.clock())
         if self.clock.fixed is not None:  # the database's clock cannot be moved: what it wrote is
             await self.db.admin.execute(
                 "UPDATE signature_batch SET asked_at = $2 WHERE id = $1", accepted.ticket, self.clock()

@@ -166,6 +166,7 @@ RUN_BY: dict[str, tuple[str, str]] = {
     "motcua bench backfill": ("tests/journey/test_bench_backfill.py", '"loadtests.bench.backfill"'),
     "motcua bench admission": ("tests/journey/test_bench_admission.py", '"loadtests.bench.admission"'),
     "motcua bench growth": ("tests/journey/test_bench_growth.py", '"loadtests.bench.growth"'),
+    "motcua bench levers": ("tests/journey/test_bench_levers.py", '"loadtests.bench.levers"'),
     "motcua load SHAPE": ("tests/journey/test_load.py", '"load", "average"'),
     "motcua load SHAPE --host URL": ("tests/journey/test_load.py", '"--host", '),
     "motcua load serve": ("tests/journey/test_load.py", '"load", "serve"'),

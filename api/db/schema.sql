@@ -37,7 +37,8 @@ CREATE TABLE public.batch_item (
     CONSTRAINT batch_item_check CHECK (((outcome IS NULL) = (ended_at IS NULL))),
     CONSTRAINT batch_item_outcome_check CHECK ((outcome = ANY (ARRAY['recorded'::text, 'refused'::text, 'expired'::text, 'failed'::text, 'superseded'::text]))),
     CONSTRAINT batch_item_shown_sha256_check CHECK ((octet_length(shown_sha256) = 32))
-);
+)
+WITH (autovacuum_vacuum_scale_factor='0.01', autovacuum_analyze_scale_factor='0.01');
 
 COMMENT ON TABLE public.batch_item IS 'The items of a ticket with exactly the digests shown; each ends in one terminal outcome.';
 
@@ -161,7 +162,8 @@ CREATE TABLE public.signature_request (
     CONSTRAINT signature_request_ordinal_check CHECK ((ordinal > 0)),
     CONSTRAINT signature_request_role_check CHECK ((role = ANY (ARRAY['initials'::text, 'coordinator'::text, 'signatory'::text, 'seal'::text]))),
     CONSTRAINT signature_request_state_check CHECK ((state = ANY (ARRAY['to_sign'::text, 'asked'::text, 'prepared'::text, 'sent'::text, 'value_received'::text, 'recorded'::text, 'refused'::text, 'expired'::text, 'failed'::text, 'superseded'::text])))
-);
+)
+WITH (autovacuum_vacuum_scale_factor='0.01', autovacuum_analyze_scale_factor='0.01');
 
 COMMENT ON TABLE public.signature_request IS 'One signature wanted on one document: who, in which post and capacity, with which key. The partial unique index lets one open job write a document.';
 
@@ -421,20 +423,16 @@ BEGIN
         after_group := NEW.group_no;
     END IF;
     PERFORM FROM public.signature_request later
-      WHERE later.state = 'to_sign'
-        AND (later.chain_id = of_chain AND later.group_no > after_group
-             OR later.document_id IN (SELECT annex.id FROM public.document annex WHERE annex.main_document_id = of_document))
+      WHERE later.id = ANY ((SELECT public.signature_requests_after(of_chain, of_document, after_group))::uuid[]) AND later.state = 'to_sign'
       ORDER BY later.id
         FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
     UPDATE public.signature_request later
        SET ready = public.signature_request_ready(later.state, later.chain_id, later.group_no)
-     WHERE later.chain_id = of_chain AND later.group_no > after_group AND later.state = 'to_sign'
+     WHERE later.id = ANY ((SELECT public.signature_requests_after(of_chain, of_document, after_group))::uuid[]) AND later.state = 'to_sign'
        AND later.ready IS DISTINCT FROM public.signature_request_ready(later.state, later.chain_id, later.group_no);
-    UPDATE public.signature_request annexed
-       SET ready = public.signature_request_ready(annexed.state, annexed.chain_id, annexed.group_no)
-      FROM public.document annex
-     WHERE annex.main_document_id = of_document AND annexed.document_id = annex.id AND annexed.state = 'to_sign'
-       AND annexed.ready IS DISTINCT FROM public.signature_request_ready(annexed.state, annexed.chain_id, annexed.group_no);
     RETURN NULL;
 END $$;
 
@@ -465,6 +463,12 @@ BEGIN
 END $$;
 
 COMMENT ON FUNCTION public.signature_request_turn() IS 'Writes into a request whether its turn has come, whatever was to be written there.';
+
+CREATE FUNCTION public.signature_requests_after(of_chain uuid, of_document uuid, after_group smallint) RETURNS uuid[]
+    LANGUAGE sql STABLE
+    RETURN ARRAY(SELECT later.id FROM public.signature_request later WHERE ((later.chain_id = signature_requests_after.of_chain) AND (later.group_no > signature_requests_after.after_group)) UNION ALL SELECT annexed.id FROM ((public.document annex JOIN public.chain own ON (((own.document_id = annex.id) AND (own.state = ANY (ARRAY['laying'::text, 'open'::text]))))) JOIN public.signature_request annexed ON ((annexed.chain_id = own.id))) WHERE (annex.main_document_id = signature_requests_after.of_document));
+
+COMMENT ON FUNCTION public.signature_requests_after(of_chain uuid, of_document uuid, after_group smallint) IS 'The requests whose turn may come with this one: later ones of its chain, and those of its document''s annexes.';
 
 CREATE FUNCTION public.take_intent(whose text, where_to text, by_key text, OUT mine boolean, OUT body_sha256 bytea, OUT status smallint, OUT answer json) RETURNS record
     LANGUAGE plpgsql
@@ -3303,6 +3307,8 @@ REVOKE ALL ON FUNCTION public.signature_request_ready(in_state text, of_chain uu
 GRANT ALL ON FUNCTION public.signature_request_ready(in_state text, of_chain uuid, of_group smallint) TO app;
 GRANT ALL ON FUNCTION public.signature_request_ready(in_state text, of_chain uuid, of_group smallint) TO signer;
 GRANT ALL ON FUNCTION public.signature_request_ready(in_state text, of_chain uuid, of_group smallint) TO worker;
+
+REVOKE ALL ON FUNCTION public.signature_requests_after(of_chain uuid, of_document uuid, after_group smallint) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.take_intent(whose text, where_to text, by_key text, OUT mine boolean, OUT body_sha256 bytea, OUT status smallint, OUT answer json) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.take_intent(whose text, where_to text, by_key text, OUT mine boolean, OUT body_sha256 bytea, OUT status smallint, OUT answer json) TO app;

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from typing import Final, NoReturn
 
-BENCHES: Final = ("api", "audit", "backfill", "admission", "growth")
+BENCHES: Final = ("api", "audit", "backfill", "admission", "growth", "levers")
 SHAPES: Final = (
     "before", "average", "merger-day", "day", "spike", "morning", "signing-storm", "portal-outage", "log-ins",
     "open", "soak", "break", "faults", "serve",

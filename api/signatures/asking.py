@@ -18,6 +18,7 @@ from api.kernel import Actor, new_id
 from api.registry import authority
 from api.registry.procedures import NUMBERED
 from api.signatures import cutting, stepup, store
+from api.signatures.ahead import Line
 from api.signatures.contract import Accepted, Ask, AskChallenge, Challenge, Confirmations, PlanAsk
 from api.signatures.rows import AskedItem
 from api.telemetry.spans import Span
@@ -31,7 +32,7 @@ ACTION_OF: Final = {
 }
 
 
-async def ask(tx: Tx, actor: Actor, order: Ask, *, at: datetime, trace_id: str | None = None) -> Accepted:
+async def ask(tx: Tx, actor: Actor, order: Ask, line: Line, *, at: datetime, trace_id: str | None = None) -> Accepted:
     """Write the ticket of an ask: batch, items with the digests shown, factor, numbers, audit row and one job.
 
     Items that cannot be signed end with their own reason; only an ask of which no item can is refused as a whole.
@@ -46,11 +47,11 @@ async def ask(tx: Tx, actor: Actor, order: Ask, *, at: datetime, trace_id: str |
     if len(set(ids)) != len(ids):
         raise Invalid("Một văn bản được nêu hai lần.", "A request stands twice.", code="item-twice")
     with Span("signatures.ask", attributes={"items": len(ids)}) as span:
-        return await _ask(tx, actor, order, ids, at, trace_id or span.place.trace_id, span)
+        return await _ask(tx, actor, order, ids, line, at, trace_id or span.place.trace_id, span)
 
 
 async def _ask(
-    tx: Tx, actor: Actor, order: Ask, ids: Sequence[UUID], at: datetime, trace_id: str, span: Span
+    tx: Tx, actor: Actor, order: Ask, ids: Sequence[UUID], line: Line, at: datetime, trace_id: str, span: Span
 ) -> Accepted:
     await store.lock_dossiers(tx, ids)
     known = await store.items_to_ask(tx, ids)
@@ -66,12 +67,13 @@ async def _ask(
     await store.insert_items(
         tx, batch_id, list(range(1, len(ids) + 1)), ids, [shown[i] for i in ids], [given.get(i) for i in ids]
     )
+    ahead = line.ahead(head)
     return Accepted(
         ticket=batch_id,
         items=len(ids),
         stage="queued",
-        position=head.ahead,
-        estimate_s=cutting.estimate_seconds(head.ahead, len(ids), cutting.rate(head.recorded_last_minute)),
+        position=ahead,
+        estimate_s=cutting.estimate_seconds(ahead, len(ids), line.rate),
         authorised_until=head.authorised_until,
     )
 

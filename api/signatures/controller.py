@@ -171,11 +171,14 @@ class BatchController(Controller):
 
     @post("/", guards=[signed_in], opt={"seconds": 10.0}, status_code=202, summary="Ký / Sign or seal these")
     async def ask(
-        self, request: AnyRequest, data: contract.Ask, actor: Actor, at: datetime
+        self, request: AnyRequest, watch: Watch, data: contract.Ask, actor: Actor, at: datetime
     ) -> Response[contract.Accepted]:
         """Commit what a person wants signed and return a durable ticket, also when every key holder is down."""
         trace_id: str | None = request.scope["state"].get("trace_id")
-        return await idempotency.run(request, actor, lambda tx: asking.ask(tx, actor, data, at=at, trace_id=trace_id))
+        line = await watch.line()
+        return await idempotency.run(
+            request, actor, lambda tx: asking.ask(tx, actor, data, line, at=at, trace_id=trace_id)
+        )
 
     @post(
         "/challenge",
@@ -204,10 +207,11 @@ class BatchController(Controller):
             return await store.my_tickets(tx, actor.account_id, 20)
 
     @get("/{batch_id:uuid}", guards=[signed_in], summary="Một lượt ký / A ticket")
-    async def ticket(self, request: AnyRequest, batch_id: UUID, actor: Actor) -> contract.Ticket:
+    async def ticket(self, request: AnyRequest, watch: Watch, batch_id: UUID, actor: Actor) -> contract.Ticket:
         """Return stage, position, estimate and the result of each item."""
+        line = await watch.line()
         async with edge_of(request).pools.reading() as tx:
-            return await tickets.ticket(tx, actor, batch_id)
+            return await tickets.ticket(tx, line, actor, batch_id)
 
     @get(
         "/{batch_id:uuid}/events",
@@ -225,8 +229,9 @@ class BatchController(Controller):
     ) -> ServerSentEvent:
         """Stream the whole ticket at each change; with Last-Event-ID it goes on from there."""
         pools = edge_of(request).pools
+        line = await watch.line()
         async with pools.reading() as tx:
-            await tickets.ticket(tx, actor, batch_id)
+            await tickets.ticket(tx, line, actor, batch_id)
 
         async def messages() -> AsyncGenerator[ServerSentEventMessage]:
             async for now in tickets.stream(pools, watch, actor, batch_id, last_event_id):

@@ -172,15 +172,9 @@ SELECT $1, item.ordinal, item.request_id, item.shown_sha256, item.number_id
 INSERT INTO step_up (batch_id, account_id, kind, response, digest) VALUES ($1, $2, $3, $4, $5);
 
 -- name: ticket
--- A ticket's head, and how much work has its turn before it: by lane, then by the turns that the queue goes by.
+-- A ticket's head.
 SELECT batch.id, batch.account_id, batch.person_id, batch.agency_id, batch.lane, batch.item_count, batch.complete, batch.asked_at,
        batch.closed_at, batch.authorised_until, batch.trace_id, step_up_verdict.accepted AS factor_accepted, step_up_verdict.reason AS factor_reason,
-       (SELECT count(*) FROM signature_request other
-         WHERE other.state IN ('asked', 'value_received') AND other.batch_id <> batch.id
-           AND (other.lane < batch.lane
-                OR other.lane = batch.lane AND (other.turn, other.state_at) < (own.turn, batch.asked_at))) AS ahead,
-       (SELECT count(*) FROM signature_request done
-         WHERE done.recorded_at > now() - interval '60 seconds') AS recorded_last_minute,
        ARRAY(SELECT due.shown_code FROM holder_transaction due
               WHERE due.batch_id = batch.id AND due.state <> 'ended' AND due.shown_code IS NOT NULL ORDER BY due.started_at, due.id) AS codes,
        now() AS at,
@@ -195,13 +189,19 @@ SELECT batch.id, batch.account_id, batch.person_id, batch.agency_id, batch.lane,
   FROM signature_batch batch
   LEFT JOIN step_up ON step_up.batch_id = batch.id
   LEFT JOIN step_up_verdict ON step_up_verdict.step_up_id = step_up.id
-  CROSS JOIN LATERAL (
-        SELECT coalesce(min(mine.turn) FILTER (WHERE mine.batch_id = batch.id),
-                        greatest(min(mine.turn), 1 + max(mine.turn) FILTER (WHERE asked.person_id = batch.person_id)), 0) AS turn
-          FROM signature_request mine
-          JOIN signature_batch asked ON asked.id = mine.batch_id
-         WHERE mine.state IN ('asked', 'value_received') AND mine.lane = batch.lane) own
  WHERE batch.id = $1;
+
+-- name: waiting
+-- The line of work of all tickets: how much of each has which turn, and since when.
+SELECT request.lane, request.turn, request.batch_id, batch.person_id, request.state_at AS since, count(*)::integer AS items
+  FROM signature_request request
+  JOIN signature_batch batch ON batch.id = request.batch_id
+ WHERE request.state IN ('asked', 'value_received')
+ GROUP BY request.lane, request.turn, request.batch_id, batch.person_id, request.state_at;
+
+-- name: recorded_last_minute
+-- How fast the line goes.
+SELECT count(*) FROM signature_request WHERE recorded_at > now() - interval '60 seconds';
 
 -- name: ticket_items
 -- The items of a ticket: the outcome once there is one, else the stage of the request; of a sealed one, the level that it owes.

@@ -88,12 +88,21 @@ class TicketHead(msgspec.Struct, frozen=True, kw_only=True):
     trace_id: str | None
     factor_accepted: bool | None
     factor_reason: str | None
-    ahead: int
-    recorded_last_minute: int
     codes: list[str]
     at: datetime
     session_id: UUID | None
     pages: list[str]
+
+
+class Waiting(msgspec.Struct, frozen=True, kw_only=True):
+    """Work of one ticket that waits for one turn."""
+
+    lane: str
+    turn: int
+    batch_id: UUID
+    person_id: UUID
+    since: datetime
+    items: int
 
 
 class ItemLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -191,6 +200,7 @@ ROW_OF: Final[dict[str, type[msgspec.Struct]]] = {
     "clerks_page": ToSign,
     "items_to_ask": AskedItem,
     "ticket": TicketHead,
+    "waiting": Waiting,
     "ticket_items": ItemLine,
     "my_tickets": TicketSummary,
     "lock_chain_of_request": LockedRequest,

@@ -20,6 +20,7 @@ from api.signatures.rows import (
     OpenChain,
     SignedOfChain,
     TicketHead,
+    Waiting,
 )
 
 _q: Final = queries.load("api.signatures")
@@ -193,6 +194,16 @@ async def signed_since(tx: Tx, account_id: UUID, since: datetime, limit: int) ->
 async def ticket(tx: Tx, batch_id: UUID) -> TicketHead | None:
     """Return a ticket's head."""
     return as_struct(await tx.fetchrow(_q.ticket, batch_id), TicketHead)
+
+
+async def waiting(tx: Tx) -> list[Waiting]:
+    """Return the line of work."""
+    return as_structs(await tx.fetch(_q.waiting), Waiting)
+
+
+async def recorded_last_minute(tx: Tx) -> int:
+    """Return how many signatures were recorded within the last minute."""
+    return await tx.fetchval(_q.recorded_last_minute)
 
 
 async def ticket_items(tx: Tx, batch_id: UUID) -> list[ItemLine]:

@@ -15,6 +15,7 @@ from api.errors import NotFound
 from api.kernel import Actor
 from api.registry import authority
 from api.signatures import cursor, cutting, store
+from api.signatures.ahead import Line, Looks
 from api.signatures.contract import ItemLevel, Place, Ticket, TicketItem, ToSignPage
 from api.signatures.rows import ItemLine, TicketHead
 
@@ -35,8 +36,8 @@ LOOK_EVERY_S: Final = 0.3
 KEEP_ALIVE_S: Final = 15.0
 
 
-async def ticket(tx: Tx, actor: Actor, batch_id: UUID) -> Ticket:
-    """Return a ticket to the person who asked it.
+async def ticket(tx: Tx, line: Line, actor: Actor, batch_id: UUID) -> Ticket:
+    """Return a ticket, and its place in the line, to the person who asked it.
 
     Raises:
         NotFound: there is no such ticket, or it is another's.
@@ -46,7 +47,7 @@ async def ticket(tx: Tx, actor: Actor, batch_id: UUID) -> Ticket:
         raise NotFound("Không tìm thấy mã lượt ký.", "There is no such ticket.", code="ticket-not-found")
     versions = await store.ticket_versions(tx, [batch_id])
     pages = head.pages if head.session_id == actor.session_id else []
-    return view(head, await store.ticket_items(tx, batch_id), versions.get(batch_id, 0), pages)
+    return view(head, line, await store.ticket_items(tx, batch_id), versions.get(batch_id, 0), pages)
 
 
 def _until_paid(owed: Sequence[ItemLevel], at: datetime) -> int:
@@ -55,13 +56,13 @@ def _until_paid(owed: Sequence[ItemLevel], at: datetime) -> int:
     return max(1, round((max(ends) - at).total_seconds())) if ends else 0
 
 
-def view(head: TicketHead, items: list[ItemLine], version: int, pages: list[str]) -> Ticket:
+def view(head: TicketHead, line: Line, items: list[ItemLine], version: int, pages: list[str]) -> Ticket:
     """Put a ticket together from its rows. Pure."""
     counts = Counter(item.stage for item in items)
     owed = [item.level for item in items if item.level is not None and item.level.reached == "B-B"]
     stage = next((stage for stage in _ORDER if counts[stage]), "timestamp" if owed else "finished")
     left = sum(counts[stage] for stage in _ORDER)
-    rate = cutting.rate(head.recorded_last_minute)
+    ahead = line.ahead(head) if left else 0
     return Ticket(
         ticket=head.id,
         version=version,
@@ -70,8 +71,8 @@ def view(head: TicketHead, items: list[ItemLine], version: int, pages: list[str]
         trace_id=head.trace_id,
         asked_at=head.asked_at,
         finished_at=head.closed_at,
-        position=head.ahead if left else 0,
-        estimate_s=cutting.estimate_seconds(head.ahead, left, rate) if left else _until_paid(owed, head.at),
+        position=ahead,
+        estimate_s=cutting.estimate_seconds(ahead, left, line.rate) if left else _until_paid(owed, head.at),
         counts=dict(counts),
         codes=head.codes,
         pages=pages,
@@ -111,6 +112,7 @@ class Watch:
     def __init__(self, pools: Pools) -> None:
         """Look through the read pool."""
         self._pools = pools
+        self.line = Looks(pools).line
         self._watched: dict[UUID, list[_Waiter]] = {}
         self._task: asyncio.Task[None] | None = None
 
@@ -167,8 +169,9 @@ async def stream(
     """
     known, told = last_id, None
     while True:
+        line = await watch.line()
         async with pools.reading() as tx:
-            now = await ticket(tx, actor, batch_id)
+            now = await ticket(tx, line, actor, batch_id)
         place = Place(position=now.position, estimate_s=now.estimate_s)
         if now.version > known:
             known = now.version

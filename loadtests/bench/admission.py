@@ -26,7 +26,7 @@ import uvloop
 from api.embedded.province import data
 from loadtests.bench.admission_report import Pair, Report, part, recovery_s, stretch_of, text
 from loadtests.bench.arrivals import Answer, Crowd, crowd
-from loadtests.bench.contenders import OTHER_CORE, ROOT, SERVER_CORE, Contender, contenders, pin, pin_database
+from loadtests.bench.contenders import OTHER_CORE, OURS, ROOT, SERVER_CORE, Contender, contenders, pin, pin_database
 from loadtests.bench.drive import drive, fetch, request
 from loadtests.bench.ground import FILING, Ground, ground
 from loadtests.bench.impatience import HEAD, impatience
@@ -76,7 +76,7 @@ async def measure(size: Size, root: Path, say: Callable[[str, str], None]) -> Re
         earth = await stack.enter_async_context(ground(root, size.dossiers, say))
         pin_database(earth, SERVER_CORE)
         room = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="motcua-bench-")))
-        api = (await stack.enter_async_context(contenders(earth, room, ("motcua",))))["motcua"]
+        api = (await stack.enter_async_context(contenders(earth, room, OURS)))["motcua"]
         pin(OTHER_CORE)
         sources = await _sources(earth)
         most = await _capacity(api, sources, size)

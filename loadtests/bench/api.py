@@ -18,14 +18,13 @@ from typing import Final
 import msgspec
 import uvloop
 
-from loadtests.bench.contenders import OTHER_CORE, ROOT, Contender, contenders, pin, pin_database
+from loadtests.bench.contenders import COMMANDS, OTHER_CORE, ROOT, Contender, contenders, pin, pin_database
 from loadtests.bench.drive import Run, drive
 from loadtests.bench.ground import Ground, ground
 from loadtests.bench.report import Measured, PoolUse, Report, Sessions, Signing, text
 from loadtests.bench.scenarios import Scenario, scenarios, signings, unequal
 from loadtests.bench.watch import authorisation_ms, loop_lag_ms, watching
 
-NAMES: Final = ("motcua", "fastapi", "floor")
 IN_FLIGHT: Final = 16
 POOL: Final = 8
 """Connections of each pool of each contender, as the product has by default: on one core more only wait in line."""
@@ -55,7 +54,7 @@ async def measure(size: Size, root: Path, say: Callable[[str, str], None]) -> Re
         earth = await stack.enter_async_context(ground(root, size.dossiers, say))
         pin_database(earth)
         room = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="motcua-bench-")))
-        rivals = await stack.enter_async_context(contenders(earth, room, NAMES))
+        rivals = await stack.enter_async_context(contenders(earth, room, COMMANDS))
         pin(OTHER_CORE)
         kinds = await scenarios(earth, per_kind=_writes(size))
         for kind in kinds:

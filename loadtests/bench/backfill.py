@@ -23,7 +23,7 @@ from typing import Final
 import msgspec
 
 from loadtests.bench.backfill_report import Kind, Pressure, Report, Stretch, found, part, text
-from loadtests.bench.contenders import OTHER_CORE, ROOT, Contender, contenders, pin, pin_database
+from loadtests.bench.contenders import OTHER_CORE, OURS, ROOT, Contender, contenders, pin, pin_database
 from loadtests.bench.drive import drive
 from loadtests.bench.ground import Ground, ground
 from loadtests.bench.paced import Answer, Traffic, exact_loop, traffic
@@ -78,7 +78,7 @@ async def measure(size: Size, root: Path, say: Callable[[str, str], None]) -> Re
         earth = await stack.enter_async_context(ground(root, size.dossiers, say))
         pin_database(earth)
         room = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="motcua-bench-")))
-        worker = (await stack.enter_async_context(contenders(earth, room, ("motcua",))))["motcua"]
+        worker = (await stack.enter_async_context(contenders(earth, room, OURS)))["motcua"]
         pin(OTHER_CORE)
         kinds = await scenarios(earth, per_kind=size.dossiers // 31)
         sources = {kind.name: _endless(kind) for kind in kinds}

@@ -7,15 +7,15 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Final
 
 from loadtests.bench.drive import ask, request
 from loadtests.bench.ground import Ground
 
-COMMANDS: Final = {
-    "motcua": ("-m", "api", "api"),
+OURS: Final = {"motcua": ("-m", "api", "api")}
+COMMANDS: Final = OURS | {
     "fastapi": ("-m", "loadtests.peers.orm"),
     "floor": ("-m", "loadtests.peers.floor"),
 }
@@ -34,16 +34,18 @@ class Contender:
 
     def cpu_s(self) -> float:
         """Seconds of processor time that the server and its children have used."""
-        return sum(_cpu_s(pid) for pid in _family(self.process.pid))
+        return family_cpu_s(self.process.pid)
 
 
 @contextlib.asynccontextmanager
-async def contenders(ground: Ground, room: Path, names: tuple[str, ...]) -> AsyncIterator[dict[str, Contender]]:
+async def contenders(
+    ground: Ground, room: Path, commands: Mapping[str, tuple[str, ...]]
+) -> AsyncIterator[dict[str, Contender]]:
     """Start these, each pinned to the server's core, and stop them whatever happens."""
     running: dict[str, Contender] = {}
     try:
-        for name in names:
-            running[name] = _start(ground, room, name)
+        for name, command in commands.items():
+            running[name] = _start(ground, room, name, command)
         for contender in running.values():
             await _until_ready(contender)
         yield running
@@ -54,12 +56,12 @@ async def contenders(ground: Ground, room: Path, names: tuple[str, ...]) -> Asyn
             contender.process.wait()
 
 
-def _start(ground: Ground, room: Path, name: str) -> Contender:
+def _start(ground: Ground, room: Path, name: str, command: tuple[str, ...]) -> Contender:
     port = free_port()
     log = room / f"{name}.log"
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [sys.executable, *COMMANDS[name]], env=ground.environment(port, room), cwd=ROOT, stdout=out, stderr=out,
+            [sys.executable, *command], env=ground.environment(port, room), cwd=ROOT, stdout=out, stderr=out,
             start_new_session=True,
         )  # fmt: skip
     pin(SERVER_CORE, process.pid)  # before it has started anything: children stay where their parent is
@@ -97,6 +99,11 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def family_cpu_s(pid: int) -> float:
+    """Return the seconds of processor time that a process and all below it have used."""
+    return sum(_cpu_s(each) for each in _family(pid))
 
 
 def _family(pid: int) -> list[int]:

@@ -9,7 +9,7 @@ import pytest_asyncio
 from api.dossiers import facts as f
 from api.dossiers.words import Action
 from api.errors import Conflict, NotFound, Refused
-from api.signatures import returning, tickets
+from api.signatures import ahead, returning, tickets
 from api.signatures.contract import Because, Return
 from tests.paper import pdfsig_valid
 from tests.signing_ground import Ground
@@ -217,12 +217,12 @@ async def test_a_ticket_belongs_to_its_asker_and_tells_each_stage(ground):
     initials, *_ = await ground.submitted()
     accepted = await ground.ask("kynhay", initials)
     async with ground.app.reading() as tx:
-        before = await tickets.ticket(tx, ground.actor("kynhay"), accepted.ticket)
+        before = await tickets.ticket(tx, await ahead.look(tx), ground.actor("kynhay"), accepted.ticket)
         with pytest.raises(NotFound):
-            await tickets.ticket(tx, ground.actor("chutich"), accepted.ticket)
+            await tickets.ticket(tx, await ahead.look(tx), ground.actor("chutich"), accepted.ticket)
     await ground.work()
     async with ground.app.reading() as tx:
-        after = await tickets.ticket(tx, ground.actor("kynhay"), accepted.ticket)
+        after = await tickets.ticket(tx, await ahead.look(tx), ground.actor("kynhay"), accepted.ticket)
     assert (before.stage, after.stage) == ("queued", "finished")
     assert after.version > before.version
     assert after.finished_at is not None

@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from api.errors import NotFound
-from api.signatures import tickets
+from api.signatures import ahead, tickets
 from api.signatures.contract import Place, Ticket
 from api.signatures.engine import store
 from tests.many_documents import lay_many
@@ -35,7 +35,7 @@ def watching(ground):
 
 async def now(ground, ticket, who="kynhay") -> Ticket:
     async with ground.app.reading() as tx:
-        return await tickets.ticket(tx, ground.actor(who), ticket)
+        return await tickets.ticket(tx, await ahead.look(tx), ground.actor(who), ticket)
 
 
 async def a_batch(ground, count: int):
@@ -126,7 +126,7 @@ async def test_a_quiet_stream_gives_signs_of_life_and_tells_of_a_place_that_move
         stream = tickets.stream(ground.app, watch, ground.actor("kynhay"), accepted.ticket, 0)
         assert isinstance(await anext(stream), Ticket)
         assert await anext(stream) is None
-        await ahead(ground, 25)
+        await put_before(ground, 25)
         async with asyncio.timeout(5):
             while (event := await anext(stream)) is None:
                 continue
@@ -136,22 +136,27 @@ async def test_a_quiet_stream_gives_signs_of_life_and_tells_of_a_place_that_move
         await stream.aclose()
 
 
-async def ahead(ground, count: int) -> None:
+async def put_before(ground, count: int) -> None:
     """Work of the counter's lane, which goes first: rows alone."""
     await ground.db.admin.execute("SET session_replication_role = replica")
     await ground.db.admin.execute(
         "INSERT INTO signature_request (chain_id, document_id, dossier_id, result_id, group_no, ordinal, role,"
         " pdf_signature, act, field, state, agency_id, lane, batch_id, turn)"
         " SELECT uuidv7(), uuidv7(), uuidv7(), uuidv7(), 1, 1, 'signatory', true, 'main_document', 'Signatory1',"
-        " 'asked', uuidv7(), 'counter', uuidv7(), n FROM generate_series(1, $1) n",
+        " 'asked', uuidv7(), 'counter', $2, n FROM generate_series(1, $1) n",
         count,
+        await ground.db.admin.fetchval(
+            "INSERT INTO signature_batch (account_id, person_id, post_id, agency_id, lane, item_count,"
+            " authorised_until)"
+            " VALUES (uuidv7(), uuidv7(), uuidv7(), uuidv7(), 'counter', 1, now()) RETURNING id"
+        ),
     )
     await ground.db.admin.execute("SET session_replication_role = origin")
 
 
 async def test_position_and_estimate_fall_while_the_work_is_done(ground):
     accepted = await ground.ask("kynhay", (await ground.submitted())[0])
-    await ahead(ground, 100)
+    await put_before(ground, 100)
     told = [await now(ground, accepted.ticket)]
     for _ in range(4):
         await ground.db.admin.execute(

@@ -16,7 +16,7 @@ import pytest_asyncio
 from api.db.faults import as_kind
 from api.documents import numbering
 from api.errors import MotcuaError
-from api.signatures import asking, returning
+from api.signatures import ahead, asking, returning
 from api.signatures.contract import Ask, AskItem, Because, PassOn, Return
 from tests.many_documents import copy_rows
 from tests.signing_ground import TOLD_ANEW, Ground
@@ -62,7 +62,7 @@ class File:
         async def ask(tx, who: str, role: str):
             item = AskItem(request_id=self.ids[role], sha256=self.shown)
             order = Ask(items=[item], code="123456")
-            return await asking.ask(tx, ground.actor(who), order, at=at)
+            return await asking.ask(tx, ground.actor(who), order, await ahead.look(tx), at=at)
 
         because, back = Because(reason="vì lý do này"), Return(reason="vì lý do này")
         deputy = ground.actor("phochutich")

@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from api.errors import MotcuaError
-from api.signatures import paging, tickets
+from api.signatures import ahead, paging, tickets
 from api.signatures.engine import polling, sweeping
 from loadtests.outside.csc_page import press
 from tests.csc_ground import AS_BEFORE, Csc
@@ -43,7 +43,7 @@ class Paged(Ground):
         accepted = await self.ask(who, request)
         await runner_for(self).drain()
         async with self.app.reading() as tx:
-            (page,) = (await tickets.ticket(tx, self.actor(who), accepted.ticket)).pages
+            (page,) = (await tickets.ticket(tx, await ahead.look(tx), self.actor(who), accepted.ticket)).pages
         return accepted.ticket, page
 
     async def brought(self, page: str, button: str = "confirm") -> paging.Brought:
@@ -100,7 +100,7 @@ async def test_signed_and_sealed_by_two_pages_and_each_answer_counts_once(ground
         assert await ground.takes(who, brought) == "page-answered"
         assert await ground.takes(who, msgspec.structs.replace(brought, code="other")) == "page-answered"
         async with ground.app.reading() as tx:
-            assert (await tickets.ticket(tx, ground.actor(who), ticket)).pages == []
+            assert (await tickets.ticket(tx, await ahead.look(tx), ground.actor(who), ticket)).pages == []
         assert await ground.ended(ticket) == (["recorded"], [None])
         assert await ground.takes(who, brought) == "page-answered"
     assert await key_uses(ground) == 2
@@ -113,7 +113,7 @@ async def test_only_the_session_that_asked_sees_the_page_and_brings_its_answer(g
     ticket, page = await ground.asked("chutich", signatory)
     other = msgspec.structs.replace(ground.actor("chutich"), session_id=uuid4())
     async with ground.app.reading() as tx:
-        assert (await tickets.ticket(tx, other, ticket)).pages == []
+        assert (await tickets.ticket(tx, await ahead.look(tx), other, ticket)).pages == []
     brought = await ground.brought(page)
     assert await ground.takes("chutich", brought, session_id=other.session_id) == "page-of-another-session"
     assert await ground.takes("vanthu", brought) == "page-unknown"

@@ -17,7 +17,7 @@ import pytest
 
 from api.errors import MotcuaError
 from api.failpoints import POINTS
-from api.signatures import asking, handing
+from api.signatures import ahead, asking, handing
 from api.signatures.contract import Ask, AskItem
 from api.signatures.tool_contract import ValueBack
 from loadtests.outside.keyring import Keyring
@@ -81,7 +81,7 @@ class Matrix:
         order = Ask(items=[AskItem(request_id=request, sha256=await ground.shown(request))], code=code)
         attempt = await ground.db.admin.fetchval("SELECT attempt FROM signature_request WHERE id = $1", request)
         async with ground.app.transaction() as tx:
-            accepted = await asking.ask(tx, ground.actor("chutich"), order, at=ground.clock())
+            accepted = await asking.ask(tx, ground.actor("chutich"), order, await ahead.look(tx), at=ground.clock())
             subject = f"signatures.finish:{request}:{attempt + 1}" if point == "settled" else accepted.ticket
             (self.orders / f"{point}.{subject}").write_text("hold")
         async with asyncio.timeout(PATIENCE_S):  # one code for all: it is set back for the next once it was judged

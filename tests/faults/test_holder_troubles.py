@@ -13,7 +13,7 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from api.signatures import tickets
+from api.signatures import ahead, tickets
 from api.signatures.engine import polling, sweeping
 from api.telemetry import spans
 from signing.keys.sp769 import Sp769Holder, Sp769Settings
@@ -124,16 +124,16 @@ async def test_the_code_on_the_phone_stands_in_the_ticket_as_long_as_it_is_to_be
     await runner_for(ground).drain()
     (outside,) = [one for one in await ground.outside() if one["state"] == "sig_wait_for_user_confirm"]
     async with ground.app.reading() as tx:
-        waiting = await tickets.ticket(tx, ground.actor("vanthu"), accepted.ticket)
+        waiting = await tickets.ticket(tx, await ahead.look(tx), ground.actor("vanthu"), accepted.ticket)
     assert waiting.codes == [outside["code"]]
     await ground.db.admin.execute("UPDATE holder_transaction SET shown_code = NULL")
     async with ground.app.reading() as tx:
-        without = await tickets.ticket(tx, ground.actor("vanthu"), accepted.ticket)
+        without = await tickets.ticket(tx, await ahead.look(tx), ground.actor("vanthu"), accepted.ticket)
     assert without.version < waiting.version  # whoever watches the ticket is told of the code
     await ground.control(f"/{outside['id']}/confirm")
     assert await ground.ended(accepted.ticket) == ["recorded"]
     async with ground.app.reading() as tx:
-        assert (await tickets.ticket(tx, ground.actor("vanthu"), accepted.ticket)).codes == []
+        assert (await tickets.ticket(tx, await ahead.look(tx), ground.actor("vanthu"), accepted.ticket)).codes == []
 
 
 async def test_a_missing_value_fails_its_own_item_only(ground):
