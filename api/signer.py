@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import msgspec
 import structlog
+import uvloop
 from aiohttp import web
 from prometheus_client import generate_latest
 
@@ -180,6 +181,7 @@ async def serve(settings: Settings) -> None:
         runners = [_runner(settings, engine, set(STEPS) - BESIDE), _runner(settings, engine, BESIDE)]
         flying = canary.Canary(engine, keys.open_canary())
         async with _listener(settings, engine, flying):
+            process.spare_the_collector()
             _log.info("ready", holders=sorted(engine.holders))
             tasks = [
                 *(asyncio.create_task(runner.run(), name="jobs") for runner in runners),
@@ -243,7 +245,7 @@ async def _listener(settings: Settings, engine: Engine, flying: canary.Canary) -
         return web.json_response(told, status=200 if fresh else 503, headers=None if fresh else {"Retry-After": "5"})
 
     async def metrics(_: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(), content_type="text/plain")
+        return web.Response(body=await asyncio.to_thread(generate_latest), content_type="text/plain")
 
     app = web.Application()
     app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics)])
@@ -261,7 +263,7 @@ def main(settings: Settings) -> int:
     """Run the signer; return its exit status."""
     logs.set_up("signer")
     with process.sending_spans("signer", settings.otlp_url):
-        asyncio.run(serve(settings))
+        uvloop.run(serve(settings))
     return 0
 
 

@@ -13,6 +13,7 @@ from typing import Final
 from uuid import UUID
 
 import structlog
+import uvloop
 from aiohttp import web
 from prometheus_client import generate_latest
 
@@ -126,6 +127,7 @@ async def serve(settings: Settings) -> None:
         runner = Runner(
             settings.database_url, bound, on_parked=note_parked(workshop), batch_size=4, max_concurrent_tasks=8
         )
+        process.spare_the_collector()
         _log.info("ready", kinds=sorted(bound), processes=settings.pdf_processes)
         tasks = [
             asyncio.create_task(runner.run(), name="jobs"),
@@ -188,7 +190,7 @@ async def _listener(settings: Settings, workshop: Workshop) -> AsyncGenerator[No
         return web.json_response({"status": "ready"})
 
     async def metrics(_: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(), content_type="text/plain")
+        return web.Response(body=await asyncio.to_thread(generate_latest), content_type="text/plain")
 
     app = web.Application()
     app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics)])
@@ -205,5 +207,5 @@ def main(settings: Settings) -> int:
     """Run the worker; return its exit status."""
     logs.set_up("worker")
     with process.sending_spans("worker", settings.otlp_url):
-        asyncio.run(serve(settings))
+        uvloop.run(serve(settings))
     return 0

@@ -78,9 +78,9 @@ class HealthController(Controller):
 
     @get("/metrics", opt=_OPEN, include_in_schema=False)
     async def metrics(self, request: Request[Any, Any, Any]) -> Response[bytes]:
-        """Return what Prometheus reads."""
+        """Return what Prometheus reads; a page of a thousand lines is not made on the event loop."""
         note_pools(edge_of(request).pools.shared)
-        return Response(metrics.page(), media_type=metrics.CONTENT_TYPE)
+        return Response(await asyncio.to_thread(metrics.page), media_type=metrics.CONTENT_TYPE)
 
 
 _SOON: Final = {"Retry-After": "5"}

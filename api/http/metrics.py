@@ -104,8 +104,8 @@ class _Tallies(Collector):
             HistogramMetricFamily(*_SECONDS[:2], labels=_SECONDS[2]),
         )
         bounds = [*map(floatToGoString, (*_BUCKETS, inf))]
-        for (method, route), tally in self._of.items():
-            for status, count in tally.by_status.items():
+        for (method, route), tally in list(self._of.items()):  # a copy: the page is made beside the event loop
+            for status, count in list(tally.by_status.items()):
                 requests.add_metric((method, route, str(status)), count)
             told = [*zip(bounds, accumulate(tally.buckets), strict=True)]
             seconds.add_metric((method, route), told, tally.seconds)

@@ -216,16 +216,17 @@ class Runner:
             return await store.unfinished_claims(connection, key)
 
     async def _claim_and_do(self, job: QueuedJob, envelope: Envelope, key: str) -> None:
-        async with self._open_books().transaction() as tx:
-            claim = await store.claim(tx, key, job.entrypoint)
-            if claim.parked:
-                _ENDED.labels(job.entrypoint, "parked_before").inc()
-                _log.warning("job_is_parked", key=key)
-                return
-            if claim.claims > self._policy.max_claims:
-                times = self._policy.max_claims
+        async with self._open_books().writing() as connection:
+            claim = await store.claim(connection, key, job.entrypoint)
+        if claim.parked:
+            _ENDED.labels(job.entrypoint, "parked_before").inc()
+            _log.warning("job_is_parked", key=key)
+            return
+        if claim.claims > self._policy.max_claims:
+            times = self._policy.max_claims
+            async with self._open_books().transaction() as tx:
                 await self._park(tx, job, key, f"begun {times} times, and each time its process died")
-                return
+            return
         context = JobContext(
             kind=job.entrypoint,
             key=envelope.key,
@@ -250,8 +251,8 @@ class Runner:
             _log.warning("job_failed", key=key, failures=context.failures + 1, error=_name(error), frames=frames)
             await self._settle_failure(job, key, error)
         else:
-            async with self._open_books().transaction() as tx:
-                await store.settle_done(tx, key)
+            async with self._open_books().writing() as connection:
+                await store.settle_done(connection, key)
             await reach("settled", key)
             _ENDED.labels(job.entrypoint, "done").inc()
             _log.info("job", key=key, ms=round((time.perf_counter() - began) * 1000, 1))

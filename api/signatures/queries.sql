@@ -229,27 +229,29 @@ SELECT item.ordinal, item.request_id, request.document_id, dossier.code AS dossi
 
 -- name: ticket_versions
 -- One growing number per watched ticket: any change of an item makes it larger, so a stream can tell that nothing was missed.
-SELECT item.batch_id,
-       1 + sum(CASE WHEN item.outcome IS NOT NULL THEN 1000000 + coalesce(owed.version, 0) -- a request lives on in other tickets; here it has ended
-                    WHEN request.batch_id = item.batch_id THEN request.version
-                    ELSE 0 END)::bigint
-         + max(batch.complete::int) + max((batch.closed_at IS NOT NULL)::int)
-         + (SELECT count(due.shown_code) FROM holder_transaction due WHERE due.batch_id = item.batch_id)
-         + (SELECT count(*) + count(answer.state)
-              FROM holder_transaction due
-              JOIN holder_page page ON page.transaction_id = due.id
-              LEFT JOIN page_answer answer ON answer.state = page.state
-             WHERE due.batch_id = item.batch_id) AS version
-  FROM batch_item item
-  JOIN signature_batch batch ON batch.id = item.batch_id
-  JOIN signature_request request ON request.id = item.request_id
-  LEFT JOIN LATERAL (
-        SELECT debt.version FROM level_debt debt
-         WHERE debt.request_id = request.id AND request.batch_id = item.batch_id
-         ORDER BY debt.revision_id
-         LIMIT 1) owed ON true
- WHERE item.batch_id = ANY ($1::uuid[])
- GROUP BY item.batch_id;
+-- Each item's request is looked up by itself (OFFSET 0): few of very many, which the planner cannot know of a list.
+SELECT batch.id AS batch_id,
+       (1 + coalesce(items.version, 0) + batch.complete::int + (batch.closed_at IS NOT NULL)::int
+          + (SELECT count(due.shown_code) FROM holder_transaction due WHERE due.batch_id = batch.id)
+          + (SELECT count(*) + count(answer.state)
+               FROM holder_transaction due
+               JOIN holder_page page ON page.transaction_id = due.id
+               LEFT JOIN page_answer answer ON answer.state = page.state
+              WHERE due.batch_id = batch.id))::bigint AS version
+  FROM unnest($1::uuid[]) AS watched (id)
+  JOIN signature_batch batch ON batch.id = watched.id
+ CROSS JOIN LATERAL (
+        SELECT sum(CASE WHEN item.outcome IS NOT NULL THEN 1000000 + coalesce(owed.version, 0) -- a request lives on in other tickets; here it has ended
+                        WHEN request.batch_id = item.batch_id THEN request.version
+                        ELSE 0 END) AS version
+          FROM batch_item item
+         CROSS JOIN LATERAL (SELECT one.id, one.batch_id, one.version FROM signature_request one WHERE one.id = item.request_id OFFSET 0) request
+          LEFT JOIN LATERAL (
+                SELECT debt.version FROM level_debt debt
+                 WHERE debt.request_id = request.id AND request.batch_id = item.batch_id
+                 ORDER BY debt.revision_id
+                 LIMIT 1) owed ON true
+         WHERE item.batch_id = batch.id) items;
 
 -- name: passkeys_of
 -- The passkeys that may answer a challenge of this account.

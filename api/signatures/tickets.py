@@ -1,6 +1,7 @@
 """Where a ticket stands: stage, position, estimate; and a stream that tells of every change and can be resumed."""
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextvars import Context
@@ -33,6 +34,8 @@ STAGES_VI: Final = {
     "finished": "đã xong",
 }
 LOOK_EVERY_S: Final = 0.3
+REST: Final = 5
+"""After each look, so many times as long as it took: however many items are watched, looking takes a part of a core."""
 KEEP_ALIVE_S: Final = 15.0
 
 
@@ -141,6 +144,7 @@ class Watch:
 
     async def _look(self) -> None:
         while True:
+            began = time.monotonic()
             try:
                 if self._watched:
                     async with self._pools.reading() as tx:
@@ -148,7 +152,7 @@ class Watch:
                     self._tell(versions)
             except Exception:  # noqa: BLE001 - streams go on when the database is back
                 _log.warning("watch_failed", exc_info=True)
-            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.sleep(max(LOOK_EVERY_S, REST * (time.monotonic() - began)))
 
     def _tell(self, versions: Mapping[UUID, int]) -> None:
         """Wake those whose ticket has moved, and nobody else: thousands may be waiting."""

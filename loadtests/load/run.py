@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import os
 import shutil
 import subprocess
@@ -179,10 +180,14 @@ async def load(order: Order, root: Path, place: Place, owner: asyncpg.Connection
         if order.mischief:
             what = faults.happen(Scene(place, out), order.mischief, order.minutes * 60, order.ramp_s)
             happening = asyncio.create_task(what)
-        await _generate(order, write_plan(root, plan), out, say)
+        telling = asyncio.create_task(_tell(order, samples, say))
+        try:
+            await _generate(order, write_plan(root, plan), out, say)
+        finally:
+            telling.cancel()
     happened = await happening if happening is not None else []
     ended = time.time()
-    left = await _drain(place, plan, 60.0 if order.quick else 300.0)
+    left = await _drain(place, plan, 60.0 if order.quick else 300.0, say)
     say(f"Tải đã dừng; còn mở {left} lượt ký", f"The load has ended; {left} tickets are open")
     written = gather.read(out)
     first = min((level.at - 1.0 for level in written.levels), default=began)  # each tells its first second
@@ -256,14 +261,27 @@ async def _generate(order: Order, plan: Path, out: Path, say: Progress) -> None:
     await generating.generate(commands, plan, out, seconds)
 
 
-async def _drain(place: Place, plan: Plan, patience_s: float) -> int:
+async def _tell(order: Order, samples: Sequence[Sample], say: Progress) -> None:
+    """Say how far the load has come, for as long as it lasts."""
+    whole = duration_s(order.course, order.minutes, order.ramp_s) / 60
+    for minutes in itertools.count(1):
+        await asyncio.sleep(60.0)
+        signed = samples[-1].signatures if samples else 0
+        say(f"Phút {minutes}/{whole:.0f}, {signed} chữ ký", f"Minute {minutes} of {whole:.0f}, {signed} signatures")
+
+
+async def _drain(place: Place, plan: Plan, patience_s: float, say: Progress) -> int:
     """Wait until what was asked for has come to an end; return how many tickets have not.
 
     Whoever signs with a token of their own and has left gives back what they have not signed.
     """
     deadline = time.monotonic() + patience_s
     async with owning(place) as owner, aiohttp.ClientSession(plan.url) as web:
-        while (left := await owner.fetchval(_OPEN)) and time.monotonic() < deadline:
+        told = 0.0
+        while (left := await owner.fetchval(_OPEN)) and (now := time.monotonic()) < deadline:
+            if now - told > 15:
+                say(f"Chờ {left} lượt ký…", f"Waiting for {left} tickets, {deadline - now:.0f} s at most")
+                told = now
             for seat in plan.seats["token-signatory"]:
                 await _give_back(web, {"Authorization": f"Bearer {seat.token}"})
             await asyncio.sleep(1.0)

@@ -201,6 +201,41 @@ async def test_a_list_is_not_planned_anew_at_each_reading(seeded, read):
     assert kept >= 5
 
 
+async def test_a_signature_reads_no_more_of_what_waits_than_its_own_chain(seeded):
+    """Whose turn comes next is written by triggers, which no plan shows: their reading is counted."""
+    transaction = seeded.transaction()
+    await transaction.start()
+    try:
+        one, batch = await seeded.fetchrow(
+            "SELECT id, (SELECT id FROM signature_batch LIMIT 1) FROM signature_request one"
+            " WHERE state = 'to_sign' AND ready AND EXISTS (SELECT FROM signature_request later"
+            " WHERE later.chain_id = one.chain_id AND later.group_no > one.group_no) LIMIT 1"
+        )
+        before = await seeded.fetchrow(READ_OF_REQUESTS)
+        group = await seeded.fetchrow(
+            "UPDATE signature_request SET state = 'recorded', recorded_at = now(), batch_id = $2 WHERE id = $1"
+            " RETURNING chain_id, group_no",
+            one,
+            batch,
+        )
+        after = await seeded.fetchrow(READ_OF_REQUESTS)
+        following = await seeded.fetchval(
+            "SELECT count(*) FROM signature_request WHERE chain_id = $1 AND group_no > $2 AND ready", *group
+        )
+    finally:
+        await transaction.rollback()
+    assert following == 1, "the next one has its turn"
+    assert after["by_index"] - before["by_index"] <= 40
+    assert after["through"] == before["through"]
+
+
+READ_OF_REQUESTS = """
+SELECT pg_stat_get_xact_tuples_returned(oid) AS through,
+       pg_stat_get_xact_tuples_fetched(oid) AS by_index
+  FROM pg_class WHERE oid = 'signature_request'::regclass
+"""
+
+
 @pytest.mark.parametrize("read", READS)
 async def test_a_read_whose_index_is_gone_is_found(seeded, read):
     statement, arguments, wanted, most = READS[read]
