@@ -82,6 +82,7 @@ BESIDE: Final = frozenset({context.REPAY})
 """Work that waits for authorities outside; it has places of its own, so that it takes none from signatures."""
 
 POLICY: Final = RetryPolicy(max_failures=4, max_claims=3)
+STOP_S: Final = 20.0
 _PATIENCE_S: Final = 2.0
 """How long the probe of a balancer waits for the database."""
 SILENT_FOR: Final = timedelta(seconds=5)
@@ -171,7 +172,7 @@ async def declare(engine: Engine) -> None:
 
 
 async def serve(settings: Settings) -> None:
-    """Work until SIGTERM or SIGINT: jobs under way end first; a lost database ends the process with an error."""
+    """Work until SIGTERM or SIGINT; jobs under way have `STOP_S` to end. A lost database ends it with an error."""
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -203,7 +204,12 @@ async def serve(settings: Settings) -> None:
             for runner in runners:
                 runner.stop()
             stopping.set()
-            await asyncio.gather(*tasks)
+            _, late = await asyncio.wait(tasks, timeout=STOP_S)
+            for task in late:  # mostly one that waits for an authority: whatever it was is taken up again elsewhere
+                task.cancel()
+            ended = await asyncio.gather(*tasks, return_exceptions=True)
+            if failed := [one for one in ended if isinstance(one, Exception)]:
+                raise failed[0]
             for task in aside:
                 task.cancel()
 

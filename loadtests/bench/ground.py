@@ -134,9 +134,14 @@ async def ground(root: Path, dossiers: int, say: Progress) -> AsyncIterator[Grou
 
 
 @contextlib.asynccontextmanager
-async def lend(root: Path, template: str, seed: Seed, say: Progress) -> AsyncIterator[tuple[Cluster, str]]:
-    """Start the cluster of a directory, seed the template unless it is there, and lend a copy of it by its name."""
-    cluster = Cluster(root, tuning=TUNING)
+async def lend(
+    root: Path, template: str, seed: Seed, say: Progress, *, preload: str = ""
+) -> AsyncIterator[tuple[Cluster, str]]:
+    """Start the cluster of a directory, seed the template unless it is there, and lend a copy of it by its name.
+
+    `preload` names a library of PostgreSQL's own that must be there when it starts.
+    """
+    cluster = Cluster(root, tuning={**TUNING, "shared_preload_libraries": preload})
     await cluster.start(say)
     try:
         await make_template(cluster, template, seed)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Final
 
+from loadtests.load import statements
 from loadtests.load.model import OPERATIONS
 from loadtests.load.verdict import STALL_MOST, Drift, Evidence, Finding, Latency, Verdict
 
@@ -52,6 +53,8 @@ def text(
     lines += ["", *_beside(evidence, other)]
     lines += ["", "by HTTP and by what the server kept:"]
     lines += [_drift(one) for one in evidence.drifts]
+    lines += ["", "what PostgreSQL spent its time on:"]
+    lines += [f"  {statements.told(one)}" for one in evidence.statements]
     lines += ["", "not simulated:"] + [f"  {what}: {why}" for what, why in evidence.not_simulated.items()]
     if model:
         lines += ["", "the model:"] + [f"  {line}" for line in evidence.model]

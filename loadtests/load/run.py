@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import itertools
 import os
 import shutil
 import subprocess
@@ -13,14 +12,26 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-import aiohttp
 import asyncpg
 import msgspec
 
 from api.db.queries import load
 from api.embedded.postgres import Progress
 from loadtests.bench.ground import lend
-from loadtests.load import casting, courses, faults, gather, generating, history, seeding, stages, storm, tls
+from loadtests.load import (
+    casting,
+    courses,
+    faults,
+    gather,
+    generating,
+    history,
+    seeding,
+    stages,
+    statements,
+    storm,
+    tls,
+    waiting,
+)
 from loadtests.load.checking import LookedBack, Tap, look_back
 from loadtests.load.dataset import QUICK, WHOLE, Dataset
 from loadtests.load.machine import Machine, measure
@@ -31,7 +42,6 @@ from loadtests.load.sampling import Sample, sampling
 from loadtests.load.shapes import RAMP_S, SHAPES, SIGNATORIES, Shape, duration_s, peak_of
 from loadtests.load.site import ROOT, Place, site
 from loadtests.load.verdict import Evidence, Latency
-from loadtests.outside.officer import ROOM
 from loadtests.processes import threads_of
 
 VAR: Final = Path(os.environ.get("MOTCUA_VAR") or ROOT / "var").absolute() / "load"
@@ -39,7 +49,6 @@ _BENCH: Final = load("loadtests.bench", "seed.sql")
 PRODUCT_CORE, GENERATOR_CORE = 0, 1
 RATE: Final = 1_000.0
 """Requests a second that are due in an open shape."""
-_OPEN: Final = "SELECT count(*) FROM signature_batch WHERE closed_at IS NULL"
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,7 +118,7 @@ async def product(order: Order, root: Path, say: Progress) -> AsyncIterator[Plac
     async def seed(cluster, database: str) -> None:  # noqa: ANN001 - as `lend` calls it
         await seeding.seed(cluster, database, order.dataset, kept, say)
 
-    async with lend(root, name, seed, say) as (cluster, database):
+    async with lend(root, name, seed, say, preload=statements.LIBRARY) as (cluster, database):
         room = Path(tempfile.mkdtemp(prefix="motcua-load-", dir=root))
         keeping = asyncio.create_task(cluster.keep(say))
         try:
@@ -163,6 +172,7 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     desks: storm.Desks | None = None
     cleared: tuple[int, int] = (0, 0)
     """Of the results on the desks of a storm: sealed, and refused."""
+    heavy: tuple[statements.Heavy, ...] = ()
 
 
 async def load(order: Order, root: Path, place: Place, owner: asyncpg.Connection, say: Progress) -> Loaded:
@@ -174,20 +184,23 @@ async def load(order: Order, root: Path, place: Place, owner: asyncpg.Connection
     desks = await _desks(order, plan, owner)
     pin(order, place)
     counted = await stages.counted(place)
+    await statements.begin(owner)
     since, began = datetime.now(UTC), time.time()
     happening: asyncio.Task[list[faults.Happened]] | None = None
     async with sampling(place, out) as samples:
         if order.mischief:
             what = faults.happen(Scene(place, out), order.mischief, order.minutes * 60, order.ramp_s)
             happening = asyncio.create_task(what)
-        telling = asyncio.create_task(_tell(order, samples, say))
+        whole_s = duration_s(order.course, order.minutes, order.ramp_s)
+        telling = asyncio.create_task(waiting.tell(whole_s / 60, samples, say))
         try:
             await _generate(order, write_plan(root, plan), out, say)
         finally:
             telling.cancel()
     happened = await happening if happening is not None else []
-    ended = time.time()
-    left = await _drain(place, plan, 60.0 if order.quick else 300.0, say)
+    ended, heavy = time.time(), await statements.heaviest(owner)
+    async with owning(place) as anew:
+        left = await waiting.drain(anew, plan, 60.0 if order.quick else 300.0, say)
     say(f"Tải đã dừng; còn mở {left} lượt ký", f"The load has ended; {left} tickets are open")
     written = gather.read(out)
     first = min((level.at - 1.0 for level in written.levels), default=began)  # each tells its first second
@@ -197,7 +210,7 @@ async def load(order: Order, root: Path, place: Place, owner: asyncpg.Connection
         await storm.lift(owner, desks)
     return Loaded(
         since=since, written=written, samples=samples, began=first, ended=ended, happened=tuple(happened),
-        counted=counted, desks=desks, cleared=cleared,
+        counted=counted, desks=desks, cleared=cleared, heavy=heavy,
     )  # fmt: skip
 
 
@@ -261,41 +274,6 @@ async def _generate(order: Order, plan: Path, out: Path, say: Progress) -> None:
     await generating.generate(commands, plan, out, seconds)
 
 
-async def _tell(order: Order, samples: Sequence[Sample], say: Progress) -> None:
-    """Say how far the load has come, for as long as it lasts."""
-    whole = duration_s(order.course, order.minutes, order.ramp_s) / 60
-    for minutes in itertools.count(1):
-        await asyncio.sleep(60.0)
-        signed = samples[-1].signatures if samples else 0
-        say(f"Phút {minutes}/{whole:.0f}, {signed} chữ ký", f"Minute {minutes} of {whole:.0f}, {signed} signatures")
-
-
-async def _drain(place: Place, plan: Plan, patience_s: float, say: Progress) -> int:
-    """Wait until what was asked for has come to an end; return how many tickets have not.
-
-    Whoever signs with a token of their own and has left gives back what they have not signed.
-    """
-    deadline = time.monotonic() + patience_s
-    async with owning(place) as owner, aiohttp.ClientSession(plan.url) as web:
-        told = 0.0
-        while (left := await owner.fetchval(_OPEN)) and (now := time.monotonic()) < deadline:
-            if now - told > 15:
-                say(f"Chờ {left} lượt ký…", f"Waiting for {left} tickets, {deadline - now:.0f} s at most")
-                told = now
-            for seat in plan.seats["token-signatory"]:
-                await _give_back(web, {"Authorization": f"Bearer {seat.token}"})
-            await asyncio.sleep(1.0)
-    return left
-
-
-async def _give_back(web: aiohttp.ClientSession, heads: dict[str, str]) -> None:
-    async with web.get(ROOM, headers=heads) as answer:
-        waiting = await answer.json() if answer.status == 200 else []
-    for one in waiting:
-        async with web.post(f"{ROOM}/{one['transaction_id']}/refusal", headers=heads) as answer:
-            await answer.read()
-
-
 def _jumped(loaded: Loaded) -> float:
     """Return by how much the API's clock was put back in this load, in seconds."""
     return float(faults.JUMP_S) if any(one.name == faults.JUMP and one.began for one in loaded.happened) else 0.0
@@ -342,6 +320,7 @@ def evidence_of(
         model=tuple(told()),
         not_simulated=dict(NOT_SIMULATED),
         series=gather.series(written, samples, began),
+        statements=loaded.heavy,
         promises=_promises(order, loaded, found.taps, within),
         profiles=PROFILES,
         faults=tuple(one.name for one in loaded.happened if one.began),

@@ -11,6 +11,7 @@ import msgspec
 
 from loadtests.load.machine import Machine
 from loadtests.load.model import ERRORS_MOST, OPERATIONS, Threshold
+from loadtests.load.statements import Heavy
 from loadtests.load.verifier import Checked
 
 BUSY_MOST: Final = 0.85
@@ -153,6 +154,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """What the shape promises beside its thresholds, as (FAIL or NOTE, text)."""
     series: dict[str, tuple[tuple[float, float], ...]] = {}
     """What is plotted: seconds from the start and a value."""
+    statements: tuple[Heavy, ...] = ()
+    """On which PostgreSQL spent the time until the load ended."""
 
 
 Kind = Literal["VOID", "FAIL", "NOTE"]
