@@ -39,6 +39,7 @@ class SignerProcess:
             "MOTCUA_PDF_PROCESSES": "1",
         }
         self.deaths = 0
+        self.last_code: int | None = None
         self.may_end = False
         self.port = free_port()
         self._process: asyncio.subprocess.Process | None = None
@@ -61,7 +62,7 @@ class SignerProcess:
             code = await self._process.wait()
             if code != -signal.SIGKILL and not self.may_end:
                 raise RuntimeError(f"signer ended with {code}: {self.log()[-2000:]}")
-            self.deaths += 1
+            self.deaths, self.last_code = self.deaths + 1, code
             await asyncio.sleep(0.2 if code != -signal.SIGKILL else 0)
 
     @property

@@ -46,11 +46,11 @@ class Line:
     def ahead(self, ticket: TicketHead) -> int:
         """Return how many items come before this ticket's: those of lanes that go first, and of earlier turns."""
         own = self._of_batch.get(ticket.id, [])
-        place = (self._turn_of(ticket, own), ticket.asked_at)
+        place = (ticket.lane, (self._turn_of(ticket, [one for one in own if one.lane == ticket.lane]), ticket.asked_at))
         turns = self._turns.get(ticket.lane, [])
         first = sum(counts[-1] for lane, counts in self._before.items() if lane < ticket.lane)
-        in_lane = self._before[ticket.lane][bisect_left(turns, place)] if turns else 0
-        return first + in_lane - sum(one.items for one in own if (one.turn, one.since) < place)
+        in_lane = self._before[ticket.lane][bisect_left(turns, place[1])] if turns else 0
+        return first + in_lane - sum(one.items for one in own if (one.lane, (one.turn, one.since)) < place)
 
     def _turn_of(self, ticket: TicketHead, own: list[Waiting]) -> int:
         """Return the turn of its first item; of a ticket not judged yet, the one it will get: behind its own person."""

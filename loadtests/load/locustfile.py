@@ -3,11 +3,12 @@
 MOTCUA_LOAD_PLAN=var/load/run/plan.json locust -f loadtests/load/locustfile.py [--master | --worker]
 """
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import gevent
-from locust import LoadTestShape, events
+from locust import LoadTestShape, argument_parser, events
 from locust.runners import MasterRunner
 
 from loadtests.load.model import FIXED, cast
@@ -15,6 +16,10 @@ from loadtests.load.notes import TICK_S, Book
 from loadtests.load.people import PLAN, Person
 from loadtests.load.shapes import SHAPES, level_at
 from loadtests.load.tickets import Desk
+
+# Locust 2.47 makes its whole command line anew for each of its options whenever a worker is told how many users there
+# shall be: half of a generator's time during a ramp, and seconds in which none of its users moves.
+argument_parser.default_args_dict = cache(argument_parser.default_args_dict)
 
 FEW = 200
 """Up to so many users the mix is kept exactly, so that nobody is missing."""

@@ -6,6 +6,7 @@ holds is that, since other work on the machine takes time and not processor time
 
 import asyncio
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -20,6 +21,7 @@ from api.operating import sampling
 from api.operating import store as operating
 from api.signatures.engine import quotas
 from api.signatures.engine.context import REPAY
+from api.signer import STOP_S
 from loadtests.outside.clock import Clock, start
 from tests import stamping_ground
 from tests.level_ground import LevelGround
@@ -183,6 +185,33 @@ async def test_debts_that_wait_for_a_silent_authority_take_no_place_from_signatu
         assert time.monotonic() - began < 10
         assert await repaying_now(ward) == 16
         assert await left(ward) == 40
+    finally:
+        await signer.stop()
+
+
+@pytest.mark.timeout(240)
+async def test_a_signer_whose_authority_is_silent_stops_in_time_and_loses_nothing(ward):
+    """It is asked to stop in the middle of 16 calls that nobody answers; the next one pays all."""
+    await ward.wants("B-T")
+    await owe_copies(ward, 20)
+    ward.made.faults["tsa/tsa"] = "silent"
+    signer = signer_of(ward, f"{ward.made.prefix}/a/tsa/tsa", Clock())
+    signer.may_end = True
+    await signer.start()
+    try:
+        async with asyncio.timeout(30):
+            while await repaying_now(ward) < 16:
+                await asyncio.sleep(0.1)
+        began = time.monotonic()
+        os.kill(signer.process_id, signal.SIGTERM)
+        async with asyncio.timeout(STOP_S + 10):
+            while not signer.deaths:
+                await asyncio.sleep(0.1)
+        assert signer.last_code == 0, signer.log()[-2000:]
+        assert STOP_S - 1 < time.monotonic() - began < STOP_S + 5
+        assert await left(ward) == 20
+        del ward.made.faults["tsa/tsa"]
+        await until(ward, 0)
     finally:
         await signer.stop()
 
