@@ -2369,7 +2369,11 @@ CREATE INDEX certificate_agency ON public.certificate USING btree (agency_id) WH
 
 CREATE INDEX certificate_person ON public.certificate USING btree (person_id) WHERE (person_id IS NOT NULL);
 
+CREATE INDEX chain_document ON public.chain USING btree (document_id);
+
 CREATE INDEX chain_dossier ON public.chain USING btree (dossier_id);
+
+CREATE INDEX chain_of_result ON public.chain USING btree (result_id) WHERE (state = ANY (ARRAY['laying'::text, 'open'::text]));
 
 CREATE UNIQUE INDEX chain_open ON public.chain USING btree (document_id) WHERE (state = ANY (ARRAY['laying'::text, 'open'::text]));
 
@@ -2497,6 +2501,8 @@ CREATE INDEX proposal_open ON public.proposal USING btree (created_at) WHERE (st
 
 CREATE INDEX proposal_subject ON public.proposal USING btree (subject_account_id, decided_at) WHERE (state = 'applied'::text);
 
+CREATE INDEX rendition_sha256 ON public.rendition USING btree (sha256);
+
 CREATE INDEX result_link_to ON public.result_link USING btree (to_result_id);
 
 CREATE UNIQUE INDEX revision_once ON public.revision USING btree (request_id) WHERE (request_id IS NOT NULL);
@@ -2512,6 +2518,8 @@ CREATE INDEX session_account ON public.session USING btree (account_id) WHERE (e
 CREATE INDEX signature_batch_account ON public.signature_batch USING btree (account_id, id);
 
 CREATE INDEX signature_batch_open ON public.signature_batch USING btree (person_id, id) WHERE (closed_at IS NULL);
+
+CREATE INDEX signature_batch_unjudged ON public.signature_batch USING btree (asked_at) WHERE (NOT complete);
 
 CREATE INDEX signature_request_batch ON public.signature_request USING btree (batch_id) WHERE (batch_id IS NOT NULL);
 

@@ -17,7 +17,9 @@ SELECT r.verify_code
   FROM revision v
   JOIN document m ON m.id = v.document_id
   JOIN result r ON r.id = m.result_id
- WHERE (v.sha256 = ANY ($1::bytea[]) OR EXISTS (SELECT FROM rendition n WHERE n.revision_id = v.id AND n.sha256 = ANY ($1::bytea[])))
+ WHERE v.id = ANY (ARRAY (SELECT f.id FROM revision f WHERE f.sha256 = ANY ($1::bytea[])
+                          UNION ALL
+                          SELECT n.revision_id FROM rendition n WHERE n.sha256 = ANY ($1::bytea[])))
    AND v.origin = 'sealed' AND r.issued_at IS NOT NULL
  ORDER BY v.created_at DESC
  LIMIT 1;
@@ -33,7 +35,7 @@ SELECT q.field, q.role, o.display_name AS name, q.capacity, q.title_lines, a.nam
             WHEN q.role = 'seal' THEN c.agency_id = q.agency_id
             ELSE true END AS competent
   FROM signature_request q
-  JOIN chain h ON h.id = q.chain_id AND h.state IN ('open', 'done')
+  JOIN chain h ON h.id = q.chain_id AND h.document_id = $1 AND h.state IN ('open', 'done')
   JOIN agency a ON a.id = q.agency_id
   LEFT JOIN official o ON o.person_id = q.person_id
   LEFT JOIN mandate g ON g.id = q.mandate_id

@@ -4,12 +4,15 @@ The plan judged is the generic one, which a statement prepared once and kept on 
 """
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
+import asyncpg
 import pytest
 import pytest_asyncio
 
+from api.db.queries import load
 from api.desks.controller import WATCHED
 from api.desks.store import q as desks
 from api.dossiers.store import q as dossiers
@@ -18,6 +21,7 @@ from api.public.store import q as public
 from api.signatures.store import _q as signatures
 from loadtests.bench.ground import actor, fill
 from tests.conftest import _copy
+from tests.signer_process import ROOT
 from tests.signing_ground import TOLD_ANEW
 
 DOSSIERS = 8_000
@@ -199,6 +203,81 @@ async def test_a_list_is_not_planned_anew_at_each_reading(seeded, read):
     finally:
         await seeded.execute("DEALLOCATE often; SET plan_cache_mode = force_generic_plan")
     assert kept >= 5
+
+
+LARGE = 200
+WHOLE = {
+    "lines_since", "last_line", "spend_codes", "documents_since", "documents_after",  # a backup looks at everything
+    "forget_unreferenced",  # so does the sweep of stored files
+    "uses_people", "uses_uploads", "uses_owners", "uses_factors", "uses_drafts",  # and whoever counts a key's uses
+    "counts", "end_authorisations", "journals_without_dossier",  # and a restore, which proves what it has
+    "rewrite_ready",  # and a rewrite
+    "lock_requests",  # PostgreSQL hashes the few that are signed here; among many it looks each up by its chain
+    "failures", "my_tickets", "closable_batches",  # the newest ones, up to a limit; or open ones, and here all are
+}  # fmt: skip
+"""Statements that read a table, or the end of it, by what they are for."""
+
+
+async def test_no_statement_of_the_product_reads_a_large_table_through(seeded):
+    """Whatever is done often, and is quick with a hundred rows, must not wait for a million: there is an index for it.
+
+    The tables here are small enough to be read through, so the planner is told not to; a table that it then goes
+    through all the same, or a whole index of all its rows without a condition, has no other way to be read.
+    """
+    sized = await seeded.fetch(
+        "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND reltuples > $1",
+        LARGE,
+    )
+    large = {row["relname"] for row in sized} - {"agency"}
+    assert large >= {"dossier", "journal", "task", "signature_request", "chain", "document", "result", "revision"}
+    partial = {
+        row["name"]
+        for row in await seeded.fetch(
+            "SELECT indexrelid::regclass::text AS name FROM pg_index WHERE indpred IS NOT NULL"
+        )
+    }
+    found, planned = {}, 0
+    await seeded.execute("SET enable_seqscan = off; SET enable_mergejoin = off; SET enable_hashjoin = off")
+    try:
+        for path in sorted((ROOT / "api").rglob("*.sql")):
+            if path.parent.name == "migrations" or path.name == "schema.sql":
+                continue
+            for name, statement in load(".".join(path.parent.relative_to(ROOT).parts), path.name).statements.items():
+                plan = await planned_for_all(seeded, statement)
+                planned += plan is not None
+                read = {scan["Relation Name"] for scan in scans(plan or NOTHING) if _is_through(scan, partial)} & large
+                if read and name not in WHOLE:
+                    found[f"{path.parent.name}/{path.name}: {name}"] = read
+    finally:
+        await seeded.execute("RESET enable_seqscan; RESET enable_mergejoin; RESET enable_hashjoin")
+    assert not found, "\n".join(f"{name}: {sorted(tables)}" for name, tables in found.items())
+    assert planned > 450
+
+
+NOTHING = {"Node Type": ""}
+
+
+def _is_through(scan: dict[str, Any], partial: set[str]) -> bool:
+    if "Relation Name" not in scan:
+        return False
+    return scan["Node Type"] == "Seq Scan" or (
+        scan["Node Type"].startswith("Index") and "Index Cond" not in scan and scan["Index Name"] not in partial
+    )
+
+
+async def planned_for_all(admin, statement: str) -> dict[str, Any] | None:
+    """The plan for any values; None where a statement has none (SET, GRANT, DO)."""
+    wanted = max((int(number) for number in re.findall(r"\$(\d+)", statement)), default=0)
+    try:
+        await admin.execute(f"PREPARE planned AS {statement}")
+    except asyncpg.PostgresSyntaxError:
+        return None
+    try:
+        given = f"({', '.join(['NULL'] * wanted)})" if wanted else ""
+        rows = await admin.fetch(f"EXPLAIN (FORMAT JSON) EXECUTE planned {given}")
+    finally:
+        await admin.execute("DEALLOCATE planned")
+    return json.loads(rows[0][0])[0]["Plan"]
 
 
 async def test_a_signature_reads_no_more_of_what_waits_than_its_own_chain(seeded):

@@ -51,6 +51,16 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION signature_request_next_turns() IS 'Has the requests that come after this one, in its chain and of its document''s annexes, told anew whether their turn has come.';
 
+-- What is done with a chain or a file is found by its document, its result or its digest, and not by reading all there are.
+-- squawk-ignore require-concurrent-index-creation
+CREATE INDEX chain_document ON chain (document_id);
+-- squawk-ignore require-concurrent-index-creation
+CREATE INDEX chain_of_result ON chain (result_id) WHERE state IN ('laying', 'open');
+-- squawk-ignore require-concurrent-index-creation
+CREATE INDEX rendition_sha256 ON rendition (sha256);
+-- squawk-ignore require-concurrent-index-creation
+CREATE INDEX signature_batch_unjudged ON signature_batch (asked_at) WHERE NOT complete;
+
 -- Rows that change at every stage of every signature are cleaned up by their own number, not by a part of a million.
 ALTER TABLE signature_request SET (autovacuum_vacuum_scale_factor = 0.01, autovacuum_analyze_scale_factor = 0.01);
 ALTER TABLE batch_item SET (autovacuum_vacuum_scale_factor = 0.01, autovacuum_analyze_scale_factor = 0.01);
