@@ -188,6 +188,7 @@ class BoundedPool:
             await asyncio.wait_for(readable, timeout_s)
         finally:
             loop.remove_reader(descriptor)
+            os.set_blocking(descriptor, True)  # uvloop leaves it so that a long message cannot be read in one go
         return await asyncio.wait_for(asyncio.to_thread(worker.channel.recv), timeout_s)
 
     async def _discard(self, worker: _Worker) -> None:

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+import uvloop
 
 import signing
 from signing.errors import Crashed, NotSignable, TimedOut
@@ -138,3 +139,15 @@ def runs(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except OSError:
         return False
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+def test_long_messages_pass_in_both_directions_on_either_event_loop(run):
+    """What uvloop waits for it leaves non-blocking, and a message longer than a pipe's buffer is read in parts."""
+
+    async def several() -> list[int]:
+        async with BoundedPool(2) as pool:
+            sent = [pool.run(bytes.upper, b"x" * 5_000_000, timeout_s=30) for _ in range(8)]
+            return [len(answer) for answer in await asyncio.gather(*sent)]
+
+    assert run(several()) == [5_000_000] * 8
