@@ -72,9 +72,11 @@ async def judged_by_others(made, path: Path, room: Path) -> dict[str, int]:
     return {**found, "pdfsig": pdfsig_valid(path)}
 
 
-async def test_every_level_is_reached_and_judged_by_others(made, sealed, tmp_path):
-    """Both signatures rise together, by appended revisions alone."""
+async def test_every_level_is_reached_and_judged_by_others(made, sealed, tmp_path, capsys):
+    """Both signatures rise together, by appended revisions alone; what the others say is printed."""
     before, said = sealed.read_bytes(), {}
+    said["b-b"] = await asyncio.to_thread(lambda: asyncio.run(judged_by_others(made, sealed, tmp_path / "split-b-b")))
+    assert said["b-b"] == {"cades": 2, "timestamps": 0, "pdfsig": 2}
     for level, stamps in (("b-t", 1), ("b-lt", 1), ("b-lta", 1)):
         done = await ground.raised(made, tmp_path, sealed, f"{level}.pdf", level)
         assert done.standing.level == level
@@ -88,6 +90,12 @@ async def test_every_level_is_reached_and_judged_by_others(made, sealed, tmp_pat
         assert said[level] == {"cades": 2, "timestamps": stamps, "pdfsig": 2}
         with pikepdf.open(path) as document:
             assert ("/DSS" in document.Root) == (level != "b-t")
+    with capsys.disabled():
+        for level, found in said.items():
+            sys.stdout.write(
+                f"\n{level}: pdfsig {found['pdfsig']} valid, openssl cms -verify -cades {found['cades']},"
+                f" openssl ts -verify {found['timestamps']}"
+            )
     assert await ground.raised(made, tmp_path, tmp_path / "b-lta.pdf", "again.pdf", "b-lt") is None
 
 
