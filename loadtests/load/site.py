@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
 
 import aiohttp
 import asyncpg
@@ -73,10 +74,15 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
             if parent != self.launcher or not (words := words_of(pid)):
                 continue
             name = "postgres" if words[0].endswith("postgres") else words[-1]
-            if name in (*PROCESSES, "postgres"):
+            if name in PROCESSES or (name == "postgres" and self._sockets in words):
                 found[name] = [pid, *descendants(pid, above)]
         found["outside"] = list(self.outside)
         return found
+
+    @property
+    def _sockets(self) -> str:
+        """The word that tells this PostgreSQL from another one that the same launcher has started."""
+        return f"unix_socket_directories={parse_qs(urlsplit(self.dsn).query)['host'][0]}"
 
     def metrics(self, process: str) -> str:
         """Where a process tells its metrics."""
