@@ -25,6 +25,14 @@ _BATCHES: Final = """
            (SELECT max(ended_at) FROM batch_item WHERE batch_id = signature_batch.id) AS last_at
       FROM signature_batch WHERE asked_at >= $1
 """
+_UNENDED: Final = """
+    SELECT batch.id, extract(epoch FROM now() - batch.asked_at)::int AS old_s, batch.complete, batch.lane,
+           string_agg(format('%s since %s s, attempt %s', request.state,
+                             extract(epoch FROM now() - request.state_at)::int, request.attempt), '; ') AS waiting
+      FROM signature_batch batch LEFT JOIN batch_item item ON item.batch_id = batch.id AND item.ended_at IS NULL
+           LEFT JOIN signature_request request ON request.id = item.request_id
+     WHERE batch.asked_at >= $1 AND batch.closed_at IS NULL GROUP BY batch.id ORDER BY batch.asked_at
+"""
 _STEPS: Final = """
     SELECT dossier.code, count(*) AS times FROM journal JOIN dossier ON dossier.id = journal.dossier_id
      WHERE journal.action = 'hand_over' AND journal.recorded_at >= $1 GROUP BY dossier.code
@@ -58,7 +66,11 @@ async def kept(
         acknowledged=len(ledger),
         missing=tuple(missing),
         unasked=tuple(unasked),
-        open_tickets=sum(row["closed_at"] is None for row in batches.values()),
+        unended=tuple(
+            f"{row['id']} on {row['lane']}, asked {row['old_s']} s ago, "
+            f"{'complete' if row['complete'] else 'not complete'}: {row['waiting'] or 'no item waits'}"
+            for row in await owner.fetch(_UNENDED, since)
+        ),
     )
 
 

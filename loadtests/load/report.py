@@ -37,7 +37,7 @@ def text(
         f"signatures: {checked.opened} opened; lost {len(checked.lost)}, doubled {len(checked.doubled)}, "
         f"invalid {len(checked.invalid)}; longest wait to sign {evidence.longest_wait_s:.1f} s",
         f"ledger: {kept.acknowledged} acknowledged, {len(kept.missing)} missing, {len(kept.unasked)} unasked, "
-        f"{len(kept.reordered)} journals out of order, {kept.open_tickets} tickets open",
+        f"{len(kept.reordered)} journals out of order, {len(kept.unended)} tickets open",
         used(evidence),
         "generators: "
         + "; ".join(f"{g.pid}: {g.busy:.0%} of a core, loop {g.lag_p99_ms:.0f} ms late" for g in evidence.generators),

@@ -200,7 +200,7 @@ async def load(order: Order, root: Path, place: Place, owner: asyncpg.Connection
     happened = await happening if happening is not None else []
     ended, heavy = time.time(), await statements.heaviest(owner)
     async with owning(place) as anew:
-        left = await waiting.drain(anew, plan, 60.0 if order.quick else 300.0, say)
+        left = await waiting.drain(anew, plan, say)
     say(f"Tải đã dừng; còn mở {left} lượt ký", f"The load has ended; {left} tickets are open")
     written = gather.read(out)
     first = min((level.at - 1.0 for level in written.levels), default=began)  # each tells its first second

@@ -91,7 +91,8 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
     """Effects beyond those that were asked for."""
     reordered: tuple[str, ...] = ()
     """Journals out of order, or which fold to something else than their dossier."""
-    open_tickets: int = 0
+    unended: tuple[str, ...] = ()
+    """Tickets that came to no end, and what each waits for."""
 
 
 class Drift(msgspec.Struct, frozen=True, kw_only=True):
@@ -253,8 +254,8 @@ def _kept(kept: Kept) -> list[Finding]:
     ):  # fmt: skip
         if those:
             found.append(Finding("FAIL", f"{words}: {len(those)} of {kept.acknowledged}, the first {those[0]}"))
-    if kept.open_tickets:
-        found.append(Finding("FAIL", f"tickets that came to no end: {kept.open_tickets}"))
+    if kept.unended:
+        found.append(Finding("FAIL", f"tickets that came to no end: {len(kept.unended)}, the first {kept.unended[0]}"))
     return found
 
 

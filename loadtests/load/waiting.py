@@ -16,6 +16,8 @@ from loadtests.outside.officer import ROOM
 
 _OPEN: Final = "SELECT count(*) FROM signature_batch WHERE closed_at IS NULL"
 _TELL_EVERY_S: Final = 15.0
+PATIENCE_S: Final = 300.0
+"""A telephone's window, and what the product takes by itself to look again at what stood still."""
 
 
 async def tell(minutes: float, samples: Sequence[Sample], say: Progress) -> None:
@@ -26,12 +28,12 @@ async def tell(minutes: float, samples: Sequence[Sample], say: Progress) -> None
         say(f"Phút {minute}/{minutes:.0f}, {signed} chữ ký", f"Minute {minute} of {minutes:.0f}, {signed} signatures")
 
 
-async def drain(owner: asyncpg.Connection, plan: Plan, patience_s: float, say: Progress) -> int:
+async def drain(owner: asyncpg.Connection, plan: Plan, say: Progress) -> int:
     """Wait until what was asked for has come to an end; return how many tickets have not.
 
     Whoever signs with a token of their own and has left gives back what they have not signed.
     """
-    deadline, told = time.monotonic() + patience_s, 0.0
+    deadline, told = time.monotonic() + PATIENCE_S, 0.0
     async with aiohttp.ClientSession(plan.url) as web:
         while (left := await owner.fetchval(_OPEN)) and (now := time.monotonic()) < deadline:
             if now - told > _TELL_EVERY_S:

@@ -127,7 +127,7 @@ async def test_under_a_load_faults_happen_and_nothing_is_lost_doubled_or_altered
     assert {one.name: one.left_out for one in loaded.happened if one.left_out} == {}, "make test-tools"
     assert [(one.name, one.wrong) for one in loaded.happened if one.wrong] == []
     assert (found.checked.lost, found.checked.doubled, found.checked.invalid) == ([], [], [])
-    assert (found.kept.missing, found.kept.unasked, found.kept.reordered, found.kept.open_tickets) == ((), (), (), 0)
+    assert (found.kept.missing, found.kept.unasked, found.kept.reordered, found.kept.unended) == ((), (), (), ())
     assert found.checked.opened > 0
     assert set(seals) <= {"pkcs11"}, "seals are in the HSM"
     assert all(one.missing == 0 for one in evidence.generators)

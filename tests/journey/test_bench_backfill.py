@@ -22,6 +22,7 @@ async def test_the_benchmark_rewrites_every_row_under_a_load_of_four_kinds(tmp_p
     )
     async with asyncio.timeout(PATIENCE_S):
         out, said = await process.communicate()
+    assert out, said.decode()[-3000:]
     report = msgspec.json.decode(out)
     assert {one["name"] for one in report["kinds"]} == {"look-up", "to-sign", "submit", "step"}, said.decode()[-3000:]
     assert all(one["requests"] > 0 and 0 < one["per_s"] < one["most_per_s"] for one in report["kinds"])
