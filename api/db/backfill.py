@@ -14,7 +14,7 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import Final
 
@@ -75,15 +75,26 @@ async def run(dsn: str, backfill: Backfill, tell: Callable[[Progress], None]) ->
     """
     connection = await asyncpg.connect(dsn, timeout=10, server_settings={"lock_timeout": "100ms"})
     try:
-        if not await connection.fetchval(_q.take_backfill_lock, backfill.name):
-            raise Conflict(f"{backfill.name} đang chạy ở nơi khác.", f"{backfill.name} is already running elsewhere.")
-        _stand_back(await connection.fetchval(_q.own_process))
-        await connection.execute(_q.begin_backfill, backfill.name)
-        await connection.execute(_q.leave_disk_alone)
-        await connection.execute(_q.plan_once)
-        return await _run(connection, backfill, tell)
+        async with _alone(connection, backfill.name):
+            _stand_back(await connection.fetchval(_q.own_process))
+            await connection.execute(_q.begin_backfill, backfill.name)
+            await connection.execute(_q.leave_disk_alone)
+            await connection.execute(_q.plan_once)
+            return await _run(connection, backfill, tell)
     finally:
         await connection.close()
+
+
+@contextlib.asynccontextmanager
+async def _alone(connection: asyncpg.Connection, name: str) -> AsyncGenerator[None]:
+    """Hold the lock of one rewrite; whoever stops it may begin it again at once."""
+    if not await connection.fetchval(_q.take_backfill_lock, name):
+        raise Conflict(f"{name} đang chạy ở nơi khác.", f"{name} is already running elsewhere.")
+    try:
+        yield
+    finally:
+        with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):  # the lock went with it
+            await connection.fetchval(_q.give_backfill_lock_back, name)
 
 
 def _stand_back(pid: int) -> None:

@@ -1,6 +1,10 @@
 -- name: take_backfill_lock
--- One run of a rewrite at a time; the session's end gives the lock back.
+-- One run of a rewrite at a time; the end of a session that breaks gives the lock back.
 SELECT pg_try_advisory_lock(hashtextextended($1, 7310214652084));
+
+-- name: give_backfill_lock_back
+-- Before the session is closed: its process in the server may live on for a while, the more so with a low priority.
+SELECT pg_advisory_unlock(hashtextextended($1, 7310214652084));
 
 -- name: begin_backfill
 -- Note that a rewrite has begun; a later run finds its mark.

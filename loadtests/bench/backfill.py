@@ -36,6 +36,8 @@ lengthens it; a province's office by day is far below it."""
 IN_FLIGHT: Final = 16
 GUARD_S: Final = 0.5
 """After each change, not measured: what was begun before is answered, and the log is flushed."""
+TELL_RATIOS_EVERY: Final = 10
+"""Rounds. What they are is counted right after a change, while nothing is measured."""
 ALONE: Final = 6
 """Stretches measured before the first row is rewritten."""
 SEED: Final = 20260701
@@ -94,7 +96,16 @@ async def measure(size: Size, root: Path, say: Callable[[str, str], None]) -> Re
         async with traffic(worker.port, sources, per_s, SEED) as seen:
             await asyncio.sleep(2 * GUARD_S)
             alone = await _held(size.held_s * ALONE)
-            rounds, stretches = await _rounds(go_on, size, say)
+
+            def tell(rounds: Sequence[tuple[Span, Span]], rows: int) -> None:
+                ratios = ""
+                if rounds and len(rounds) % TELL_RATIOS_EVERY == 0:
+                    so_far = (found(_kind(kind, per_s, most[kind.name], alone, rounds, seen)) for kind in kinds)
+                    ratios = "; p95 " + ", ".join(f"{one.name} {one.ratio:.2f}" for one in so_far)
+                words = (f"Viết lại {rows:,} dòng, vòng", f"{rows:,} rows rewritten, round")
+                say(*(f"{word} {len(rounds)}{ratios}" for word in words))
+
+            rounds, stretches = await _rounds(go_on, size, tell)
             whole_s = time.perf_counter() - alone.end
         took = time.perf_counter() - began[2]
         return Report(
@@ -141,7 +152,7 @@ async def _held(seconds: float) -> Span:
 
 
 async def _rounds(
-    go_on: GoOn, size: Size, say: Callable[[str, str], None]
+    go_on: GoOn, size: Size, tell: Callable[[Sequence[tuple[Span, Span]], int], None]
 ) -> tuple[list[tuple[Span, Span]], list[Stretch]]:
     """Hold and let on in turns to the last row; the stretch in which it ended is not measured, nor its round."""
     rounds: list[tuple[Span, Span]] = []
@@ -154,8 +165,7 @@ async def _rounds(
         if not stretches[-1].ended:
             at_work = Span(at_work=True, begin=begin, end=begin + size.at_work_s)
             rounds.append((held or await _held(size.held_s), at_work))
-        rows = stretches[-1].rows
-        say(f"Viết lại {rows:,} dòng, vòng {len(rounds)}", f"{rows:,} rows rewritten, round {len(rounds)}")
+        tell(rounds, stretches[-1].rows)
     return rounds, stretches
 
 

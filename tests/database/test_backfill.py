@@ -17,6 +17,7 @@ ROWS = 4_000
 LONGEST_WAIT_S = 0.05
 """The most that a rewrite may add to a tiny read and write on a machine with much else to do; `motcua bench backfill`
 measures what it adds to a request."""
+LOCKS = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = $1"
 REWRITE = Backfill(
     name="paper.folded",
     statement="""
@@ -83,6 +84,24 @@ async def test_two_runs_at_once_are_refused(paper):
     with pytest.raises(Conflict, match="already running"):
         await backfill.run(paper.dsn("admin"), REWRITE, untold)
     await first
+
+
+async def test_whoever_stops_a_rewrite_may_begin_it_again_at_once(paper, monkeypatch):
+    """However long its process in the server, which has a low priority, takes to leave once it is told to."""
+    held: list[int] = []
+    close = asyncpg.Connection.close
+
+    async def closing(connection: asyncpg.Connection, **options: float) -> None:
+        held.append(await paper.admin.fetchval(LOCKS, connection.get_server_pid()))
+        await close(connection, **options)
+
+    def stops(_: Progress) -> None:
+        raise ConnectionResetError
+
+    monkeypatch.setattr(asyncpg.Connection, "close", closing)
+    with pytest.raises(ConnectionResetError):
+        await backfill.run(paper.dsn("admin"), REWRITE, stops)
+    assert held == [0]
 
 
 async def test_a_row_that_somebody_holds_is_waited_for_without_holding_others(paper):
