@@ -4,7 +4,6 @@ The closed model (Locust) and the open one perform the same acts and differ in w
 of operations, not two. An act is a generator; whoever performs it sends in the answer's JSON, or None.
 """
 
-import random
 import secrets
 import time
 from collections.abc import Callable, Generator, Mapping
@@ -12,12 +11,12 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from loadtests.load.model import BATCH, FILES, FILES_BACK, RESUMES, STORM_BATCH, WRONG_PASSWORDS, lot
+from loadtests.load.model import BATCH, FILES_BACK, RESUMES, STORM_BATCH, WRONG_PASSWORDS, lot
+from loadtests.load.scans import scan
 from loadtests.load.shapes import SHAPES
 from loadtests.load.visitors import Visitor
 
 _FILER: Final = {"name": "Nguyễn Thị Hồng Nhung", "id_number": "024199001234", "phone": "0912345678"}
-_HEAD: Final = b"%%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 obj<</Type/Pages/Kids[]/Count 0>>endobj\n"
 _TRIES: Final = 5
 _COUNTERS: Final = ("tiepnhan", "quay")
 """Posts that sit at a counter."""
@@ -108,14 +107,6 @@ def filing(procedure: str, centre: str, territory: str) -> dict[str, Any]:
         "procedure_code": procedure, "receipt_agency_code": centre, "territory_code": territory,
         "filer": _FILER, "parts": parts,
     }  # fmt: skip
-
-
-def scan(chance: random.Random, largest: int) -> bytes:
-    """Return a file of a drawn size, different from every other."""
-    kind = chance.choices(FILES, [one.share for one in FILES])[0]
-    size = min(int(chance.uniform(kind.least, kind.most)), largest)
-    head = _HEAD % () + b"%%%s\n" % secrets.token_hex(16).encode()
-    return head + b"% " + b"x" * (size - len(head) - 12) + b"\n%%EOF\n"
 
 
 def track(who: Visitor) -> Act:

@@ -17,7 +17,7 @@ from pyhanko.pdf_utils.generic import (
     read_object,
 )
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
-from pyhanko.pdf_utils.misc import PdfError, read_non_whitespace
+from pyhanko.pdf_utils.misc import PdfError, PdfReadError, read_non_whitespace
 from pyhanko.pdf_utils.reader import HistoricalResolver, PdfFileReader
 from pyhanko.pdf_utils.xref import read_object_header
 
@@ -53,6 +53,9 @@ _UNDECODED: Final = frozenset({"/FlateDecode", "/DCTDecode", "/JPXDecode", "/CCI
 """Filters whose decoder takes any bytes-like object, or that pyHanko does not decode at all; pictures without one."""
 
 
+_TAIL: Final = 2048
+"""How far from a file's end the offset of its last table stands; the mark behind it is in the last 1,024 bytes."""
+_ENDS: Final = re.compile(rb"[\r\n]startxref\s*\d+\s*[\r\n]%%EOF")
 _LARGE: Final = 8 << 20
 """From how many bytes on a file is not copied to be written behind."""
 _SMALL: Final = 1 << 20
@@ -137,11 +140,16 @@ class QuickReader(PdfFileReader):
 
     The object is read by pyHanko with a short string in its place. Where that does not end in the same dictionary,
     pyHanko reads it as it stands. A large stream that nobody decodes is not copied: it is a view on the file.
+
+    A file that does not end as the format asks is refused before pyHanko looks for its last lines byte by byte: where
+    there is no line's end it would go back through the whole file, a second for each megabyte.
     """
 
     def __init__(
         self, data: bytes | memoryview, *, strict: bool, behind: bytes = b"", to_be_written: bool = False
     ) -> None:
+        if not _ENDS.search((bytes(data[-_TAIL:]) + behind)[-_TAIL:]):
+            raise PdfReadError("no startxref and %%EOF at the end")
         self._data = data
         apart = behind or (to_be_written and len(data) >= _LARGE)
         super().__init__(Overlay(data, behind) if apart else io.BytesIO(data), strict=strict)

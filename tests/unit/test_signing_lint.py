@@ -2,6 +2,7 @@
 
 import io
 import os
+import time
 
 import pikepdf
 import pytest
@@ -240,3 +241,32 @@ def test_a_file_in_which_two_readers_see_two_documents_is_not_mended(tmp_path):
     mended = signing.repair(str(path), str(tmp_path / "out.pdf"), at=AT)
     assert (mended.accepted, codes(mended)) == (False, ["ambiguous-pages"])
     assert not (tmp_path / "out.pdf").exists()
+
+
+_LONG = b"x" * 30_000_000
+_NO_TABLE = b"%PDF-1.4\n1 0 obj<</Type/Catalog>>endobj\n%"
+
+
+@pytest.mark.parametrize("profile", ["handed_in", "to_sign"])
+@pytest.mark.parametrize(
+    "end", [b"", b"\n%%EOF\n", b"startxref 9 %%EOF", b"\nstartxref\n" + b"\n" * 3_000 + b"9\n%%EOF\n"]
+)
+def test_a_file_of_one_long_line_is_not_gone_through_byte_by_byte(tmp_path, profile, end):
+    """pyHanko takes more than ten seconds for this on any machine."""
+    path = tmp_path / "long.pdf"
+    path.write_bytes(_NO_TABLE + _LONG + end)
+    began = time.perf_counter()
+    report = lint(path, profile)
+    assert time.perf_counter() - began < 3
+    assert not report.accepted
+
+
+@pytest.mark.parametrize(
+    "end", [b"startxref\n%d\n%%%%EOF", b"startxref %d\r\n%%%%EOF\r\n", b"startxref\r%d\r%%%%EOF\0\0\n"]
+)
+def test_every_end_that_pyhanko_takes_is_taken(tmp_path, end):
+    data = page(tmp_path / "plain.pdf").read_bytes()
+    at = data.rindex(b"startxref")
+    path = tmp_path / "ends.pdf"
+    path.write_bytes(data[:at] + end % int(data[at + 9 :].split()[0]))
+    assert lint(path).accepted
