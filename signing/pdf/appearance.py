@@ -46,7 +46,7 @@ def check_image(png: bytes) -> None:
     _picture(png)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=512)  # a province of 99 wards has 396 signatures and seals; one takes some kilobytes
 def _picture(png: bytes) -> _Picture:
     """Read a PNG once per process; the deflated planes go into every document as they are."""
     try:

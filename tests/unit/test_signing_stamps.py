@@ -4,6 +4,7 @@ The pictures in `tests/vectors/stamps/` are drawn anew, and must then be looked 
 `python -m tests.unit.test_signing_stamps`.
 """
 
+import io
 import sys
 import unicodedata
 from pathlib import Path
@@ -264,6 +265,20 @@ def test_what_came_as_an_archive_file_stays_one(tmp_path, scene):
             assert int(each.F) & 0b100100111 == 4, "printed, neither hidden nor invisible"
             assert list(each.AP.keys()) == ["/N"]
             assert not {"/A", "/AA"} & set(each.keys())
+
+
+def test_a_process_reads_each_picture_of_a_province_once(monkeypatch):
+    opened: list[object] = []
+    really = Image.open
+    monkeypatch.setattr(appearance.Image, "open", lambda file: opened.append(file) or really(file))
+    pictures = []
+    for number in range(396):
+        drawn_one = io.BytesIO()
+        Image.new("RGB", (2, 2), (number // 256, number % 256, 7)).save(drawn_one, "PNG")
+        pictures.append(drawn_one.getvalue())
+    for one in pictures * 2:
+        appearance.check_image(one)
+    assert len(opened) == len(pictures)
 
 
 def kind_of(each: pikepdf.Object, key: str) -> str:
