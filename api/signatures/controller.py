@@ -236,7 +236,7 @@ class BatchController(Controller):
         async def messages() -> AsyncGenerator[ServerSentEventMessage]:
             async for now in tickets.stream(pools, watch, actor, batch_id, last_event_id):
                 if now is None:
-                    yield ServerSentEventMessage(comment="alive")
+                    yield ServerSentEventMessage(comment="alive", data=None)
                 elif isinstance(now, contract.Place):
                     # Without an id: it says nothing of which changes have been seen.
                     yield ServerSentEventMessage(event="place", data=msgspec.json.encode(now).decode())

@@ -190,6 +190,24 @@ async def test_over_http_each_event_has_an_id_and_a_reader_goes_on_from_it(groun
         assert (await web.get(path)).status_code == 404
 
 
+async def test_a_sign_of_life_is_no_message(ground, monkeypatch):
+    """Whoever reads a stream's data as JSON stumbles over a line of empty data, which a browser gives them, too."""
+    monkeypatch.setattr(tickets, "KEEP_ALIVE_S", 0.05)
+    keys = {"data_keys": {"test1": ground.province.data_key}, "data_key": "test1"}
+    async with serving(ground.db.dsn("app"), ground.room / "blobs", clock=ground.clock, **keys) as (web, _):
+        await enter(ground, web, "kynhay")
+        accepted = await ground.ask("kynhay", (await ground.submitted())[0])
+
+        async def work_later() -> None:
+            await asyncio.sleep(0.5)
+            await ground.work()
+
+        answer, _ = await asyncio.gather(web.get(f"/signature-batches/{accepted.ticket}/events"), work_later())
+        lines = answer.text.splitlines()
+        assert ": alive" in lines
+        assert [line for line in lines if line.startswith("data:") and line.removeprefix("data:").strip() == ""] == []
+
+
 async def enter(ground, web, who: str) -> None:
     account = ground.province.accounts.of(f"{who}.kinhbac")
     web.headers.pop("Authorization", None)
