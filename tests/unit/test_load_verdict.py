@@ -236,6 +236,22 @@ def test_resources_are_what_was_used_between_two_looks():
     assert (used.loop_lag_p99_ms, used.stalled) == (5.0, pytest.approx(0.5))
 
 
+def test_answers_are_held_against_what_the_api_counted_of_the_same_routes():
+    first, last = sample(100, 0), sample(200, 0)
+    for route in ("/signing-tool/transactions", "/signature-batches/{id}/events", "/metrics"):
+        last.metrics[f'motcua_http_seconds_sum{{method="GET",route="{route}"}}'] = 900.0
+        last.metrics[f'motcua_http_seconds_count{{method="GET",route="{route}"}}'] = 100.0
+    track = Asked(at=150, op="track", ms=12, status=200, size=1, slow=False)
+    others = (
+        Asked(at=150, op="counter item sealed", ms=1500, status=200, size=0, slow=False),
+        Asked(at=150, op="ticket", ms=700, status=200, size=0, slow=False),
+        Asked(at=150, op="errands", ms=700, status=200, size=0, slow=True),
+        Asked(at=99, op="track", ms=700, status=200, size=0, slow=False),
+    )
+    drift = gather.server_drift([track, track, *others], [first, last])
+    assert (drift.count, drift.http_ms, drift.database_ms) == (2, 12, pytest.approx(10))
+
+
 def test_a_generator_is_judged_by_its_busiest_ten_seconds():
     (one,) = gather.generators(
         [Health(pid=3, busy=[0.1] * 20 + [0.9] * 10 + [0.1] * 20, lag_ms=[1.0] * 98 + [200.0] * 2)]
