@@ -97,7 +97,7 @@ def standing(evidence: Evidence) -> str:
     now = evidence.standing
     return (
         f"{now.sessions} sessions, {now.in_flight:.1f} requests in flight, {now.requests_per_s:.1f} requests/s, "
-        f"{now.signatures_per_s:.2f} signatures/s"
+        f"{now.signatures_per_s:.2f} signatures/s ({now.best_signatures_per_s:.2f} in the best two minutes)"
     )
 
 

@@ -339,7 +339,7 @@ def _promises(
     if order.course.only:
         found += courses.fairness([(tap.at, tap.recorded, tap.items) for tap in taps])
     if loaded.desks is not None:
-        rate = gather.standing(loaded.written, looks, peak).signatures_per_s
+        rate = gather.standing(loaded.written, looks, peak).best_signatures_per_s
         found += storm.findings(loaded.desks, loaded.cleared, rate)
     found += faults.judge(loaded.happened, asked, lambda op: OPERATIONS[op].p95_ms)
     if order.course.open:

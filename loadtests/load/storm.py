@@ -57,11 +57,15 @@ class Desks(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def rate(entries: Sequence[Entry], cores: int) -> tuple[float, str]:
-    """Return the signatures a second of the last storm that counts on so many cores, and which run that was."""
+    """Return the signatures a second of the last storm that counts on so many cores, and which run that was.
+
+    Those of its best two minutes: once the desks are empty nobody has anything to sign.
+    """
     for entry in reversed(entries):
-        run = entry.evidence
-        if run.shape == "signing-storm" and entry.word != "VOID" and run.machine.cores == cores and not run.quick:
-            return run.standing.signatures_per_s, f"the run of {run.commit}, {run.at}"
+        run, told = entry.evidence, entry.evidence.standing.best_signatures_per_s
+        counts = run.shape == "signing-storm" and entry.word != "VOID" and run.machine.cores == cores
+        if counts and told and not run.quick:
+            return told, f"the run of {run.commit}, {run.at}"
     return ASSUMED_PER_S, "assumed: no storm has been measured on such a machine"
 
 

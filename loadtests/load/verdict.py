@@ -61,6 +61,8 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     requests_per_s: float
     signatures_per_s: float
     """Recorded PAdES signatures, seals among them."""
+    best_signatures_per_s: float = 0.0
+    """The same in the best two minutes: what can be signed while there is something to sign."""
 
 
 class Resources(msgspec.Struct, frozen=True, kw_only=True):

@@ -236,6 +236,22 @@ def test_resources_are_what_was_used_between_two_looks():
     assert (used.loop_lag_p99_ms, used.stalled) == (5.0, pytest.approx(0.5))
 
 
+@pytest.mark.parametrize(
+    ("pauses_s", "best"), [((0,), 10.0), ((0, 300), 10.0), ((200, 0, 300), 10.0), ((-90,), 10.0), ((-119,), 10.0)]
+)
+def test_the_rate_of_signing_is_that_of_the_best_two_minutes(pauses_s, best):
+    """Ten a second for two minutes at a time, with pauses before and behind; or for less, and nothing more."""
+    at, signed, looks = 0.0, 0, [sample(0, 0)]
+    for pause in pauses_s:
+        for _ in range(0, max(pause, 0), 5):
+            at += 5
+            looks.append(sample(at, 0, signatures=signed))
+        for _ in range(0, 120 + min(pause, 0), 5):
+            at, signed = at + 5, signed + 50
+            looks.append(sample(at, 0, signatures=signed))
+    assert gather._best(looks) == pytest.approx(best, rel=0.1)
+
+
 def test_answers_are_held_against_what_the_api_counted_of_the_same_routes():
     first, last = sample(100, 0), sample(200, 0)
     for route in ("/signing-tool/transactions", "/signature-batches/{id}/events", "/metrics"):
@@ -472,7 +488,7 @@ def test_a_storm_goes_by_the_last_one_that_counts_on_such_a_machine():
     entries = [
         history.Entry(
             word=word,
-            evidence=changed(shape=shape, standing=msgspec.structs.replace(GOOD.standing, signatures_per_s=rate)),
+            evidence=changed(shape=shape, standing=msgspec.structs.replace(GOOD.standing, best_signatures_per_s=rate)),
         )
         for word, shape, rate in told
     ]
