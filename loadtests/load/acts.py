@@ -4,6 +4,7 @@ The closed model (Locust) and the open one perform the same acts and differ in w
 of operations, not two. An act is a generator; whoever performs it sends in the answer's JSON, or None.
 """
 
+import itertools
 import secrets
 import time
 from collections.abc import Callable, Generator, Mapping
@@ -11,7 +12,7 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from loadtests.load.model import BATCH, FILES_BACK, RESUMES, STORM_BATCH, WRONG_PASSWORDS, lot
+from loadtests.load.model import BATCH, FILES_BACK, RESUMES, STORM_BATCH, WATCH_S, WRONG_PASSWORDS, lot
 from loadtests.load.scans import scan
 from loadtests.load.shapes import SHAPES
 from loadtests.load.visitors import Visitor
@@ -215,15 +216,15 @@ def sign_by_token(who: Visitor) -> Act:
     accepted = yield _order("sign by token", items, code)
     if not isinstance(accepted, dict):
         return
-    left = len(items)
-    for _ in range(_TRIES * len(items)):
+    left, until = len(items), time.time() + WATCH_S
+    for looks in itertools.count():
         told = yield Ask(op="errands", path="/signing-tool/transactions")
         mine = [one for one in told or [] if isinstance(told, list) and one["ticket"] == accepted["ticket"]]
         for one in mine:
             left -= yield from _errands(who, one)
-        if left <= 0:
+        if left <= 0 or time.time() > until:
             break
-        yield Pause(1.0)
+        yield Pause(min(5.0, 1.0 + looks / 10))  # whoever waits long looks less often
     yield Follow(accepted["ticket"])
 
 

@@ -23,10 +23,10 @@ import uvloop
 from api.http.server import raise_descriptors
 from loadtests.load import acts
 from loadtests.load import plan as plans
-from loadtests.load.model import PERSONAS, cast
+from loadtests.load.model import PERSONAS, WATCH_S, cast
 from loadtests.load.notes import TICK_S, Asked, Book, Intent, Twin
 from loadtests.load.shapes import SHAPES, duration_s
-from loadtests.load.tickets import RETRY_S, WATCH_S, Desk, acknowledged, finished, told_in
+from loadtests.load.tickets import RETRY_S, Desk, acknowledged, finished, told_in
 from loadtests.load.visitors import Seats, Visitor
 
 MOST_AT_ONCE: Final = 5_000

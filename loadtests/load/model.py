@@ -107,6 +107,8 @@ FILES_BACK: Final = 0.5
 TOKEN_LINE: Final = (0.02, 20_000_000 / 8 / 30)
 """Own tokens: round-trip time in seconds, and a thirtieth of a ward's line of 20 Mbit/s, in bytes a second."""
 
+WATCH_S: Final = 300.0
+"""How long somebody stays with a ticket of theirs."""
 BATCH: Final = 10
 """Documents in one ask: 297 signatories who each take a minute and a half then make 20 signatures a second."""
 STORM_BATCH: Final = 50

@@ -12,9 +12,9 @@ from locust import FastHttpUser, task
 
 from loadtests.load import acts
 from loadtests.load import plan as plans
-from loadtests.load.model import OPERATIONS, SLOW_BYTES_PER_S, SLOW_RTT_S, SLOW_SHARE, TOKEN_LINE
+from loadtests.load.model import OPERATIONS, SLOW_BYTES_PER_S, SLOW_RTT_S, SLOW_SHARE, TOKEN_LINE, WATCH_S
 from loadtests.load.notes import Asked, Book, Intent, Twin
-from loadtests.load.tickets import RETRY_S, WATCH_S, Desk, acknowledged, finished, told_in
+from loadtests.load.tickets import RETRY_S, Desk, acknowledged, finished, told_in
 from loadtests.load.visitors import Seats, Visitor
 from loadtests.load.wire import Line, Pace, hang_up, slow_line
 

@@ -12,7 +12,6 @@ from loadtests.load.visitors import Visitor
 from loadtests.outside.keyring import Keyring
 from loadtests.outside.officer import Token
 
-WATCH_S: Final = 300.0
 RETRY_S: Final = 2.0
 """What the server's streams tell a browser to wait before it comes again (`retry: 2000`)."""
 
