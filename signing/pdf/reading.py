@@ -142,7 +142,7 @@ class QuickReader(PdfFileReader):
     pyHanko reads it as it stands. A large stream that nobody decodes is not copied: it is a view on the file.
 
     A file that does not end as the format asks is refused before pyHanko looks for its last lines byte by byte: where
-    there is no line's end it would go back through the whole file, a second for each megabyte.
+    there is no line's end it would go back through the whole file, half a second for each megabyte.
     """
 
     def __init__(
