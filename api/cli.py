@@ -165,9 +165,10 @@ def _people(options: argparse.Namespace) -> int:
 
 
 def _backfill(owner: str) -> None:
+    from api import turns  # noqa: PLC0415
     from api.db import backfill  # noqa: PLC0415
 
-    os.nice(backfill.NICENESS)
+    turns.stand_back()
     for each in backfill.ALL:
         told = backfill.seldom(lambda now, name=each.name: say(f"{name}: {now.rows} dòng", f"{name}: {now.rows} rows"))
         done = asyncio.run(backfill.run(owner, each, told))

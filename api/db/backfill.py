@@ -12,7 +12,6 @@ end waits, and takes all before it along.
 
 import asyncio
 import contextlib
-import os
 import time
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import Final
 import asyncpg
 import msgspec
 
+from api import turns
 from api.db import queries
 from api.errors import Conflict
 
@@ -28,16 +28,12 @@ _q: Final = queries.load("api.db", "backfill.sql")
 BURST_S: Final = 0.0005
 REST: Final = 19.0
 """Times the duration of a batch: at most a twentieth of one core is ever ours. How long a burst is counts for
-more: whoever meets it waits for its end, whatever its priority."""
+more: on kernels without slices whoever meets it waits for its end (`api.turns`)."""
 LONGEST_REST_S: Final = 0.1
 SMALLEST_BATCH: Final = 10
 LARGEST_BATCH: Final = 1000
 """The least takes less than a burst of work on any machine: where it lasts longer, it is others who are served
 meanwhile. Without a least, and a longest rest, a rewrite on a crowded machine would never end."""
-NICENESS: Final = 10
-"""Of the rewrite's processes: whoever wakes has the processor before them, and where all of it is wanted they still get
-a tenth, so that a lock of theirs is never held for long. (SCHED_IDLE, measured, made everybody's p95 a quarter longer.)
-"""
 _LOCK_PAUSE_S: Final = 1.0
 
 
@@ -98,10 +94,10 @@ async def _alone(connection: asyncpg.Connection, name: str) -> AsyncGenerator[No
 
 
 def _stand_back(pid: int) -> None:
-    """Lower the priority of the server's process that works for us, where it runs on this machine and may be told."""
+    """Have the server's process that works for us stand back, where it runs on this machine and may be told."""
     with contextlib.suppress(OSError):
         if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"postgres: "):
-            os.setpriority(os.PRIO_PROCESS, pid, NICENESS)
+            turns.stand_back(pid)
 
 
 async def _run(connection: asyncpg.Connection, backfill: Backfill, tell: Callable[[Progress], None]) -> Progress:

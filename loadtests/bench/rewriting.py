@@ -4,13 +4,13 @@ Each line of its input is a number of seconds; it goes on from its mark for so l
 """
 
 import asyncio
-import os
 import sys
 import time
 from typing import Final
 
 import msgspec
 
+from api import turns
 from api.db import backfill, queries
 from loadtests.bench.backfill_report import Stretch
 
@@ -48,7 +48,7 @@ async def stretch(dsn: str, seconds: float) -> Stretch:
 
 def main(dsn: str) -> None:
     """Answer each line until there is none."""
-    os.nice(backfill.NICENESS)
+    turns.stand_back()
     for line in sys.stdin:
         told = asyncio.run(stretch(dsn, float(line)))
         sys.stdout.write(msgspec.json.encode(told).decode() + "\n")

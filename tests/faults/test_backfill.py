@@ -7,8 +7,10 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from api import turns
 from api.db import backfill
 from api.db.backfill import Backfill, Progress
+from tests.slices import slice_of
 
 BATCHES, EVERY = 60, 15
 """Of the least size each, and after how many of them a run is cut."""
@@ -62,18 +64,20 @@ async def test_whoever_works_goes_before_a_rewrite(durable):
     async with durable.database() as db:
         await db.admin.execute("CREATE TABLE leaf (id int PRIMARY KEY, folded boolean)")
         await db.admin.execute(f"INSERT INTO leaf SELECT id FROM generate_series(1, {ROWS}) AS id")
-        seen: list[list[int]] = []
-        await backfill.run(db.dsn("admin"), REWRITE, lambda _: seen.append(_priorities(f" {db.name} ")))
+        seen: list[list[tuple[int, int]]] = []
+        await backfill.run(db.dsn("admin"), REWRITE, lambda _: seen.append(_turns(f" {db.name} ")))
+    ours = slice_of(0)
     assert seen
-    assert all(priorities == [0, backfill.NICENESS] for priorities in seen)
+    assert all(those == [(0, ours), (turns.NICENESS, turns.SLICE_NS if ours else 0)] for those in seen)
 
 
-def _priorities(database: str) -> list[int]:
-    """Return those of the server's processes that work for this database, the most important one's first."""
-    found: list[int] = []
+def _turns(database: str) -> list[tuple[int, int]]:
+    """Return nice value and slice of the server's processes that work for this database, the most important first."""
+    found: list[tuple[int, int]] = []
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             title = (process / "cmdline").read_bytes().decode()
             if title.startswith("postgres: ") and database in title:
-                found.append(os.getpriority(os.PRIO_PROCESS, int(process.name)))
+                pid = int(process.name)
+                found.append((os.getpriority(os.PRIO_PROCESS, pid), slice_of(pid)))
     return sorted(found)
