@@ -57,7 +57,7 @@ async def running(settings: Settings, clock: Clock = system_clock) -> AsyncGener
             settings.database_url, read_size=settings.pool_read, write_size=settings.pool_write, budget_s=30.0
         )
         stack.push_async_callback(pools.close)
-        processes = BoundedPool(settings.pdf_processes)
+        processes = BoundedPool(settings.pdf_processes, prepare=turns.let_pass)
         stack.push_async_callback(processes.close)
         blobs = open_store(settings)
         stack.push_async_callback(blobs.close)

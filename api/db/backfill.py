@@ -25,7 +25,7 @@ from api.db import queries
 from api.errors import Conflict
 
 _q: Final = queries.load("api.db", "backfill.sql")
-BURST_S: Final = 0.0005
+BURST_S: Final = 0.001
 REST: Final = 19.0
 """Times the duration of a batch: at most a twentieth of one core is ever ours. How long a burst is counts for
 more: on kernels without slices whoever meets it waits for its end (`api.turns`)."""

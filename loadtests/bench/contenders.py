@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Final
 
+from api.embedded.postgres import die_with_parent
 from loadtests.bench.drive import ask, request
 from loadtests.bench.ground import Ground
 
@@ -62,7 +63,7 @@ def _start(ground: Ground, room: Path, name: str, command: tuple[str, ...]) -> C
     with log.open("wb") as out:
         process = subprocess.Popen(
             [sys.executable, *command], env=ground.environment(port, room), cwd=ROOT, stdout=out, stderr=out,
-            start_new_session=True,
+            start_new_session=True, preexec_fn=die_with_parent(signal.SIGTERM, os.getpid()),
         )  # fmt: skip
     pin(SERVER_CORE, process.pid)  # before it has started anything: children stay where their parent is
     return Contender(name, port, process, log)

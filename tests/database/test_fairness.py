@@ -3,11 +3,14 @@
 import secrets
 from collections import Counter
 from functools import partial
+from typing import NamedTuple
+from uuid import UUID
 
 import pytest_asyncio
 
 from api.jobs.runner import Runner
-from api.signatures.engine.context import JUDGE, PREPARE
+from api.kernel import system_clock as NOW
+from api.signatures.engine.context import FINISH, JUDGE, PREPARE, receive
 from api.signatures.engine.judging import judge
 from tests.many_documents import copy_rows
 from tests.signing_ground import Ground
@@ -60,25 +63,54 @@ class Desk:
 
     async def prepare(self, count: int) -> list[str]:
         """Let the signer take `count` jobs of preparing off the real queue; whose they were, in order."""
+        return await self._take(PREPARE, "state = 'prepared', attempt = attempt + 1", count)
+
+    async def finish(self, count: int) -> list[str]:
+        """Let it take `count` jobs of embedding; whose they were, in order."""
+        return await self._take(FINISH, "state = 'recorded', recorded_at = now(), recorded_sha256 = shown_sha256", count)
+
+    async def confirm(self, who: str) -> None:
+        """The person confirms all that was prepared: the values come."""
+        person = self.ground.actor(who).person_id
+        async with self.ground.signer.transaction() as tx:
+            sent = await tx.fetch(
+                "UPDATE signature_request SET state = 'sent' WHERE person_id = $1 AND state = 'prepared'"
+                " RETURNING id, attempt, lane",
+                person,
+            )
+            await receive(tx, Confirmed(person), [(item, b"value") for item in map(Sent, sent)], "poll", NOW())
+
+    async def _take(self, kind: str, change: str, count: int) -> list[str]:
         took: list[str] = []
-        handlers = {PREPARE: self._note(took, count)}
+        handlers = {kind: self._note(took, change, count)}
         self.runner = Runner(self.ground.db.dsn("signer"), handlers, batch_size=1, max_concurrent_tasks=2)
         await self.runner.run()
         return took[:count]
 
-    def _note(self, took: list[str], count: int):
+    def _note(self, took: list[str], change: str, count: int):
         async def note(_context, ids) -> None:
             async with self.ground.signer.transaction() as tx:
                 row = await tx.fetchrow(
-                    "UPDATE signature_request SET state = 'prepared', attempt = attempt + 1 WHERE id = $1"
-                    " RETURNING person_id, lane",
-                    ids["request"],
+                    f"UPDATE signature_request SET {change} WHERE id = $1 RETURNING person_id, lane", ids["request"]
                 )
             took.append(row["lane"] if row["lane"] == "counter" else str(row["person_id"]))
             if len(took) >= count:
                 self.runner.stop()
 
         return note
+
+
+class Confirmed(NamedTuple):
+    """Of a transaction what receiving values looks at."""
+
+    person_id: UUID
+
+
+class Sent:
+    """Of a hash that was sent the same."""
+
+    def __init__(self, row) -> None:
+        self.id, self.attempt, self.lane = row["id"], row["attempt"], row["lane"]
 
 
 async def test_a_single_item_and_a_counter_pass_five_hundred_of_another(ground):
@@ -107,3 +139,31 @@ async def test_nobody_waits_for_more_than_twice_a_fair_share(ground):
         shares = Counter(took[:end])
         for who, person in people.items():
             assert shares[person] >= end // 3 / 2, (who, end, shares)
+
+
+async def test_whoever_confirms_later_does_not_pass_whoever_waits_for_the_machine(ground):
+    desk = await Desk(ground).open()
+    chair = str(ground.actor("chutich").person_id)
+    await desk.ask("chutich", 40)
+    await desk.prepare(40)
+    await desk.confirm("chutich")
+    await desk.finish(10)
+    took: list[str] = []
+    for _ in range(6):
+        await desk.ask("phochutich", 2)
+        await desk.prepare(2)
+        await desk.confirm("phochutich")
+        took += await desk.finish(3)
+    assert Counter(took)[chair] >= len(took) // 3
+
+
+async def test_whoever_confirms_later_does_not_go_behind_all_that_was_asked_before(ground):
+    desk = await Desk(ground).open()
+    deputy = str(ground.actor("phochutich").person_id)
+    await desk.ask("chutich", 60)
+    await desk.ask("phochutich", 5)
+    await desk.prepare(65)
+    await desk.confirm("chutich")
+    await desk.finish(20)
+    await desk.confirm("phochutich")
+    assert Counter(await desk.finish(10))[deputy] >= 4

@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -18,7 +18,9 @@ from api.jobs.runner import JobContext, Park
 from api.kernel import Clock
 from api.signatures import cutting
 from api.signatures.engine import measures, store
+from api.signatures.engine.handing_store import Handed
 from api.signatures.engine.passkeys import RelyingParty
+from api.signatures.engine.rows import Received, SentItem, Transaction
 from api.signatures.engine.store import Detail
 from signing.contract import KeyHolder, Trust
 from signing.errors import Crashed, HolderMisconfigured, TimedOut
@@ -121,18 +123,37 @@ async def _end(
 async def finish_annexes(tx: Tx, batch_id: UUID, request_id: UUID) -> None:
     """Have the annexes that wait in a ticket for their main document go on, now that this one's item has ended."""
     beside = await store.annexes_beside(tx, request_id, batch_id)
-    await enqueue_many(tx, [finish_job(one.id, one.attempt, one.lane, one.turn, after=request_id) for one in beside])
+    await enqueue_many(tx, [finish_job(one, after=request_id) for one in beside])
 
 
-def finish_job(request_id: UUID, attempt: int, lane: str, turn: int, *, after: UUID | None = None) -> Job:
-    """Return the job that embeds the value of this attempt; it keeps its item's turn.
+def finish_job(one: Received, *, after: UUID | None = None) -> Job:
+    """Return the job that embeds the value of an attempt, in its turn.
 
     `after` makes it a piece of work of its own: one that is told of another's end while it runs must run again.
     """
-    priority = cutting.COUNTER_LANE - turn if lane == "counter" else -turn
-    ids = {"request": str(request_id), "attempt": attempt}
-    key = f"{request_id}:{attempt}" + (f":{after}" if after else "")
+    priority = cutting.COUNTER_LANE - one.turn if one.lane == "counter" else -one.turn
+    ids = {"request": str(one.id), "attempt": one.attempt}
+    key = f"{one.id}:{one.attempt}" + (f":{after}" if after else "")
     return Job(kind=FINISH, key=key, payload=ids, priority=priority)
+
+
+async def receive(
+    tx: Tx, transaction: Transaction, values: Sequence[tuple[SentItem | Handed, bytes]], source: str, at: datetime
+) -> None:
+    """Commit the values that fit, and have each embedded in its turn.
+
+    Turns are shared out anew here: who confirms late shall not go before everybody, and who asked early not after all
+    that were asked since. From now on it is the machine that is waited for, and no telephone.
+    """
+    if not values:
+        return
+    lane = values[0][0].lane
+    told = await store.queued_turns(tx, lane, transaction.person_id, "value_received", at)
+    priorities = cutting.turns(len(values), floor=told.floor, own_last=told.own_last, lane=lane)
+    placed = zip(values, map(cutting.turn_of, priorities), strict=True)
+    fit = [(item.id, item.attempt, value, turn) for (item, value), turn in placed]
+    moved = await store.receive_values(tx, fit, source, at)
+    await enqueue_many(tx, [finish_job(one) for one in moved])
 
 
 async def move_on(tx: Tx, batch_id: UUID, at: datetime) -> None:

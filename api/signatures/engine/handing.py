@@ -9,11 +9,10 @@ import msgspec
 
 import signing
 from api.failpoints import reach
-from api.jobs.queue import Job, enqueue_many
 from api.jobs.runner import JobContext
 from api.kernel import Sha256
 from api.signatures.engine import calls, handing_store, rows, store
-from api.signatures.engine.context import TIMES, Engine, close_if_done, detail, finish_job, set_aside
+from api.signatures.engine.context import TIMES, Engine, close_if_done, detail, receive, set_aside
 from api.signatures.engine.finishing import prepared_of
 from api.signatures.engine.handing_store import Handed
 from api.signatures.engine.polling import settle
@@ -118,7 +117,7 @@ async def _take(
     at, over = engine.clock(), False
     async with engine.pools.transaction() as tx:
         waiting = await handing_store.lock_waiting(tx, transaction.id)
-        jobs: list[Job] = []
+        fit: list[tuple[Handed, bytes]] = []
         for item, one in judged:
             if item.id not in waiting:
                 continue
@@ -129,11 +128,9 @@ async def _take(
             if one.why is not None:
                 await set_aside(tx, transaction.batch_id, item.id, item.number_id, one.why, at)
                 continue
-            await store.insert_value(tx, item.id, item.attempt, one.value, "upload", at)
-            if await store.move_to_value_received(tx, item.id, item.attempt, at):
-                jobs.append(finish_job(item.id, item.attempt, item.lane, item.turn))
+            fit.append((item, one.value))
+        await receive(tx, transaction, fit, "upload", at)
         await handing_store.insert_late_verdicts(tx, given, LATE, at)
-        await enqueue_many(tx, jobs)
         if judged and not waiting:
             over = await store.end_transaction(tx, transaction.id, "signed", at) is not None
             await send_rest(tx, transaction)

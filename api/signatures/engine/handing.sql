@@ -1,7 +1,7 @@
 -- name: handed_to_judge
 -- What a signatory's program handed back and nobody has judged yet, with all that it is judged by, in the order in which it came.
 SELECT handed.id AS handed_id, handed.value, handed.certificate AS said_certificate, handed.file_sha256,
-       request.id, request.attempt, request.field, request.batch_id, request.number_id, request.lane, request.turn,
+       request.id, request.attempt, request.field, request.batch_id, request.number_id, request.lane,
        preparation.base_sha256, preparation.base_size, preparation.increment, preparation.document_digest, preparation.reserved_start,
        preparation.reserved_end, preparation.signed_attrs, preparation.tbs_sha256, preparation.mechanism, preparation.prepared_at,
        certificate.certificate, request.transaction_id IS NOT DISTINCT FROM handed.transaction_id AND request.state = 'sent' AS waited_for

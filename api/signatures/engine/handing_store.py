@@ -30,7 +30,6 @@ class Handed(Preparation, frozen=True, kw_only=True):
     batch_id: UUID
     number_id: UUID | None
     lane: str
-    turn: int
     waited_for: bool
 
 

@@ -165,7 +165,7 @@ async def _move(
     passed: Sequence[tuple[rows.OpenItem, rows.LockedRequest, rows.Certificate | None]],
     at: datetime,
 ) -> None:
-    turns = await store.queued_turns(tx, batch.lane, batch.person_id)
+    turns = await store.queued_turns(tx, batch.lane, batch.person_id, "asked", at)
     priorities = cutting.turns(len(passed), floor=turns.floor, own_last=turns.own_last, lane=batch.lane)
     jobs: list[Job] = []
     busy: set[UUID] = set()

@@ -10,10 +10,9 @@ import structlog
 
 import signing
 from api.failpoints import reach
-from api.jobs.queue import Job, enqueue_many
 from api.jobs.runner import JobContext
 from api.signatures.engine import calls, rows, store
-from api.signatures.engine.context import Engine, close_if_done, detail, finish_job, give_back, set_aside
+from api.signatures.engine.context import Engine, close_if_done, detail, give_back, receive, set_aside
 from api.signatures.engine.sending import refuse, send_rest, start
 from api.telemetry import spans
 from signing.contract import Der, Outcome
@@ -168,7 +167,7 @@ async def _take_values(engine: Engine, transaction: rows.Transaction, values: Ma
     async with engine.pools.transaction() as tx:
         if await store.end_transaction(tx, transaction.id, "signed", at) is None:
             return
-        jobs: list[Job] = []
+        fit: list[tuple[rows.SentItem, bytes]] = []
         for item in waiting:
             value = values.get(str(item.id))
             if value is None:
@@ -177,10 +176,8 @@ async def _take_values(engine: Engine, transaction: rows.Transaction, values: Ma
                 why = {**unfit[item.id], "value": value.hex()}
                 await set_aside(tx, transaction.batch_id, item.id, item.number_id, why, at)
             else:
-                await store.insert_value(tx, item.id, item.attempt, value, source, at)
-                if await store.move_to_value_received(tx, item.id, item.attempt, at):
-                    jobs.append(finish_job(item.id, item.attempt, item.lane, item.turn))
-        await enqueue_many(tx, jobs)
+                fit.append((item, value))
+        await receive(tx, transaction, fit, source, at)
         await send_rest(tx, transaction)
         await close_if_done(tx, transaction.batch_id, at)
     calls.ended(transaction, "signed", items)

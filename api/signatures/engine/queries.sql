@@ -342,7 +342,7 @@ SELECT due.id, due.holder, due.batch_id, due.credential_id, due.person_id, due.s
 -- name: items_of_transaction
 -- The hashes of a transaction with what a value must fit.
 SELECT request.id, request.attempt, request.state, preparation.tbs_sha256, preparation.signed_attrs, preparation.mechanism,
-       certificate.certificate, certificate.owner_sealed, dossier.code AS dossier_code, document.title, request.lane, request.turn, request.number_id
+       certificate.certificate, certificate.owner_sealed, dossier.code AS dossier_code, document.title, request.lane, request.number_id
   FROM signature_request request
   JOIN preparation ON preparation.request_id = request.id AND preparation.attempt = request.attempt
   JOIN certificate ON certificate.id = preparation.certificate_id
@@ -352,16 +352,20 @@ SELECT request.id, request.attempt, request.state, preparation.tbs_sha256, prepa
  WHERE request.transaction_id = $1
  ORDER BY request.id;
 
--- name: insert_value
--- At most one value per intent.
-INSERT INTO signature_value (request_id, attempt, value, source, received_at) VALUES ($1, $2, $3, $4, $5)
-ON CONFLICT (request_id, attempt) DO NOTHING;
-
--- name: move_to_value_received
--- A value that fits is committed.
-UPDATE signature_request SET state = 'value_received', state_at = $3, version = version + 1
- WHERE id = $1 AND attempt = $2 AND state = 'sent'
-RETURNING id;
+-- name: receive_values
+-- Values that fit are committed, at most one per intent, each with the turn in which it will be embedded.
+WITH received AS (
+    SELECT * FROM unnest($1::uuid[], $2::integer[], $3::bytea[], $4::integer[]) AS received (id, attempt, value, turn)
+), kept AS (
+    INSERT INTO signature_value (request_id, attempt, value, source, received_at)
+    SELECT id, attempt, value, $5, $6 FROM received
+    ON CONFLICT (request_id, attempt) DO NOTHING
+)
+UPDATE signature_request request
+   SET state = 'value_received', state_at = $6, turn = received.turn, version = version + 1
+  FROM received
+ WHERE request.id = received.id AND request.attempt = received.attempt AND request.state = 'sent'
+RETURNING request.id, request.attempt, request.lane, request.turn;
 
 -- name: to_finish
 -- Everything that finishing one signature needs, in one statement.
@@ -503,11 +507,14 @@ SELECT batch.id
  LIMIT $1;
 
 -- name: queued_turns
--- The turn now being served in a lane, and the last one of this person: what fair shares are computed from.
-SELECT coalesce(min(request.turn), 0) AS floor, max(request.turn) FILTER (WHERE batch.person_id = $2) AS own_last
+-- The turn now being served in a lane, by what waits in a state and by what was recorded since $4; and the last one of this person.
+SELECT greatest(min(request.turn), 0,
+                (SELECT max(served.turn)
+                   FROM (SELECT turn FROM signature_request WHERE recorded_at > $4 AND lane = $1
+                          ORDER BY recorded_at DESC LIMIT 8) served)) AS floor,
+       max(request.turn) FILTER (WHERE request.person_id = $2) AS own_last
   FROM signature_request request
-  JOIN signature_batch batch ON batch.id = request.batch_id
- WHERE request.state = 'asked' AND request.lane = $1;
+ WHERE request.state = $3 AND request.state IN ('asked', 'value_received') AND request.lane = $1;
 
 -- name: declare_holder
 -- What a key holder declares of itself.

@@ -238,7 +238,6 @@ class SentItem(_Row, frozen=True, kw_only=True):
     dossier_code: str
     title: str
     lane: str
-    turn: int
     number_id: UUID | None
 
 
@@ -298,8 +297,8 @@ class ToFinish(Preparation, frozen=True, kw_only=True):
     main_sealed: bool
 
 
-class Beside(_Row, frozen=True, kw_only=True):
-    """An annex with its value, signed in one ticket with its main document."""
+class Received(_Row, frozen=True, kw_only=True):
+    """A request that has its value, and the turn in which that is embedded."""
 
     id: UUID
     attempt: int
@@ -381,7 +380,8 @@ ROW_OF: Final[dict[str, type[msgspec.Struct]]] = {
     "transaction": Transaction,
     "items_of_transaction": SentItem,
     "to_finish": ToFinish,
-    "annexes_beside": Beside,
+    "receive_values": Received,
+    "annexes_beside": Received,
     "queued_turns": Turns,
     "left_in_chain": Left,
     "stuck_requests": Stuck,

@@ -1,8 +1,8 @@
 """One function per statement of the signer's `queries.sql`."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import Final
+from datetime import datetime, timedelta
+from typing import Final, Literal
 from uuid import UUID
 
 import msgspec
@@ -17,6 +17,8 @@ _q: Final = queries.load("api.signatures.engine")
 
 Detail = Mapping[str, str]
 """Why an item ended as it did: `code`, `vi`, `en`; never personal data."""
+_SERVED_LATELY: Final = timedelta(minutes=1)
+"""What was recorded since tells which turn is being served; a lane in which nothing was begins anew."""
 
 
 async def lock_batch(tx: Tx, batch_id: UUID) -> rows.Batch | None:
@@ -248,14 +250,12 @@ async def items_of_transaction(tx: Tx, transaction_id: str) -> list[rows.SentIte
     return as_structs(await tx.fetch(_q.items_of_transaction, transaction_id), rows.SentItem)
 
 
-async def insert_value(tx: Tx, request_id: UUID, attempt: int, value: bytes, source: str, at: datetime) -> None:
-    """Commit a value that fits; a second one changes nothing."""
-    await tx.execute(_q.insert_value, request_id, attempt, value, source, at)
-
-
-async def move_to_value_received(tx: Tx, request_id: UUID, attempt: int, at: datetime) -> bool:
-    """Move a request on with its value."""
-    return await tx.fetchval(_q.move_to_value_received, request_id, attempt, at) is not None
+async def receive_values(
+    tx: Tx, values: Sequence[tuple[UUID, int, bytes, int]], source: str, at: datetime
+) -> list[rows.Received]:
+    """Commit values that fit as (request, attempt, value, turn), and move their requests on; a second changes nothing."""
+    columns = zip(*values, strict=True)
+    return as_structs(await tx.fetch(_q.receive_values, *map(list, columns), source, at), rows.Received)
 
 
 async def to_finish(tx: Tx, request_id: UUID) -> rows.ToFinish | None:
@@ -263,9 +263,9 @@ async def to_finish(tx: Tx, request_id: UUID) -> rows.ToFinish | None:
     return as_struct(await tx.fetchrow(_q.to_finish, request_id), rows.ToFinish)
 
 
-async def annexes_beside(tx: Tx, request_id: UUID, batch_id: UUID) -> list[rows.Beside]:
+async def annexes_beside(tx: Tx, request_id: UUID, batch_id: UUID) -> list[rows.Received]:
     """Return the annexes of a request's document that wait in its ticket for what becomes of it."""
-    return as_structs(await tx.fetch(_q.annexes_beside, request_id, batch_id), rows.Beside)
+    return as_structs(await tx.fetch(_q.annexes_beside, request_id, batch_id), rows.Received)
 
 
 async def lock_dossier(tx: Tx, dossier_id: UUID) -> None:
@@ -364,9 +364,12 @@ async def closable_batches(tx: Tx, limit: int) -> list[UUID]:
     return [row["id"] for row in await tx.fetch(_q.closable_batches, limit)]
 
 
-async def queued_turns(tx: Tx, lane: str, person_id: UUID) -> rows.Turns:
-    """Return from where the next turns of a person count."""
-    return msgspec.convert(dict(await tx.fetchrow(_q.queued_turns, lane, person_id)), rows.Turns)
+async def queued_turns(
+    tx: Tx, lane: str, person_id: UUID, state: Literal["asked", "value_received"], at: datetime
+) -> rows.Turns:
+    """Return from where the next turns of a person count, before preparing or before embedding."""
+    row = await tx.fetchrow(_q.queued_turns, lane, person_id, state, at - _SERVED_LATELY)
+    return msgspec.convert(dict(row), rows.Turns)
 
 
 async def answer(tx: Tx, answer_id: UUID) -> rows.Answer | None:

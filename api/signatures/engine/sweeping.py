@@ -76,7 +76,7 @@ async def _push(tx: Tx, stuck: rows.Stuck, engine: Engine) -> None:
     elif stuck.state == "asked":
         await enqueue_many(tx, [prepare_job(stuck.id, stuck.attempt, stuck.batch_id, 0)])
     elif stuck.state == "value_received":
-        await enqueue_many(tx, [finish_job(stuck.id, stuck.attempt, stuck.lane, 0)])
+        await enqueue_many(tx, [finish_job(rows.Received(id=stuck.id, attempt=stuck.attempt, lane=stuck.lane, turn=0))])
 
 
 async def release(engine: Engine, _context: JobContext, ids: dict[str, Any]) -> None:
