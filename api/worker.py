@@ -18,7 +18,7 @@ from aiohttp import web
 from prometheus_client import generate_latest
 
 import signing
-from api import audit, logs
+from api import audit, logs, turns
 from api.audit.chain import Notary
 from api.audit.outside import CheckpointFile
 from api.audit.revocations import RevocationLog

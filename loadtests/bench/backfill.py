@@ -12,11 +12,14 @@ import asyncio
 import contextlib
 import itertools
 import os
+import re
 import sys
 import tempfile
 import time
+from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -40,6 +43,7 @@ TELL_RATIOS_EVERY: Final = 10
 """Rounds. What they are is counted right after a change, while nothing is measured."""
 ALONE: Final = 6
 """Stretches measured before the first row is rewritten."""
+_CODE: Final = re.compile(rb'"code":"([^"]+)"')
 SEED: Final = 20260701
 """Of the moments at which requests are sent: the same in every run."""
 
@@ -82,7 +86,8 @@ async def measure(size: Size, root: Path, say: Callable[[str, str], None]) -> Re
         room = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="motcua-bench-")))
         worker = (await stack.enter_async_context(contenders(earth, room, OURS)))["motcua"]
         pin(OTHER_CORE)
-        kinds = await scenarios(earth, per_kind=size.dossiers // 31)
+        filed: deque[str] = deque()
+        kinds = await scenarios(earth, per_kind=size.dossiers // 31, filed=filed)
         sources = {kind.name: _endless(kind) for kind in kinds}
         await earth.owner.execute(q.add_column)
         most = await _most(worker, sources, size)
@@ -93,7 +98,7 @@ async def measure(size: Size, root: Path, say: Callable[[str, str], None]) -> Re
         )
         go_on = await stack.enter_async_context(_rewriting(earth))
         began, pressed = (worker.cpu_s(), time.process_time(), time.perf_counter()), await _pressure(earth)
-        async with traffic(worker.port, sources, per_s, SEED) as seen:
+        async with traffic(worker.port, sources, per_s, SEED, partial(_hear, filed)) as seen:
             await asyncio.sleep(2 * GUARD_S)
             alone = await _held(size.held_s * ALONE)
 
@@ -128,6 +133,12 @@ async def measure(size: Size, root: Path, say: Callable[[str, str], None]) -> Re
             generator_busy=(time.process_time() - began[1]) / took,
             pressure=await _pressure(earth, pressed),
         )
+
+
+def _hear(filed: deque[str], kind: str, answer: bytes) -> None:
+    """Keep the code of what was submitted."""
+    if kind == "submit" and (found := _CODE.search(answer)):
+        filed.append(found[1].decode())
 
 
 def _endless(kind: Scenario) -> Iterator[bytes]:

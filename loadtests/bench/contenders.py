@@ -63,7 +63,8 @@ def _start(ground: Ground, room: Path, name: str, command: tuple[str, ...]) -> C
     with log.open("wb") as out:
         process = subprocess.Popen(
             [sys.executable, *command], env=ground.environment(port, room), cwd=ROOT, stdout=out, stderr=out,
-            start_new_session=True, preexec_fn=die_with_parent(signal.SIGTERM, os.getpid()),
+            start_new_session=True,
+            preexec_fn=die_with_parent(signal.SIGTERM, os.getpid()),  # noqa: PLW1509  there are no threads here
         )  # fmt: skip
     pin(SERVER_CORE, process.pid)  # before it has started anything: children stay where their parent is
     return Contender(name, port, process, log)

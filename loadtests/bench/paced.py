@@ -10,7 +10,7 @@ import random
 import selectors
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
@@ -29,6 +29,10 @@ class Answer(msgspec.Struct, frozen=True):
     kind: str
     due: float
     took: float
+
+
+Heard = Callable[[str, bytes], None]
+"""Is told the kind and the whole text of each good answer."""
 
 
 class Traffic:
@@ -79,8 +83,8 @@ class _Line(asyncio.Protocol):
 class _Load:
     """The schedule, the connections, and who waits for one."""
 
-    def __init__(self, traffic: Traffic) -> None:
-        self.traffic = traffic
+    def __init__(self, traffic: Traffic, heard: Heard) -> None:
+        self.traffic, self._heard = traffic, heard
         self.free: deque[_Line] = deque()
         self.over = False
         self.answered_all = asyncio.Event()
@@ -105,6 +109,7 @@ class _Load:
     def answered(self, answer: Answer, text: bytes) -> None:
         if text[9:10] == b"2":
             self.traffic.answers.append(answer)
+            self._heard(answer.kind, text)
         else:
             self.traffic.errors += 1
             self.traffic.refusal = text
@@ -112,17 +117,20 @@ class _Load:
 
 @asynccontextmanager
 async def traffic(
-    port: int, sources: Mapping[str, Iterator[bytes]], per_s: float, seed: int
+    port: int, sources: Mapping[str, Iterator[bytes]], per_s: float, seed: int, heard: Heard
 ) -> AsyncGenerator[Traffic]:
     """Ask while the block lasts, of each kind so often a second on average, at random moments of this seed.
+
+    Where a kind has no more requests the block is cancelled: what is measured from then on would be a rest.
 
     Raises:
         RuntimeError: a request was refused, a connection was closed, or a kind had no more requests.
     """
     loop, seen = asyncio.get_running_loop(), Traffic()
-    load = _Load(seen)
+    load = _Load(seen, heard)
     lines = [(await loop.create_connection(lambda: _Line(load), "127.0.0.1", port))[1] for _ in range(LINES)]
-    sending = asyncio.create_task(_send(load, sources, per_s, random.Random(seed)))
+    sending, block = asyncio.create_task(_send(load, sources, per_s, random.Random(seed))), asyncio.current_task()
+    sending.add_done_callback(lambda ended: ended.cancelled() or block is None or block.cancel())
     try:
         yield seen
     finally:

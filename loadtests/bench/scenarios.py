@@ -2,6 +2,7 @@
 
 import itertools
 import uuid
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
@@ -32,8 +33,12 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     requests: Callable[[str], Iterator[bytes]]
 
 
-async def scenarios(earth: Ground, *, per_kind: int) -> list[Scenario]:
-    """Log people in and prepare every request."""
+async def scenarios(earth: Ground, *, per_kind: int, filed: deque[str] | None = None) -> list[Scenario]:
+    """Log people in and prepare every request.
+
+    Of `filed`, where somebody keeps the codes of what was submitted, every second step is made: a long load would
+    otherwise end what was seeded.
+    """
     counter, signatory = await earth.log_in(COUNTER), await earth.log_in(SIGNATORY)
     codes = await earth.received(3 * per_kind)
     order = msgspec.to_builtins(FILING)
@@ -53,9 +58,12 @@ async def scenarios(earth: Ground, *, per_kind: int) -> list[Scenario]:
 
     def steps(name: str) -> Iterator[bytes]:
         while shares[name]:
-            yield request(
-                "POST", f"/dossiers/{shares[name].pop()}/steps/hand_over", token=counter, body=over, key=new_key()
-            )
+            yield step(shares[name].pop())
+            if filed:
+                yield step(filed.popleft())
+
+    def step(code: str) -> bytes:
+        return request("POST", f"/dossiers/{code}/steps/hand_over", token=counter, body=over, key=new_key())
 
     return [
         Scenario(

@@ -55,7 +55,9 @@ def _allow_cpu(seconds: int) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.RLIM_INFINITY))
 
 
-def _serve(channel: multiprocessing.connection.Connection, bounds: Bounds, parent: int, prepare: Prepare | None) -> None:
+def _serve(
+    channel: multiprocessing.connection.Connection, bounds: Bounds, parent: int, prepare: Prepare | None
+) -> None:
     """Answer tasks until the pipe closes; what takes long to import is there before the first one."""
     _confine(bounds, parent)
     if prepare is not None:

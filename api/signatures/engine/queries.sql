@@ -355,7 +355,8 @@ SELECT request.id, request.attempt, request.state, preparation.tbs_sha256, prepa
 -- name: receive_values
 -- Values that fit are committed, at most one per intent, each with the turn in which it will be embedded.
 WITH received AS (
-    SELECT * FROM unnest($1::uuid[], $2::integer[], $3::bytea[], $4::integer[]) AS received (id, attempt, value, turn)
+    SELECT id, attempt, value, turn
+      FROM unnest($1::uuid[], $2::integer[], $3::bytea[], $4::integer[]) AS received (id, attempt, value, turn)
 ), kept AS (
     INSERT INTO signature_value (request_id, attempt, value, source, received_at)
     SELECT id, attempt, value, $5, $6 FROM received

@@ -253,7 +253,7 @@ async def items_of_transaction(tx: Tx, transaction_id: str) -> list[rows.SentIte
 async def receive_values(
     tx: Tx, values: Sequence[tuple[UUID, int, bytes, int]], source: str, at: datetime
 ) -> list[rows.Received]:
-    """Commit values that fit as (request, attempt, value, turn), and move their requests on; a second changes nothing."""
+    """Commit values that fit as (request, attempt, value, turn), and move on; a second one changes nothing."""
     columns = zip(*values, strict=True)
     return as_structs(await tx.fetch(_q.receive_values, *map(list, columns), source, at), rows.Received)
 
