@@ -16,7 +16,7 @@ import re
 import sys
 import tempfile
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -25,11 +25,11 @@ from typing import Final
 
 import msgspec
 
-from loadtests.bench.backfill_report import Kind, Pressure, Report, Stretch, found, part, text
+from loadtests.bench.backfill_report import Found, Kind, Pressure, Report, Stretch, found, part, text
 from loadtests.bench.contenders import OTHER_CORE, OURS, ROOT, Contender, contenders, pin, pin_database
 from loadtests.bench.drive import drive
 from loadtests.bench.ground import Ground, ground
-from loadtests.bench.paced import Answer, Traffic, exact_loop, traffic
+from loadtests.bench.paced import Traffic, exact_loop, traffic
 from loadtests.bench.rewriting import q
 from loadtests.bench.scenarios import Scenario, scenarios
 
@@ -101,27 +101,28 @@ async def measure(size: Size, root: Path, say: Callable[[str, str], None]) -> Re
         async with traffic(worker.port, sources, per_s, SEED, partial(_hear, filed)) as seen:
             await asyncio.sleep(2 * GUARD_S)
             alone = await _held(size.held_s * ALONE)
+            kept = Measured(kinds, per_s, most, seen, alone)
 
-            def tell(rounds: Sequence[tuple[Span, Span]], rows: int) -> None:
+            def tell(number: int, rows: int) -> None:
                 ratios = ""
-                if rounds and len(rounds) % TELL_RATIOS_EVERY == 0:
-                    so_far = (found(_kind(kind, per_s, most[kind.name], alone, rounds, seen)) for kind in kinds)
-                    ratios = "; p95 " + ", ".join(f"{one.name} {one.ratio:.2f}" for one in so_far)
+                if number and number % TELL_RATIOS_EVERY == 0:
+                    ratios = "; p95 " + ", ".join(f"{one.name} {one.ratio:.2f}" for one in kept.found())
                 words = (f"Viết lại {rows:,} dòng, vòng", f"{rows:,} rows rewritten, round")
-                say(*(f"{word} {len(rounds)}{ratios}" for word in words))
+                say(*(f"{word} {number}{ratios}" for word in words))
 
-            rounds, stretches = await _rounds(go_on, size, tell)
+            rounds, stretches = await _rounds(go_on, size, kept.add, tell)
             whole_s = time.perf_counter() - alone.end
+        kept.settle()
         took = time.perf_counter() - began[2]
         return Report(
             dossiers=size.dossiers,
             share=size.share,
             held_s=size.held_s,
             at_work_s=size.at_work_s,
-            rounds=len(rounds),
+            rounds=rounds,
             load=os.getloadavg()[0],
             durability=await earth.durability(),
-            kinds=[found(_kind(kind, per_s, most[kind.name], alone, rounds, seen)) for kind in kinds],
+            kinds=kept.found(),
             rows=stretches[-1].rows,
             left=await earth.owner.fetchval(q.left),
             batches=sum(one.batches for one in stretches),
@@ -163,42 +164,70 @@ async def _held(seconds: float) -> Span:
 
 
 async def _rounds(
-    go_on: GoOn, size: Size, tell: Callable[[Sequence[tuple[Span, Span]], int], None]
-) -> tuple[list[tuple[Span, Span]], list[Stretch]]:
+    go_on: GoOn, size: Size, add: Callable[[Span, Span], None], tell: Callable[[int, int], None]
+) -> tuple[int, list[Stretch]]:
     """Hold and let on in turns to the last row; the stretch in which it ended is not measured, nor its round."""
-    rounds: list[tuple[Span, Span]] = []
+    rounds = 0
     stretches: list[Stretch] = []
     until = time.perf_counter() + size.most_s
     while not (stretches and stretches[-1].ended) and time.perf_counter() < until:
-        held = None if len(rounds) % 2 else await _held(size.held_s)
+        held = None if rounds % 2 else await _held(size.held_s)
         begin = time.perf_counter() + GUARD_S
         stretches.append(await go_on(GUARD_S + size.at_work_s))
         if not stretches[-1].ended:
             at_work = Span(at_work=True, begin=begin, end=begin + size.at_work_s)
-            rounds.append((held or await _held(size.held_s), at_work))
+            add(held or await _held(size.held_s), at_work)
+            rounds += 1
         tell(rounds, stretches[-1].rows)
     return rounds, stretches
 
 
-def _kind(
-    kind: Scenario, per_s: float, most: float, alone: Span, rounds: Sequence[tuple[Span, Span]], seen: Traffic
-) -> Kind:
-    answers = [answer for answer in seen.answers if answer.kind == kind.name]
-    return Kind(
-        name=kind.name,
-        vi=kind.vi,
-        en=kind.en,
-        per_s=per_s,
-        most_per_s=most,
-        alone=_within(alone, answers),
-        held=[_within(held, answers) for held, _ in rounds],
-        at_work=[_within(at_work, answers) for _, at_work in rounds],
-    )
+class Measured:
+    """The times of each kind, put to their spans round by round.
 
+    Only what came since the last round is looked at: a generator that goes through hundreds of thousands of answers
+    is late with the next requests, and measures itself.
+    """
 
-def _within(span: Span, answers: Sequence[Answer]) -> list[float]:
-    """Return the milliseconds of what was due then."""
-    return [1000 * answer.took for answer in answers if span.begin <= answer.due < span.end]
+    def __init__(
+        self, kinds: Sequence[Scenario], per_s: float, most: Mapping[str, float], seen: Traffic, alone: Span
+    ) -> None:
+        self._seen, self._began, self._round = seen, 0, tuple[Span, ...]()
+        told = self._within([alone])[0]
+        self._next = len(seen.answers)
+        self.kinds = [
+            Kind(
+                name=kind.name, vi=kind.vi, en=kind.en, per_s=per_s, most_per_s=most[kind.name], alone=told[kind.name]
+            )
+            for kind in kinds
+        ]  # fmt: skip
+
+    def add(self, held: Span, at_work: Span) -> None:
+        """Take a round; its last answers may still be on their way, so it is counted once the next has ended."""
+        self.settle()
+        self._round, self._began, self._next = (held, at_work), self._next, len(self._seen.answers)
+
+    def settle(self) -> None:
+        """Count the round that was added last, whose answers are all there by now."""
+        if self._round:
+            before, during = self._within(self._round)
+            for kind in self.kinds:
+                kind.held.append(before[kind.name])
+                kind.at_work.append(during[kind.name])
+        self._round = ()
+
+    def found(self) -> list[Found]:
+        """Return what is known of the rounds that are counted."""
+        return [found(kind) for kind in self.kinds]
+
+    def _within(self, spans: Sequence[Span]) -> list[dict[str, list[float]]]:
+        """Return, by span and kind, the milliseconds of what was due then, of what was answered since it began."""
+        times: list[dict[str, list[float]]] = [defaultdict(list) for _ in spans]
+        for answer in self._seen.answers[self._began :]:
+            for span, told in zip(spans, times, strict=True):
+                if span.begin <= answer.due < span.end:
+                    told[answer.kind].append(1000 * answer.took)
+        return times
 
 
 async def _pressure(earth: Ground, before: Pressure | None = None) -> Pressure:

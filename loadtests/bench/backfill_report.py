@@ -44,8 +44,8 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     most_per_s: float
     alone: Sequence[float]
     """Before the first row was rewritten."""
-    held: Sequence[Sequence[float]]
-    at_work: Sequence[Sequence[float]]
+    held: list[list[float]] = []
+    at_work: list[list[float]] = []
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):

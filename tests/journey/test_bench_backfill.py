@@ -9,7 +9,10 @@ import sys
 import msgspec
 import pytest
 
+from loadtests.bench.backfill import Measured, Span
 from loadtests.bench.backfill_report import Kind, Pressure, Report, found, text
+from loadtests.bench.paced import Answer, Traffic
+from loadtests.bench.scenarios import Scenario
 from tests.signer_process import ROOT
 
 PATIENCE_S = 250
@@ -74,3 +77,19 @@ def test_a_run_that_left_rows_or_was_late_or_compared_nothing_does_not_count(sai
     judged = report(kind(SLOW_ONE_IN_TEN, SLOW_ONE_IN_TEN), **said)
     assert judged.valid is valid
     assert ("VOID" in text(judged)) is not valid
+
+
+def test_an_answer_counts_once_and_for_the_round_in_which_it_was_due():
+    seen = Traffic()
+    kinds = [Scenario(name="x", vi="x", en="x", writes=False, requests=lambda _: iter(()))]
+    seen.answers.append(Answer("x", 0.5, 0.001))
+    kept = Measured(kinds, 9.0, {"x": 90.0}, seen, Span(at_work=False, begin=0.0, end=1.0))
+    seen.answers += [Answer("x", 1.5, 0.002), Answer("x", 2.5, 0.003)]
+    kept.add(Span(at_work=False, begin=1.0, end=2.0), Span(at_work=True, begin=2.0, end=3.0))
+    seen.answers += [Answer("x", 2.9, 1.5), Answer("x", 4.5, 0.005), Answer("x", 3.5, 0.006)]
+    kept.add(Span(at_work=False, begin=4.0, end=5.0), Span(at_work=True, begin=3.0, end=4.0))
+    seen.answers.append(Answer("x", 3.9, 2.5))
+    kept.settle()
+    kept.settle()
+    (one,) = kept.kinds
+    assert (one.alone, one.held, one.at_work) == ([1.0], [[2.0], [5.0]], [[3.0, 1500.0], [6.0, 2500.0]])
