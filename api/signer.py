@@ -20,7 +20,7 @@ import uvloop
 from aiohttp import web
 from prometheus_client import generate_latest
 
-from api import logs, turns
+from api import logs
 from api.db.pools import Pools, open_pools
 from api.db.privacy import Vault
 from api.documents.blobs import open_store
@@ -132,7 +132,7 @@ async def running(settings: Settings, clock: Clock = system_clock) -> AsyncGener
             budget_s=30.0,
         )
         stack.push_async_callback(pools.close)
-        workshop = BoundedPool(settings.pdf_processes, prepare=turns.let_pass)
+        workshop = BoundedPool(settings.pdf_processes)
         stack.push_async_callback(workshop.close)
         blobs = open_store(settings)
         stack.push_async_callback(blobs.close)

@@ -1,10 +1,11 @@
-"""Whose turn it is on a processor: how whoever computes lets pass whoever wakes beside it.
+"""Whose turn it is on a processor: how work that nobody waits for lets pass whoever wakes beside it.
 
 A nice value says how much of a processor somebody gets, not when. Since EEVDF (Linux 6.6) whoever runs is left alone
 for its slice, 1.4 ms on two processors: who wakes waits for the end of a burst that is shorter, however nice it is.
 Since Linux 6.12 a process may ask for a slice of its own, and who wakes with a shorter one goes first. A long slice
 so gives way at once, and takes nothing away from anybody's share (95 of 100 waits beside bursts of 1 ms, measured on
-6.18: 0.83 ms; 0.82 ms with a slice of 0.1 ms, 0.07 ms with one of 10 or 100 ms, with nice 10 and without).
+6.18: 0.83 ms; 0.82 ms with a slice of 0.1 ms, 0.07 ms with one of 10 or 100 ms, with nice 10 and without). Beside
+work that computes without end it gives nothing, so PDF processes are left as they are.
 """
 
 import ctypes
@@ -24,22 +25,12 @@ _ATTR: Final = struct.Struct("=IIQiIQQQ")
 """`struct sched_attr`, sched_setattr(2): size, policy (0: SCHED_OTHER), flags, nice, priority, slice, two of others."""
 
 
-def let_pass(pid: int = 0) -> None:
-    """Let a process, by default this thread, go after whoever wakes; a kernel without slices changes nothing.
-
-    Raises:
-        OSError: there is no such process.
-    """
-    if (number := _SCHED_SETATTR.get(platform.machine())) is not None:
-        nice = os.getpriority(os.PRIO_PROCESS, pid)
-        ctypes.CDLL(None).syscall(number, pid, _ATTR.pack(_ATTR.size, 0, 0, nice, 0, SLICE_NS, 0, 0), 0)
-
-
 def stand_back(pid: int = 0) -> None:
-    """Let a process pass whoever wakes, and take a tenth of what the others have where all is wanted.
+    """Let a process, by default this one, pass whoever wakes; a kernel without slices leaves it at the nice value.
 
     Raises:
         OSError: there is no such process, or it is somebody else's.
     """
     os.setpriority(os.PRIO_PROCESS, pid, NICENESS)
-    let_pass(pid)
+    if (number := _SCHED_SETATTR.get(platform.machine())) is not None:
+        ctypes.CDLL(None).syscall(number, pid, _ATTR.pack(_ATTR.size, 0, 0, NICENESS, 0, SLICE_NS, 0, 0), 0)

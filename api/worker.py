@@ -18,7 +18,7 @@ from aiohttp import web
 from prometheus_client import generate_latest
 
 import signing
-from api import audit, logs, turns
+from api import audit, logs
 from api.audit.chain import Notary
 from api.audit.outside import CheckpointFile
 from api.audit.revocations import RevocationLog
@@ -57,7 +57,7 @@ async def running(settings: Settings, clock: Clock = system_clock) -> AsyncGener
             settings.database_url, read_size=settings.pool_read, write_size=settings.pool_write, budget_s=30.0
         )
         stack.push_async_callback(pools.close)
-        processes = BoundedPool(settings.pdf_processes, prepare=turns.let_pass)
+        processes = BoundedPool(settings.pdf_processes)
         stack.push_async_callback(processes.close)
         blobs = open_store(settings)
         stack.push_async_callback(blobs.close)

@@ -23,8 +23,6 @@ import msgspec
 from signing.errors import Crashed, SigningError, TimedOut
 
 _R = TypeVar("_R")
-Prepare = Callable[[], object]
-"""What each process does first; picklable."""
 _SET_DEATH_SIGNAL: Final = 1
 _GIB: Final = 1024**3
 _JOIN_S: Final = 5.0
@@ -55,13 +53,9 @@ def _allow_cpu(seconds: int) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.RLIM_INFINITY))
 
 
-def _serve(
-    channel: multiprocessing.connection.Connection, bounds: Bounds, parent: int, prepare: Prepare | None
-) -> None:
+def _serve(channel: multiprocessing.connection.Connection, bounds: Bounds, parent: int) -> None:
     """Answer tasks until the pipe closes; what takes long to import is there before the first one."""
     _confine(bounds, parent)
-    if prepare is not None:
-        prepare()
     importlib.import_module("signing")
     gc.freeze()  # what stands since the start is not looked through again and again: a quarter of a verification
     with suppress(EOFError, OSError):
@@ -86,12 +80,12 @@ def _attempt(work: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, 
 class _Worker:
     """One process with its end of the pipe; used by one task at a time."""
 
-    def __init__(self, bounds: Bounds, prepare: Prepare | None) -> None:
+    def __init__(self, bounds: Bounds) -> None:
         context = multiprocessing.get_context("spawn")
         self.channel, theirs = context.Pipe()
         self.done = 0
         self.process = context.Process(
-            target=_serve, args=(theirs, bounds, os.getpid(), prepare), daemon=True, name="signing-worker"
+            target=_serve, args=(theirs, bounds, os.getpid()), daemon=True, name="signing-worker"
         )
         self.process.start()
         theirs.close()
@@ -112,8 +106,8 @@ class BoundedPool:
     Tasks beyond `size` wait their turn in order; waiting does not count against `timeout_s`.
     """
 
-    def __init__(self, size: int, *, bounds: Bounds | None = None, prepare: Prepare | None = None) -> None:
-        self._bounds, self._prepare = bounds or Bounds(), prepare
+    def __init__(self, size: int, *, bounds: Bounds | None = None) -> None:
+        self._bounds = bounds or Bounds()
         self._size = size
         self._idle: asyncio.LifoQueue[_Worker | None] = asyncio.LifoQueue()
         self._all: set[_Worker] = set()
@@ -168,7 +162,7 @@ class BoundedPool:
         raise answer
 
     def _start(self) -> _Worker:
-        worker = _Worker(self._bounds, self._prepare)
+        worker = _Worker(self._bounds)
         self._all.add(worker)
         return worker
 

@@ -14,7 +14,6 @@ from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
 from prometheus_client import Gauge
 
-from api import turns
 from api.errors import Busy
 
 T = TypeVar("T")
@@ -30,7 +29,7 @@ class PasswordPool:
 
     def __init__(self, threads: int = 2, queue: int = 64) -> None:
         """Start the threads lazily, and make the hash against which unknown accounts are checked."""
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="argon2", initializer=turns.let_pass)
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="argon2")
         self._limit = queue
         self._waiting = 0
         self._nobodys = _HASHER.hash(secrets.token_urlsafe())
