@@ -30,9 +30,11 @@ from api.settings import Address, Settings
 _log = structlog.get_logger("api.http")
 CONNECTIONS: Final = 16_384
 """Connections a worker may hold: granian counts idle keep-alive ones, and number 1,025 got no answer by default."""
-HEADER_S: Final = 15
-"""How long a request's head may take. A connection without a request is closed after the same time, and browsers open
-another unasked."""
+IDLE_S: Final = 120
+"""How long a connection stays without a request, in seconds: as long as people think between two, so that they find
+theirs open. The server knows one limit only, so a request's head may take as long; the proxy before it is stricter."""
+SILENT_S: Final = 15
+"""How long a new connection on a passed socket may send nothing before it is taken, in seconds."""
 HEAD_BYTES: Final = 64 << 10
 """How much a connection may send ahead of being read: the head with all its fields has to fit."""
 _OWN_DESCRIPTORS: Final = 256
@@ -87,7 +89,7 @@ def main(settings: Settings) -> int:
             workers=settings.api_workers,
             backlog=max(connections, 128),
             backpressure=connections,
-            http1_settings=HTTP1Settings(header_read_timeout=HEADER_S * 1000, max_buffer_size=HEAD_BYTES),
+            http1_settings=HTTP1Settings(header_read_timeout=IDLE_S * 1000, max_buffer_size=HEAD_BYTES),
             respawn_failed_workers=True,
             workers_kill_timeout=30,
             log_level=LogLevels.warning,
@@ -126,7 +128,7 @@ def _passed_listener() -> socket.socket | None:
         return None
     listener = socket.socket(fileno=_FIRST_PASSED)
     # Only who has sent something is taken: a stopping server closes at once what it has taken and read nothing from.
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, HEADER_S)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, SILENT_S)
     return listener
 
 

@@ -62,7 +62,7 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
     """After so many seconds it stops, whatever is left; such a run is void."""
 
 
-WHOLE: Final = Size(dossiers=1_000_000, held_s=4.0, at_work_s=16.0, probe_s=2.0, share=SHARE, most_s=1800.0)
+WHOLE: Final = Size(dossiers=1_000_000, held_s=4.0, at_work_s=16.0, probe_s=2.0, share=SHARE, most_s=5400.0)
 QUICK: Final = Size(dossiers=5_000, held_s=0.2, at_work_s=0.5, probe_s=0.1, share=0.03, most_s=150.0)
 
 

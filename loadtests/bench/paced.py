@@ -133,6 +133,10 @@ async def traffic(
     sending.add_done_callback(lambda ended: ended.cancelled() or block is None or block.cancel())
     try:
         yield seen
+    except asyncio.CancelledError:
+        if sending.done() and not sending.cancelled():
+            sending.result()  # why the block was cancelled
+        raise
     finally:
         sending.cancel()
         await asyncio.wait([sending])

@@ -36,8 +36,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
 async def scenarios(earth: Ground, *, per_kind: int, filed: deque[str] | None = None) -> list[Scenario]:
     """Log people in and prepare every request.
 
-    Of `filed`, where somebody keeps the codes of what was submitted, every second step is made: a long load would
-    otherwise end what was seeded.
+    Of `filed`, where somebody keeps the codes of what was submitted, every second step is made, and each once what was
+    seeded has come to its end: a load that submits as often as it steps never does.
     """
     counter, signatory = await earth.log_in(COUNTER), await earth.log_in(SIGNATORY)
     codes = await earth.received(3 * per_kind)
@@ -57,8 +57,9 @@ async def scenarios(earth: Ground, *, per_kind: int, filed: deque[str] | None = 
         return (request("POST", "/dossiers", token=counter, body=filing, key=new_key()) for _ in itertools.count())
 
     def steps(name: str) -> Iterator[bytes]:
-        while shares[name]:
-            yield step(shares[name].pop())
+        while shares[name] or filed:
+            if shares[name]:
+                yield step(shares[name].pop())
             if filed:
                 yield step(filed.popleft())
 
