@@ -229,12 +229,11 @@ class BatchController(Controller):
     ) -> ServerSentEvent:
         """Stream the whole ticket at each change; with Last-Event-ID it goes on from there."""
         pools = edge_of(request).pools
-        line = await watch.line()
         async with pools.reading() as tx:
-            await tickets.ticket(tx, line, actor, batch_id)
+            rows = await tickets.read(tx, actor, batch_id)
 
         async def messages() -> AsyncGenerator[ServerSentEventMessage]:
-            async for now in tickets.stream(pools, watch, actor, batch_id, last_event_id):
+            async for now in tickets.stream(pools, watch, actor, batch_id, last_event_id, rows):
                 if now is None:
                     yield ServerSentEventMessage(comment="alive", data=None)
                 elif isinstance(now, contract.Place):

@@ -5,10 +5,11 @@ import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextvars import Context
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
+import msgspec
 import structlog
 
 from api.db.pools import Pools, Tx
@@ -45,12 +46,37 @@ async def ticket(tx: Tx, line: Line, actor: Actor, batch_id: UUID) -> Ticket:
     Raises:
         NotFound: there is no such ticket, or it is another's.
     """
+    return view(line, await read(tx, actor, batch_id))
+
+
+class Rows(msgspec.Struct, frozen=True, kw_only=True):
+    """A ticket as it was read."""
+
+    head: TicketHead
+    items: list[ItemLine]
+    version: int
+    pages: list[str]
+    read: float
+    """By the monotonic clock, in seconds."""
+
+
+async def read(tx: Tx, actor: Actor, batch_id: UUID) -> Rows:
+    """Read a ticket for the person who asked it: its version first, so that a change in between is told after it.
+
+    Raises:
+        NotFound: there is no such ticket, or it is another's.
+    """
+    versions = await store.ticket_versions(tx, [batch_id])
     head = await store.ticket(tx, batch_id)
     if head is None or head.account_id != actor.account_id:
         raise NotFound("Không tìm thấy mã lượt ký.", "There is no such ticket.", code="ticket-not-found")
-    versions = await store.ticket_versions(tx, [batch_id])
-    pages = head.pages if head.session_id == actor.session_id else []
-    return view(head, line, await store.ticket_items(tx, batch_id), versions.get(batch_id, 0), pages)
+    return Rows(
+        head=head,
+        items=await store.ticket_items(tx, batch_id),
+        version=versions.get(batch_id, 0),
+        pages=head.pages if head.session_id == actor.session_id else [],
+        read=time.monotonic(),
+    )
 
 
 def _until_paid(owed: Sequence[ItemLevel], at: datetime) -> int:
@@ -59,26 +85,28 @@ def _until_paid(owed: Sequence[ItemLevel], at: datetime) -> int:
     return max(1, round((max(ends) - at).total_seconds())) if ends else 0
 
 
-def view(head: TicketHead, line: Line, items: list[ItemLine], version: int, pages: list[str]) -> Ticket:
-    """Put a ticket together from its rows. Pure."""
+def view(line: Line, rows: Rows) -> Ticket:
+    """Put a ticket together from its rows, with its place in the line as it is now."""
+    head, items = rows.head, rows.items
     counts = Counter(item.stage for item in items)
     owed = [item.level for item in items if item.level is not None and item.level.reached == "B-B"]
+    at = head.at + timedelta(seconds=time.monotonic() - rows.read)
     stage = next((stage for stage in _ORDER if counts[stage]), "timestamp" if owed else "finished")
     left = sum(counts[stage] for stage in _ORDER)
     ahead = line.ahead(head) if left else 0
     return Ticket(
         ticket=head.id,
-        version=version,
+        version=rows.version,
         stage=stage,
         stage_vi=STAGES_VI[stage],
         trace_id=head.trace_id,
         asked_at=head.asked_at,
         finished_at=head.closed_at,
         position=ahead,
-        estimate_s=cutting.estimate_seconds(ahead, left, line.rate) if left else _until_paid(owed, head.at),
+        estimate_s=cutting.estimate_seconds(ahead, left, line.rate) if left else _until_paid(owed, at),
         counts=dict(counts),
         codes=head.codes,
-        pages=pages,
+        pages=rows.pages,
         items=[_item(item) for item in items],
     )
 
@@ -163,19 +191,21 @@ class Watch:
 
 
 async def stream(
-    pools: Pools, watch: Watch, actor: Actor, batch_id: UUID, last_id: int
+    pools: Pools, watch: Watch, actor: Actor, batch_id: UUID, last_id: int, rows: Rows | None = None
 ) -> AsyncGenerator[Ticket | Place | None]:
     """Yield the ticket at each change from `last_id` on; end once all is signed and no level is owed.
 
     Each ticket is whole and its version grows with every change: whoever reconnects with the last one they saw misses
     nothing and repeats nothing. While nothing changes, a place in the queue that has moved is yielded now and then,
-    or else None as a sign of life.
+    or else None as a sign of life. Whoever has just read the ticket hands its rows over.
     """
     known, told = last_id, None
     while True:
         line = await watch.line()
-        async with pools.reading() as tx:
-            now = await ticket(tx, line, actor, batch_id)
+        if rows is None:
+            async with pools.reading() as tx:
+                rows = await read(tx, actor, batch_id)
+        now = view(line, rows)
         place = Place(position=now.position, estimate_s=now.estimate_s)
         if now.version > known:
             known = now.version
@@ -185,7 +215,8 @@ async def stream(
         told = place
         if now.finished_at is not None and now.stage == "finished":
             return
-        await watch.wait(batch_id, known, KEEP_ALIVE_S)
+        if await watch.wait(batch_id, known, KEEP_ALIVE_S) > known:
+            rows = None
 
 
 async def to_sign(tx: Tx, actor: Actor, after: str | None, limit: int) -> ToSignPage:

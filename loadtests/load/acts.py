@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from loadtests.load.model import BATCH, FILES_BACK, RESUMES, STORM_BATCH, WATCH_S, WRONG_PASSWORDS, lot
+from loadtests.load.model import BATCH, FILES_BACK, LATE_CLOCK_S, RESUMES, STORM_BATCH, WATCH_S, WRONG_PASSWORDS, lot
 from loadtests.load.scans import scan
 from loadtests.load.shapes import SHAPES
 from loadtests.load.visitors import Visitor
@@ -66,10 +66,11 @@ class Twins(msgspec.Struct, frozen=True):
 
 
 class Took(msgspec.Struct, frozen=True):
-    """Something that was done in several requests took so long, in seconds."""
+    """Something that was done in several requests took so long, in seconds, and came out right or not."""
 
     op: str
     seconds: float
+    right: bool = True
 
 
 class Token(msgspec.Struct, frozen=True):
@@ -196,13 +197,32 @@ def _waiting(at_most: int) -> Generator[Step, Any, list[Any]]:
 
 
 def _batch(who: Visitor) -> int:
-    return STORM_BATCH if SHAPES[who.plan.shape].only else BATCH
+    return STORM_BATCH if SHAPES[who.plan.shape].desks else BATCH
 
 
 def sign(who: Visitor) -> Act:
     """Sign a batch: the key holder asks the telephone, and the ticket is watched to its end."""
     items = yield from _waiting(_batch(who))
     if items and (code := who.code()) is not None:
+        accepted = yield _order("sign these", items, code)
+        if isinstance(accepted, dict):
+            yield Follow(accepted["ticket"])
+
+
+def sign_late(who: Visitor) -> Act:
+    """Ask with the code of a telephone that is 90 s late, which may sign nothing; then set it right and sign."""
+    items = yield from _waiting(1)
+    if not items:
+        return
+    began = time.time()
+    refused = yield _order("sign by a late clock", items, who.late_code(LATE_CLOCK_S))
+    if not isinstance(refused, dict):
+        return
+    ended = yield Follow(refused["ticket"])
+    signed = not isinstance(ended, dict) or any(item["stage"] == "recorded" for item in ended["items"])
+    yield Took("late clock refused", time.time() - began, right=not signed)
+    yield Pause(who.rest() / 4)
+    if (code := who.code()) is not None:
         accepted = yield _order("sign these", items, code)
         if isinstance(accepted, dict):
             yield Follow(accepted["ticket"])
@@ -308,6 +328,7 @@ ACTS: Final[Mapping[str, tuple[tuple[float, Callable[[Visitor], Act]], ...]]] = 
     "reader": ((1, read),),
     "impatient": ((1, press_f5),),
     "entering": ((1, enter),),
+    "late-phone": ((1, sign_late),),
 }
 """The acts of each persona, and how often each is done against the others."""
 

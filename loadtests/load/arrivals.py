@@ -9,7 +9,6 @@ closes them, as a browser's do.
 
 import asyncio
 import contextlib
-import json
 import random
 import secrets
 import sys
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
+import msgspec
 import uvloop
 
 from api.http.server import raise_descriptors
@@ -127,8 +127,8 @@ class Arrivals:
                     await asyncio.wait_for(self._send(who, acts.Ask(op="impatient", path=path), {}), 0.005)
             case acts.Twins(first, again):
                 self.book.note("twins", Twin(first=first, again=again))
-            case acts.Took(op, seconds):
-                self.book.note("requests", Asked(time.time(), op, seconds * 1000, 200, 0, slow=False))
+            case acts.Took(op, seconds, right):
+                self.book.note("requests", Asked(time.time(), op, seconds * 1000, 200 if right else 0, 0, slow=False))
             case acts.Token():
                 return self.desk.sign(step)
             case acts.Ask():
@@ -163,7 +163,7 @@ class Arrivals:
         async with self._line(who).request(step.method, step.path, headers=heads, timeout=patience, **sent) as answer:
             content = await answer.read()
             good, kind = 200 <= answer.status < 300, answer.headers.get("content-type", "")
-            told = (json.loads(content) if "json" in kind else content) if good else None
+            told = (msgspec.json.decode(content) if "json" in kind else content) if good else None
             return answer.status, told, len(content)
 
     def _heads(self, who: Visitor) -> dict[str, str]:

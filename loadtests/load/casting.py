@@ -24,6 +24,7 @@ _ROLES: Final = {
     "clerk": ("vanthu",),
     "head": ("giamdoc",),
     "reader": ("chungthuc", "thuly"),
+    "late-phone": tuple(post for post in SIGNATORIES if post != BY_TOKEN),
     "entering": ("thuly", "xahoi", "dothi", "tiepnhan", "quay"),
 }
 """Posts of a ward by persona, those that come first in front."""

@@ -336,7 +336,7 @@ def _promises(
     users = [(level.at - loaded.began, float(level.users)) for level in gather.together(loaded.written.levels)]
     course = (loaded.began, loaded.ended)
     found = courses.findings(order.shape, asked, users, course, peak, gather.growth(looks), gather.slopes(looks))
-    if order.course.only:
+    if order.course.desks:
         found += courses.fairness([(tap.at, tap.recorded, tap.items) for tap in taps])
     if loaded.desks is not None:
         rate = gather.standing(loaded.written, looks, peak).best_signatures_per_s

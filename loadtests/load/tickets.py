@@ -1,10 +1,11 @@
 """A ticket's stream as clients read it, and the own token at the desk: what both models need of signing."""
 
-import json
 import time
 from collections import Counter
 from pathlib import Path
 from typing import Any, Final
+
+import msgspec
 
 from loadtests.load import acts
 from loadtests.load.notes import Acknowledged, Finished
@@ -20,9 +21,9 @@ def told_in(line: bytes) -> dict[str, Any] | None:
     """Return the ticket that a line of a stream tells, if it tells one.
 
     Raises:
-        ValueError: the line is data and no JSON.
+        msgspec.DecodeError: the line is data and no JSON.
     """
-    told = json.loads(line[5:]) if line.startswith(b"data:") else None
+    told = msgspec.json.decode(line[5:]) if line.startswith(b"data:") else None
     return told if isinstance(told, dict) and "version" in told else None
 
 

@@ -64,3 +64,8 @@ class Visitor:
             return None
         self._last_step = step
         return TOTP(self.seat.totp_secret).now()
+
+    def late_code(self, late_s: int) -> str:
+        """Return what a telephone shows whose clock is so many seconds late."""
+        assert self.seat is not None
+        return TOTP(self.seat.totp_secret).at(int(time.time()) - late_s)

@@ -136,6 +136,51 @@ async def test_a_quiet_stream_gives_signs_of_life_and_tells_of_a_place_that_move
         await stream.aclose()
 
 
+async def test_a_quiet_stream_does_not_read_its_ticket_again(ground, monkeypatch):
+    monkeypatch.setattr(tickets, "KEEP_ALIVE_S", 0.02)
+    accepted = await ground.ask("kynhay", (await ground.submitted())[0])
+    reads, real = [], tickets.store.ticket_items
+
+    async def counting(tx, batch_id):
+        reads.append(batch_id)
+        return await real(tx, batch_id)
+
+    monkeypatch.setattr(tickets.store, "ticket_items", counting)
+    with watching(ground) as watch:
+        stream = tickets.stream(ground.app, watch, ground.actor("kynhay"), accepted.ticket, 0)
+        first = await anext(stream)
+        assert [await anext(stream) for _ in range(10)] == [None] * 10
+        assert reads == [accepted.ticket]
+        await ground.work()
+        async with asyncio.timeout(10):
+            while (event := await anext(stream)) is None:
+                continue
+        assert isinstance(event, Ticket)
+        assert event.version > first.version
+        await stream.aclose()
+
+
+async def test_what_changes_while_a_ticket_is_read_is_told_next(ground, monkeypatch):
+    """Its end comes between two of the statements: a stream that took the end for told would wait for ever."""
+    accepted, real = await ground.ask("kynhay", (await ground.submitted())[0]), tickets.store.ticket
+    ended = asyncio.Event()
+
+    async def ending(tx, batch_id):
+        head = await real(tx, batch_id)
+        if not ended.is_set():
+            await ground.work()
+            ended.set()
+        return head
+
+    monkeypatch.setattr(tickets.store, "ticket", ending)
+    with watching(ground) as watch:
+        stream = tickets.stream(ground.app, watch, ground.actor("kynhay"), accepted.ticket, 0)
+        async with asyncio.timeout(10):
+            events = [event async for event in stream]
+    assert events[0].finished_at is None
+    assert events[-1].finished_at is not None
+
+
 async def put_before(ground, count: int) -> None:
     """Work of the counter's lane, which goes first: rows alone."""
     await ground.db.admin.execute("SET session_replication_role = replica")

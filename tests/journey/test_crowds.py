@@ -24,6 +24,8 @@ from tests.office import log_in, new_key
 from tests.signing_ground import Ground
 
 IDLE, STREAMS, ANSWER_S = 2000, 1100, 2.0
+THINKS_S = 20.0
+"""Longer than most servers keep a connection, and than a test should sleep."""
 POOL = 8
 """Connections for reading, as by default."""
 FEW_DESCRIPTORS = 300
@@ -181,6 +183,17 @@ async def test_streams_that_kept_their_connection_to_the_database_would_be_found
                 await asyncio.sleep(0.05)
         with pytest.raises((AssertionError, httpx.TransportError)):
             await answered_in_time(other)
+
+
+async def test_a_connection_stays_open_while_somebody_thinks(site):
+    async with lines(site.port) as opened:
+        reader, writer = await connect(site, opened)
+        for thinks_s in (THINKS_S, 0):
+            writer.write(head(site, "GET", "/healthz"))
+            answer = await reader.readuntil(b"\r\n\r\n")
+            assert answer.startswith(b"HTTP/1.1 200"), answer
+            await reader.readexactly(int(re.search(rb"content-length: (\d+)", answer)[1]))
+            await asyncio.sleep(thinks_s)
 
 
 async def test_half_a_head_holds_nobody_up(site):

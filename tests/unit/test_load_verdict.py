@@ -1,5 +1,6 @@
 """The load's verdict proved on planted faults: each makes its own line, and a run without any passes."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from uuid import UUID
 
 import msgspec
 import pytest
+from pyotp.totp import TOTP
 
 from api.embedded import measuring
 from loadtests.load import acts, capacity, courses, faults, gather, history, model, report, shapes, site, stages, storm
@@ -292,7 +294,7 @@ def test_the_model_names_only_operations_with_a_threshold_and_adds_up():
     assert min(cast(12, staffed, ()).values()) == 1
     storm = ("phone-signatory", "token-signatory", "clerk")
     assert cast(396, staffed, storm) == {"phone-signatory": 198, "token-signatory": 99, "clerk": 99}
-    assert cast(500, staffed, ("entering",)) == {"entering": 500}
+    assert cast(500, staffed, shapes.SHAPES["log-ins"].only) == {"entering": 475, "late-phone": 25}
     assert cast(170, staffed, ("portal",)) == {"portal": 170}
     assert sorted(map(model.lot, range(100))) == list(range(100))
 
@@ -656,6 +658,34 @@ def test_an_act_asks_on_average_what_the_model_says_so_that_the_open_model_keeps
             who._last_step = 0
             asked += len(Answers(who).perform(acts.next_act(who)))
         assert asked / 300 == pytest.approx(persona.requests, rel=0.15), persona.name
+
+
+@pytest.mark.parametrize(("stage", "right"), [("failed", True), ("recorded", False)])
+def test_a_late_telephone_signs_nothing_until_it_is_set_right(stage, right):
+    seat = Seat(
+        login="chutich.x", token="k", totp_secret="A" * 32, source="127.99.1.1", centre_code="C", ward_id="w",
+        territory="t",
+    )  # fmt: skip
+    plan = Plan(
+        url="http://127.0.0.1:1", shape="log-ins", users=500, minutes=1, ramp_s=1, haste=1, workers=2, seed=1, out="/",
+        password="p", procedure="1", seats={"late-phone": [seat]}, sources=["127.99.1.1"], codes=["D"], documents={},
+    )  # fmt: skip
+    who = Visitor(plan, "late-phone", 0)
+
+    class Told(Answers):
+        def of(self, step):
+            return {"items": [{"stage": stage}]} if isinstance(step, acts.Follow) else super().of(step)
+
+    seen, told = [], Told(who)
+    answer, act = None, acts.next_act(who)
+    with contextlib.suppress(StopIteration):
+        while True:
+            seen.append(act.send(answer))
+            answer = told.of(seen[-1])
+    orders = [step for step in seen if isinstance(step, acts.Ask) and step.effect]
+    assert [order.op for order in orders] == ["sign by a late clock", "sign these"]
+    assert orders[0].body["code"] != orders[1].body["code"] == TOTP(seat.totp_secret).now()
+    assert [step.right for step in seen if isinstance(step, acts.Took)] == [right]
 
 
 def test_what_was_due_and_did_not_come_fails_the_open_model():
