@@ -19,6 +19,9 @@ from api.signatures import cutting, store
 from api.signatures.rows import TicketHead, Waiting
 
 FRESH_S: Final = 1.0
+REST: Final = 30
+"""After each look, so many times as long as it took: however much waits, to look at it takes a thirtieth of a core."""
+LONGEST_REST_S: Final = 10.0
 Turn = tuple[int, datetime]
 """What the queue goes by within a lane."""
 
@@ -74,14 +77,17 @@ class Looks:
         """Look through the read pool."""
         self._joined: Joined[Line] = Joined(pools, "line")
         self._kept: tuple[float, Line] | None = None
+        """Until when it is fresh, and the line."""
 
     async def line(self) -> Line:
-        """Return the line as it was a second ago at most.
+        """Return the line as it was a second ago at most, or where thousands wait a few seconds ago.
 
         Raises:
             Busy: no connection came free within the budget.
         """
         now = time.monotonic()
-        if self._kept is None or now - self._kept[0] > FRESH_S:
-            self._kept = (now, await self._joined.get("line", look))
+        if self._kept is None or now > self._kept[0]:
+            line = await self._joined.get("line", look)
+            ended = time.monotonic()
+            self._kept = (ended + max(FRESH_S, min(LONGEST_REST_S, REST * (ended - now))), line)
         return self._kept[1]

@@ -1,11 +1,16 @@
 """The place of a ticket in the line of work is what counting every item by itself would give."""
 
+import asyncio
+import contextlib
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from uuid import UUID
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from api.signatures import ahead
 from api.signatures.ahead import Line
 from api.signatures.rows import TicketHead, Waiting
 
@@ -67,3 +72,22 @@ def test_a_ticket_that_is_not_judged_yet_comes_after_its_own_persons_and_among_t
     )  # fmt: skip
     assert line.ahead(late) == 20, "a fresh person's first item goes before others' second"
     assert line.rate == 10.0
+
+
+@pytest.mark.parametrize(("looking_s", "most"), [(0.02, 1), (0.0, 40)])
+async def test_a_look_that_takes_long_rests_for_longer(monkeypatch, looking_s, most):
+    looks = []
+
+    async def looking(_):
+        looks.append(await asyncio.sleep(looking_s))
+        return Line([], 0)
+
+    monkeypatch.setattr(ahead, "look", looking)
+    monkeypatch.setattr(ahead, "FRESH_S", 0.01)
+    lines = ahead.Looks(SimpleNamespace(reading=contextlib.nullcontext))
+    async with asyncio.timeout(5):
+        for _ in range(60):
+            await lines.line()
+            await asyncio.sleep(0.005)
+    assert 1 <= len(looks) <= most
+    assert looking_s or len(looks) > 1
