@@ -134,7 +134,7 @@ async def product(order: Order, root: Path, say: Progress) -> AsyncIterator[Plac
 
 async def load_once(order: Order, root: Path, say: Progress) -> Evidence:
     """Run once; return what is known of it."""
-    machine = await asyncio.to_thread(measure, root)
+    machine, begun = await asyncio.to_thread(measure, root), commit()
     async with product(order, root, say) as place:
         async with owning(place) as owner:
             loaded = await load(order, root, place, owner, say)
@@ -144,7 +144,7 @@ async def load_once(order: Order, root: Path, say: Progress) -> Evidence:
                 place, owner, loaded.since, loaded.written, loaded.counted, say, jumped_s=_jumped(loaded)
             )
             durability = {row["name"]: row["setting"] for row in await owner.fetch(_BENCH.durability)}
-    return msgspec.structs.replace(evidence_of(order, machine, loaded, found, durability), tls_cost=cost)
+    return msgspec.structs.replace(evidence_of(order, machine, loaded, found, durability), tls_cost=cost, commit=begun)
 
 
 @contextlib.asynccontextmanager
