@@ -16,7 +16,7 @@ from uuid import UUID
 from api.db.joining import Joined
 from api.db.pools import Pools, Tx
 from api.signatures import cutting, store
-from api.signatures.rows import TicketHead, Waiting
+from api.signatures.rows import Asked, Waiting
 
 FRESH_S: Final = 1.0
 REST: Final = 30
@@ -46,7 +46,7 @@ class Line:
             for lane, ones in lanes.items()
         }
 
-    def ahead(self, ticket: TicketHead) -> int:
+    def ahead(self, ticket: Asked) -> int:
         """Return how many items come before this ticket's: those of lanes that go first, and of earlier turns."""
         own = self._of_batch.get(ticket.id, [])
         place = (ticket.lane, (self._turn_of(ticket, [one for one in own if one.lane == ticket.lane]), ticket.asked_at))
@@ -55,7 +55,7 @@ class Line:
         in_lane = self._before[ticket.lane][bisect_left(turns, place[1])] if turns else 0
         return first + in_lane - sum(one.items for one in own if (one.lane, (one.turn, one.since)) < place)
 
-    def _turn_of(self, ticket: TicketHead, own: list[Waiting]) -> int:
+    def _turn_of(self, ticket: Asked, own: list[Waiting]) -> int:
         """Return the turn of its first item; of a ticket not judged yet, the one it will get: behind its own person."""
         if own:
             return min(one.turn for one in own)

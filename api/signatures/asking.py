@@ -12,7 +12,7 @@ from uuid import UUID
 from api.audit import append
 from api.db.pools import Tx
 from api.documents import numbering
-from api.errors import Broken, Conflict, Invalid, NotFound
+from api.errors import Conflict, Invalid, NotFound
 from api.jobs.queue import enqueue
 from api.kernel import Actor, new_id
 from api.registry import authority
@@ -20,7 +20,7 @@ from api.registry.procedures import NUMBERED
 from api.signatures import cutting, stepup, store
 from api.signatures.ahead import Line
 from api.signatures.contract import Accepted, Ask, AskChallenge, Challenge, Confirmations, PlanAsk
-from api.signatures.rows import AskedItem
+from api.signatures.rows import Asked, AskedItem
 from api.telemetry.spans import Span
 
 JUDGE: Final = "signatures.judge"
@@ -58,23 +58,20 @@ async def _ask(
     _demand_theirs(actor, ids, known)
     shown = {item.request_id: bytes.fromhex(item.sha256) for item in order.items}
     askable = _askable(ids, known, shown)
-    batch_id = await _write(tx, actor, order, stepup.digest_of(shown.values()), at, trace_id, span)
-    head = await store.ticket(tx, batch_id)
-    if head is None:
-        raise Broken("Không đọc lại được mã lượt ký.", "The ticket just written cannot be read.")
+    ticket = await _write(tx, actor, order, stepup.digest_of(shown.values()), at, trace_id, span)
     # The counters of the number series are the only rows that asks share: taken last, just before the commit.
     given = await _reserve_numbers(tx, [known[request_id] for request_id in askable], at)
     await store.insert_items(
-        tx, batch_id, list(range(1, len(ids) + 1)), ids, [shown[i] for i in ids], [given.get(i) for i in ids]
+        tx, ticket.id, list(range(1, len(ids) + 1)), ids, [shown[i] for i in ids], [given.get(i) for i in ids]
     )
-    ahead = line.ahead(head)
+    ahead = line.ahead(ticket)
     return Accepted(
-        ticket=batch_id,
+        ticket=ticket.id,
         items=len(ids),
         stage="queued",
         position=ahead,
         estimate_s=cutting.estimate_seconds(ahead, len(ids), line.rate),
-        authorised_until=head.authorised_until,
+        authorised_until=cutting.authorised_until(at),
     )
 
 
@@ -95,9 +92,9 @@ def _askable(ids: Sequence[UUID], known: Mapping[UUID, AskedItem], shown: Mappin
     return [request_id for request_id in ids if request_id not in reasons]
 
 
-async def _write(tx: Tx, actor: Actor, order: Ask, digest: bytes, at: datetime, trace_id: str, span: Span) -> UUID:
+async def _write(tx: Tx, actor: Actor, order: Ask, digest: bytes, at: datetime, trace_id: str, span: Span) -> Asked:
     """Write the ticket without its items: batch, factor, audit row, and the job that judges it."""
-    batch_id = await store.insert_batch(
+    ticket = await store.insert_batch(
         tx,
         account_id=actor.account_id,
         person_id=actor.person_id,
@@ -109,23 +106,23 @@ async def _write(tx: Tx, actor: Actor, order: Ask, digest: bytes, at: datetime, 
         trace_id=trace_id,
         authorised_until=cutting.authorised_until(at),
     )
-    span.known_as("ticket", batch_id)
+    span.known_as("ticket", ticket.id)
     kind, response = order.factor
-    await store.insert_step_up(tx, batch_id, actor.account_id, kind, response, digest)
+    await store.insert_step_up(tx, ticket.id, actor.account_id, kind, response, digest)
     await append(
         tx,
         actor,
         process="api",
         action="signature.ask",
         subject_kind="signature_batch",
-        subject_id=batch_id,
+        subject_id=ticket.id,
         detail={"items": len(order.items), "digest": digest.hex(), "lane": order.lane, "factor": kind},
         at=at,
         trace_id=trace_id,
     )
     priority = cutting.COUNTER_LANE if order.lane == "counter" else 0
-    await enqueue(tx, JUDGE, str(batch_id), {"batch": str(batch_id)}, priority=priority)
-    return batch_id
+    await enqueue(tx, JUDGE, str(ticket.id), {"batch": str(ticket.id)}, priority=priority)
+    return ticket
 
 
 def _demand_theirs(actor: Actor, ids: Sequence[UUID], known: Mapping[UUID, AskedItem]) -> None:

@@ -228,12 +228,11 @@ class BatchController(Controller):
         last_event_id: Annotated[int, Parameter(header="Last-Event-ID", ge=0, le=2_000_000_000, default=0)],
     ) -> ServerSentEvent:
         """Stream the whole ticket at each change; with Last-Event-ID it goes on from there."""
-        pools = edge_of(request).pools
-        async with pools.reading() as tx:
+        async with edge_of(request).pools.reading() as tx:
             rows = await tickets.read(tx, actor, batch_id)
 
         async def messages() -> AsyncGenerator[ServerSentEventMessage]:
-            async for now in tickets.stream(pools, watch, actor, batch_id, last_event_id, rows):
+            async for now in tickets.stream(watch, actor, rows, last_event_id):
                 if now is None:
                     yield ServerSentEventMessage(comment="alive", data=None)
                 elif isinstance(now, contract.Place):

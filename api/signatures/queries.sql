@@ -156,10 +156,10 @@ SELECT request.id, request.state, request.role, request.act, request.person_id, 
  WHERE request.id = ANY ($1::uuid[]);
 
 -- name: insert_batch
--- The ticket: what one person asked at one moment.
+-- The ticket: what one person asked at one moment, which is the database's.
 INSERT INTO signature_batch (account_id, person_id, post_id, agency_id, session_id, lane, item_count, trace_id, authorised_until)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-RETURNING id;
+RETURNING id, person_id, lane, asked_at;
 
 -- name: insert_items
 -- The items of a ticket with exactly the digests that were shown.
@@ -170,26 +170,6 @@ SELECT $1, item.ordinal, item.request_id, item.shown_sha256, item.number_id
 -- name: insert_step_up
 -- The second factor's answer as given; only the signer can judge it.
 INSERT INTO step_up (batch_id, account_id, kind, response, digest) VALUES ($1, $2, $3, $4, $5);
-
--- name: ticket
--- A ticket's head.
-SELECT batch.id, batch.account_id, batch.person_id, batch.agency_id, batch.lane, batch.item_count, batch.complete, batch.asked_at,
-       batch.closed_at, batch.authorised_until, batch.trace_id, step_up_verdict.accepted AS factor_accepted, step_up_verdict.reason AS factor_reason,
-       ARRAY(SELECT due.shown_code FROM holder_transaction due
-              WHERE due.batch_id = batch.id AND due.state <> 'ended' AND due.shown_code IS NOT NULL ORDER BY due.started_at, due.id) AS codes,
-       now() AS at,
-       batch.session_id,
-       ARRAY(SELECT page.url
-               FROM holder_transaction due
-               JOIN LATERAL (SELECT newest.state, newest.url FROM holder_page newest WHERE newest.transaction_id = due.id
-                              ORDER BY newest.opened_at DESC LIMIT 1) page ON true
-              WHERE due.batch_id = batch.id AND due.state <> 'ended'
-                AND NOT EXISTS (SELECT 1 FROM page_answer answer WHERE answer.state = page.state)
-              ORDER BY due.started_at, due.id) AS pages
-  FROM signature_batch batch
-  LEFT JOIN step_up ON step_up.batch_id = batch.id
-  LEFT JOIN step_up_verdict ON step_up_verdict.step_up_id = step_up.id
- WHERE batch.id = $1;
 
 -- name: waiting
 -- The line of work of all tickets: how much of each has which turn, and since when.
@@ -203,55 +183,69 @@ SELECT request.lane, request.turn, request.batch_id, batch.person_id, request.st
 -- How fast the line goes.
 SELECT count(*) FROM signature_request WHERE recorded_at > now() - interval '60 seconds';
 
--- name: ticket_items
--- The items of a ticket: the outcome once there is one, else the stage of the request; of a sealed one, the level that it owes.
-SELECT item.ordinal, item.request_id, request.document_id, dossier.code AS dossier_code, request.role,
-       CASE WHEN item.outcome IS NOT NULL THEN item.outcome
-            WHEN request.batch_id = item.batch_id THEN request.state
-            ELSE 'queued' END AS stage,
-       item.detail, item.ended_at, number.text AS number_text, request.recorded_sha256, owed.level
-  FROM batch_item item
-  JOIN signature_request request ON request.id = item.request_id
-  JOIN dossier ON dossier.id = request.dossier_id
-  LEFT JOIN number ON number.id = item.number_id
-  LEFT JOIN LATERAL (
-        SELECT jsonb_build_object('wanted', debt.wanted, 'reached', debt.level, 'paid_at', debt.paid_at, 'due_at', debt.due_at,
-                   'problem', debt.problem, 'held_basis', debt.held_basis,
-                   'next_try_at', CASE WHEN debt.paid_at IS NULL AND debt.try_at < now() + interval '10 years' THEN debt.try_at END,
-                   'expected_at', CASE WHEN debt.paid_at IS NULL AND debt.try_at < now() + interval '10 years'
-                                       THEN level_expected(debt.due_at, debt.revision_id, debt.try_at) END) AS level
-          FROM level_debt debt
-         WHERE debt.request_id = request.id AND request.batch_id = item.batch_id
-         ORDER BY debt.revision_id
-         LIMIT 1) owed ON true
- WHERE item.batch_id = $1
- ORDER BY item.ordinal;
-
--- name: ticket_versions
--- One growing number per watched ticket: any change of an item makes it larger, so a stream can tell that nothing was missed.
+-- name: tickets_moved
+-- Those of these tickets whose version has grown above the known one, the first so many, each whole and as it was at one moment.
+-- Any change of an item makes a ticket's version larger, so a stream can tell that nothing was missed. An item is its outcome once
+-- there is one, else the stage of its request; a sealed one has the level that it owes.
 -- Each item's request is looked up by itself (OFFSET 0): few of very many, which the planner cannot know of a list.
-SELECT batch.id AS batch_id,
-       (1 + coalesce(items.version, 0) + batch.complete::int + (batch.closed_at IS NOT NULL)::int
-          + (SELECT count(due.shown_code) FROM holder_transaction due WHERE due.batch_id = batch.id)
-          + (SELECT count(*) + count(answer.state)
+SELECT batch.id, batch.account_id, batch.person_id, batch.lane, batch.asked_at, batch.closed_at, batch.trace_id, batch.session_id,
+       now() AS at, moved.version,
+       ARRAY(SELECT due.shown_code FROM holder_transaction due
+              WHERE due.batch_id = batch.id AND due.state <> 'ended' AND due.shown_code IS NOT NULL ORDER BY due.started_at, due.id) AS codes,
+       ARRAY(SELECT page.url
                FROM holder_transaction due
-               JOIN holder_page page ON page.transaction_id = due.id
-               LEFT JOIN page_answer answer ON answer.state = page.state
-              WHERE due.batch_id = batch.id))::bigint AS version
-  FROM unnest($1::uuid[]) AS watched (id)
+               JOIN LATERAL (SELECT newest.state, newest.url FROM holder_page newest WHERE newest.transaction_id = due.id
+                              ORDER BY newest.opened_at DESC LIMIT 1) page ON true
+              WHERE due.batch_id = batch.id AND due.state <> 'ended'
+                AND NOT EXISTS (SELECT 1 FROM page_answer answer WHERE answer.state = page.state)
+              ORDER BY due.started_at, due.id) AS pages,
+       (SELECT coalesce(json_agg(json_build_object(
+                   'ordinal', item.ordinal, 'request_id', item.request_id, 'document_id', request.document_id,
+                   'dossier_code', dossier.code, 'role', request.role,
+                   'stage', CASE WHEN item.outcome IS NOT NULL THEN item.outcome
+                                 WHEN request.batch_id = item.batch_id THEN request.state
+                                 ELSE 'queued' END,
+                   'detail', item.detail, 'ended_at', item.ended_at, 'number_text', number.text,
+                   'recorded_sha256', encode(request.recorded_sha256, 'hex'), 'level', owed.level) ORDER BY item.ordinal), '[]')::text
+          FROM batch_item item
+         CROSS JOIN LATERAL (SELECT one.id, one.batch_id, one.document_id, one.dossier_id, one.role, one.state, one.recorded_sha256
+                               FROM signature_request one WHERE one.id = item.request_id OFFSET 0) request
+          JOIN dossier ON dossier.id = request.dossier_id
+          LEFT JOIN number ON number.id = item.number_id
+          LEFT JOIN LATERAL (
+                SELECT json_build_object('wanted', debt.wanted, 'reached', debt.level, 'paid_at', debt.paid_at, 'due_at', debt.due_at,
+                           'problem', debt.problem, 'held_basis', debt.held_basis,
+                           'next_try_at', CASE WHEN debt.paid_at IS NULL AND debt.try_at < now() + interval '10 years' THEN debt.try_at END,
+                           'expected_at', CASE WHEN debt.paid_at IS NULL AND debt.try_at < now() + interval '10 years'
+                                               THEN level_expected(debt.due_at, debt.revision_id, debt.try_at) END) AS level
+                  FROM level_debt debt
+                 WHERE item.outcome IS NOT NULL AND debt.request_id = request.id AND request.batch_id = item.batch_id
+                 ORDER BY debt.revision_id
+                 LIMIT 1) owed ON true
+         WHERE item.batch_id = batch.id) AS items
+  FROM unnest($1::uuid[], $2::bigint[]) AS watched (id, known)
   JOIN signature_batch batch ON batch.id = watched.id
  CROSS JOIN LATERAL (
-        SELECT sum(CASE WHEN item.outcome IS NOT NULL THEN 1000000 + coalesce(owed.version, 0) -- a request lives on in other tickets; here it has ended
-                        WHEN request.batch_id = item.batch_id THEN request.version
-                        ELSE 0 END) AS version
+        SELECT (1 + coalesce(sum(CASE WHEN item.outcome IS NOT NULL THEN 1000000 + coalesce(owed.version, 0) -- a request lives on in other tickets; here it has ended
+                                      WHEN request.batch_id = item.batch_id THEN request.version
+                                      ELSE 0 END), 0)
+                  + batch.complete::int + (batch.closed_at IS NOT NULL)::int
+                  + (SELECT count(due.shown_code) FROM holder_transaction due WHERE due.batch_id = batch.id)
+                  + (SELECT count(*) + count(answer.state)
+                       FROM holder_transaction due
+                       JOIN holder_page page ON page.transaction_id = due.id
+                       LEFT JOIN page_answer answer ON answer.state = page.state
+                      WHERE due.batch_id = batch.id))::bigint AS version
           FROM batch_item item
          CROSS JOIN LATERAL (SELECT one.id, one.batch_id, one.version FROM signature_request one WHERE one.id = item.request_id OFFSET 0) request
           LEFT JOIN LATERAL (
                 SELECT debt.version FROM level_debt debt
-                 WHERE debt.request_id = request.id AND request.batch_id = item.batch_id
+                 WHERE item.outcome IS NOT NULL AND debt.request_id = request.id AND request.batch_id = item.batch_id
                  ORDER BY debt.revision_id
                  LIMIT 1) owed ON true
-         WHERE item.batch_id = batch.id) items;
+         WHERE item.batch_id = batch.id) moved
+ WHERE moved.version > watched.known
+ LIMIT $3;
 
 -- name: passkeys_of
 -- The passkeys that may answer a challenge of this account.

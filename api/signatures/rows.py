@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from api.signatures.contract import ChainLine, ItemLevel, TicketSummary, ToSign
+from api.signatures.contract import ChainLine, TicketSummary, ToSign
 
 
 class DocumentToSubmit(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,26 +72,27 @@ class AskedItem(msgspec.Struct, frozen=True, kw_only=True):
     already_asked: bool
 
 
-class TicketHead(msgspec.Struct, frozen=True, kw_only=True):
-    """A ticket without its items."""
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """A ticket as far as its place in the line goes."""
 
     id: UUID
-    account_id: UUID
     person_id: UUID
-    agency_id: UUID
     lane: str
-    item_count: int
-    complete: bool
     asked_at: datetime
+
+
+class TicketRow(Asked, frozen=True, kw_only=True):
+    """A ticket as it was at one moment; `items` is JSON, as the database puts it together."""
+
+    account_id: UUID
     closed_at: datetime | None
-    authorised_until: datetime
     trace_id: str | None
-    factor_accepted: bool | None
-    factor_reason: str | None
-    codes: list[str]
-    at: datetime
     session_id: UUID | None
+    at: datetime
+    version: int
+    codes: list[str]
     pages: list[str]
+    items: str
 
 
 class Waiting(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,22 +104,6 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     person_id: UUID
     since: datetime
     items: int
-
-
-class ItemLine(msgspec.Struct, frozen=True, kw_only=True):
-    """One item of a ticket as stored."""
-
-    ordinal: int
-    request_id: UUID
-    document_id: UUID
-    dossier_code: str
-    role: str
-    stage: str
-    detail: dict[str, str] | None
-    ended_at: datetime | None
-    number_text: str | None
-    recorded_sha256: bytes | None
-    level: ItemLevel | None
 
 
 class LockedRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -199,9 +184,9 @@ ROW_OF: Final[dict[str, type[msgspec.Struct]]] = {
     "to_sign_page": ToSign,
     "clerks_page": ToSign,
     "items_to_ask": AskedItem,
-    "ticket": TicketHead,
+    "insert_batch": Asked,
     "waiting": Waiting,
-    "ticket_items": ItemLine,
+    "tickets_moved": TicketRow,
     "my_tickets": TicketSummary,
     "lock_chain_of_request": LockedRequest,
     "requests_of_chain": ChainMember,

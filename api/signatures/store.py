@@ -1,25 +1,27 @@
 """One function per statement of `queries.sql`: what the API's side of a signature reads and writes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 from uuid import UUID
+
+import msgspec
 
 from api.db import queries
 from api.db.pools import Tx, as_struct, as_structs, as_they_come
 from api.signatures.contract import ChainLine, SignedLine, TicketSummary, ToSign
 from api.signatures.rows import (
+    Asked,
     AskedItem,
     Candidate,
     ChainMember,
     DocumentToSubmit,
     HolderShare,
-    ItemLine,
     LockedRequest,
     NewRequest,
     OpenChain,
     SignedOfChain,
-    TicketHead,
+    TicketRow,
     Waiting,
 )
 
@@ -143,9 +145,9 @@ async def insert_batch(
     item_count: int,
     trace_id: str | None,
     authorised_until: datetime,
-) -> UUID:
+) -> Asked:
     """Open a ticket; the moment it was asked is the database's."""
-    return await tx.fetchval(
+    row = await tx.fetchrow(
         _q.insert_batch,
         account_id,
         person_id,
@@ -157,6 +159,7 @@ async def insert_batch(
         trace_id,
         authorised_until,
     )
+    return msgspec.convert(dict(row), Asked)
 
 
 async def insert_items(
@@ -191,11 +194,6 @@ async def signed_since(tx: Tx, account_id: UUID, since: datetime, limit: int) ->
     return as_structs(await tx.fetch(_q.signed_since, account_id, since, limit), SignedLine)
 
 
-async def ticket(tx: Tx, batch_id: UUID) -> TicketHead | None:
-    """Return a ticket's head."""
-    return as_struct(await tx.fetchrow(_q.ticket, batch_id), TicketHead)
-
-
 async def waiting(tx: Tx) -> list[Waiting]:
     """Return the line of work."""
     return as_structs(await tx.fetch(_q.waiting), Waiting)
@@ -206,14 +204,9 @@ async def recorded_last_minute(tx: Tx) -> int:
     return await tx.fetchval(_q.recorded_last_minute)
 
 
-async def ticket_items(tx: Tx, batch_id: UUID) -> list[ItemLine]:
-    """Return a ticket's items."""
-    return as_structs(await tx.fetch(_q.ticket_items, batch_id), ItemLine)
-
-
-async def ticket_versions(tx: Tx, batch_ids: Sequence[UUID]) -> dict[UUID, int]:
-    """Return the growing version of each ticket."""
-    return {row["batch_id"]: row["version"] for row in await tx.fetch(_q.ticket_versions, batch_ids)}
+async def tickets_moved(tx: Tx, known: Mapping[UUID, int], most: int) -> list[TicketRow]:
+    """Return the first `most` of those tickets whose version has grown above the known one."""
+    return as_structs(await tx.fetch(_q.tickets_moved, list(known), list(known.values()), most), TicketRow)
 
 
 async def my_tickets(tx: Tx, account_id: UUID, limit: int) -> list[TicketSummary]:

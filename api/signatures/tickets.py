@@ -19,10 +19,11 @@ from api.registry import authority
 from api.signatures import cursor, cutting, store
 from api.signatures.ahead import Line, Looks
 from api.signatures.contract import ItemLevel, Place, Ticket, TicketItem, ToSignPage
-from api.signatures.rows import ItemLine, TicketHead
+from api.signatures.rows import TicketRow
 
 _log: Final = structlog.get_logger("tickets")
 
+_ITEMS: Final = msgspec.json.Decoder(list[TicketItem])
 TERMINAL: Final = frozenset({"recorded", "refused", "expired", "failed", "superseded"})
 _ORDER: Final = ("queued", "asked", "prepared", "sent", "value_received")
 STAGES_VI: Final = {
@@ -35,9 +36,41 @@ STAGES_VI: Final = {
     "finished": "đã xong",
 }
 LOOK_EVERY_S: Final = 0.3
-REST: Final = 5
+REST: Final = 10
 """After each look, so many times as long as it took: however many items are watched, looking takes a part of a core."""
+AGAIN_S: Final = 1.0
+"""So long nobody looks at a ticket that has just been told: its items are signed one by one, and read all together."""
+AT_ONCE: Final = 40
+"""So many are read at one look: hundreds that move within a second are not decoded in one go on the event loop."""
 KEEP_ALIVE_S: Final = 15.0
+
+
+class Rows(msgspec.Struct, frozen=True, kw_only=True):
+    """A ticket as it was read, its items decoded."""
+
+    row: TicketRow
+    items: list[TicketItem]
+    read: float
+    """By the monotonic clock, in seconds."""
+
+
+async def moved(tx: Tx, known: Mapping[UUID, int]) -> dict[UUID, Rows]:
+    """Return those tickets whose version has grown above the known one, whole, in one statement; the first few."""
+    rows = await store.tickets_moved(tx, known, AT_ONCE)
+    at = time.monotonic()
+    return {row.id: Rows(row=row, items=_ITEMS.decode(row.items), read=at) for row in rows}
+
+
+async def read(tx: Tx, actor: Actor, batch_id: UUID) -> Rows:
+    """Read a ticket for the person who asked it.
+
+    Raises:
+        NotFound: there is no such ticket, or it is another's.
+    """
+    rows = (await moved(tx, {batch_id: 0})).get(batch_id)
+    if rows is None or rows.row.account_id != actor.account_id:
+        raise NotFound("Không tìm thấy mã lượt ký.", "There is no such ticket.", code="ticket-not-found")
+    return rows
 
 
 async def ticket(tx: Tx, line: Line, actor: Actor, batch_id: UUID) -> Ticket:
@@ -46,37 +79,7 @@ async def ticket(tx: Tx, line: Line, actor: Actor, batch_id: UUID) -> Ticket:
     Raises:
         NotFound: there is no such ticket, or it is another's.
     """
-    return view(line, await read(tx, actor, batch_id))
-
-
-class Rows(msgspec.Struct, frozen=True, kw_only=True):
-    """A ticket as it was read."""
-
-    head: TicketHead
-    items: list[ItemLine]
-    version: int
-    pages: list[str]
-    read: float
-    """By the monotonic clock, in seconds."""
-
-
-async def read(tx: Tx, actor: Actor, batch_id: UUID) -> Rows:
-    """Read a ticket for the person who asked it: its version first, so that a change in between is told after it.
-
-    Raises:
-        NotFound: there is no such ticket, or it is another's.
-    """
-    versions = await store.ticket_versions(tx, [batch_id])
-    head = await store.ticket(tx, batch_id)
-    if head is None or head.account_id != actor.account_id:
-        raise NotFound("Không tìm thấy mã lượt ký.", "There is no such ticket.", code="ticket-not-found")
-    return Rows(
-        head=head,
-        items=await store.ticket_items(tx, batch_id),
-        version=versions.get(batch_id, 0),
-        pages=head.pages if head.session_id == actor.session_id else [],
-        read=time.monotonic(),
-    )
+    return view(line, actor, await read(tx, actor, batch_id))
 
 
 def _until_paid(owed: Sequence[ItemLevel], at: datetime) -> int:
@@ -85,56 +88,42 @@ def _until_paid(owed: Sequence[ItemLevel], at: datetime) -> int:
     return max(1, round((max(ends) - at).total_seconds())) if ends else 0
 
 
-def view(line: Line, rows: Rows) -> Ticket:
+def view(line: Line, actor: Actor, rows: Rows) -> Ticket:
     """Put a ticket together from its rows, with its place in the line as it is now."""
-    head, items = rows.head, rows.items
-    counts = Counter(item.stage for item in items)
-    owed = [item.level for item in items if item.level is not None and item.level.reached == "B-B"]
-    at = head.at + timedelta(seconds=time.monotonic() - rows.read)
+    row = rows.row
+    counts = Counter(item.stage for item in rows.items)
+    owed = [item.level for item in rows.items if item.level is not None and item.level.reached == "B-B"]
+    at = row.at + timedelta(seconds=time.monotonic() - rows.read)
     stage = next((stage for stage in _ORDER if counts[stage]), "timestamp" if owed else "finished")
     left = sum(counts[stage] for stage in _ORDER)
-    ahead = line.ahead(head) if left else 0
+    ahead = line.ahead(row) if left else 0
     return Ticket(
-        ticket=head.id,
-        version=rows.version,
+        ticket=row.id,
+        version=row.version,
         stage=stage,
         stage_vi=STAGES_VI[stage],
-        trace_id=head.trace_id,
-        asked_at=head.asked_at,
-        finished_at=head.closed_at,
+        trace_id=row.trace_id,
+        asked_at=row.asked_at,
+        finished_at=row.closed_at,
         position=ahead,
         estimate_s=cutting.estimate_seconds(ahead, left, line.rate) if left else _until_paid(owed, at),
         counts=dict(counts),
-        codes=head.codes,
-        pages=rows.pages,
-        items=[_item(item) for item in items],
-    )
-
-
-def _item(line: ItemLine) -> TicketItem:
-    return TicketItem(
-        ordinal=line.ordinal,
-        request_id=line.request_id,
-        document_id=line.document_id,
-        dossier_code=line.dossier_code,
-        role=line.role,
-        stage=line.stage,
-        detail=line.detail,
-        ended_at=line.ended_at,
-        number_text=line.number_text,
-        recorded_sha256=line.recorded_sha256.hex() if line.recorded_sha256 else None,
-        level=line.level,
+        codes=row.codes,
+        pages=row.pages if row.session_id == actor.session_id else [],
+        items=rows.items,
     )
 
 
 class _Waiter:
     """One stream that waits for a version above the one it knows."""
 
-    __slots__ = ("known", "told")
+    __slots__ = ("known", "since", "told")
 
-    def __init__(self, known: int, told: asyncio.Future[int]) -> None:
+    def __init__(self, known: int, told: asyncio.Future[Rows], since: float) -> None:
         self.known = known
         self.told = told
+        self.since = since
+        """By the monotonic clock, in seconds: from when on it wants to be told."""
 
 
 class Watch:
@@ -152,19 +141,19 @@ class Watch:
         if self._task is not None:
             self._task.cancel()
 
-    async def wait(self, batch_id: UUID, known: int, timeout_s: float) -> int:
-        """Return the version of a ticket once it is above `known`, or `known` when the time is over."""
+    async def wait(self, batch_id: UUID, known: int, timeout_s: float, rest_s: float = 0.0) -> Rows | None:
+        """Return a ticket once its version is above `known`, at first after `rest_s`; None when the time is over."""
         if self._task is None or self._task.done():
             # In a context of its own: it outlives the request that happened to come first.
             self._task = asyncio.create_task(self._look(), context=Context())
-        waiter = _Waiter(known, asyncio.get_running_loop().create_future())
+        waiter = _Waiter(known, asyncio.get_running_loop().create_future(), time.monotonic() + rest_s)
         waiters = self._watched.setdefault(batch_id, [])
         waiters.append(waiter)
         try:
             async with asyncio.timeout(timeout_s):
                 return await waiter.told
         except TimeoutError:
-            return known
+            return None
         finally:
             waiters.remove(waiter)
             if not waiters:
@@ -174,49 +163,53 @@ class Watch:
         while True:
             began = time.monotonic()
             try:
-                if self._watched:
+                if wanted := self._wanted(began):
                     async with self._pools.reading() as tx:
-                        versions = await store.ticket_versions(tx, list(self._watched))
-                    self._tell(versions)
+                        self._tell(await moved(tx, wanted))
             except Exception:  # noqa: BLE001 - streams go on when the database is back
                 _log.warning("watch_failed", exc_info=True)
             await asyncio.sleep(max(LOOK_EVERY_S, REST * (time.monotonic() - began)))
 
-    def _tell(self, versions: Mapping[UUID, int]) -> None:
+    def _wanted(self, now: float) -> dict[UUID, int]:
+        """Return the least version that is known of each ticket for which somebody waits by now.
+
+        Whoever was told has come back to the end of the line: where more have moved than are read, all get their turn.
+        """
+        wanted: dict[UUID, int] = {}
+        for batch_id, waiters in self._watched.items():
+            if known := [waiter.known for waiter in waiters if waiter.since <= now and not waiter.told.done()]:
+                wanted[batch_id] = min(known)
+        return wanted
+
+    def _tell(self, found: Mapping[UUID, Rows]) -> None:
         """Wake those whose ticket has moved, and nobody else: thousands may be waiting."""
-        for batch_id, version in versions.items():
+        for batch_id, rows in found.items():
             for waiter in self._watched.get(batch_id, ()):
-                if version > waiter.known and not waiter.told.done():
-                    waiter.told.set_result(version)
+                if rows.row.version > waiter.known and not waiter.told.done():
+                    waiter.told.set_result(rows)
 
 
-async def stream(
-    pools: Pools, watch: Watch, actor: Actor, batch_id: UUID, last_id: int, rows: Rows | None = None
-) -> AsyncGenerator[Ticket | Place | None]:
-    """Yield the ticket at each change from `last_id` on; end once all is signed and no level is owed.
+async def stream(watch: Watch, actor: Actor, rows: Rows, last_id: int = 0) -> AsyncGenerator[Ticket | Place | None]:
+    """Yield the ticket that was read at each change from `last_id` on; end once all is signed and no level is owed.
 
     Each ticket is whole and its version grows with every change: whoever reconnects with the last one they saw misses
     nothing and repeats nothing. While nothing changes, a place in the queue that has moved is yielded now and then,
-    or else None as a sign of life. Whoever has just read the ticket hands its rows over.
+    or else None as a sign of life.
     """
-    known, told = last_id, None
+    known, told, rest_s = last_id, None, 0.0
     while True:
-        line = await watch.line()
-        if rows is None:
-            async with pools.reading() as tx:
-                rows = await read(tx, actor, batch_id)
-        now = view(line, rows)
+        now = view(await watch.line(), actor, rows)
         place = Place(position=now.position, estimate_s=now.estimate_s)
         if now.version > known:
-            known = now.version
+            known, rest_s = now.version, AGAIN_S
             yield now
         elif told is not None:
             yield place if place != told else None
         told = place
         if now.finished_at is not None and now.stage == "finished":
             return
-        if await watch.wait(batch_id, known, KEEP_ALIVE_S) > known:
-            rows = None
+        rows = await watch.wait(rows.row.id, known, KEEP_ALIVE_S, rest_s) or rows
+        rest_s = 0.0
 
 
 async def to_sign(tx: Tx, actor: Actor, after: str | None, limit: int) -> ToSignPage:

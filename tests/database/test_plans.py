@@ -128,8 +128,10 @@ READS = {
         {"dossier_receipt_list"},
         3 * PAGE + 3,
     ),
-    "ticket": (signatures.ticket, "'{ticket}'", {"signature_batch_pkey", "holder_transaction_batch"}, 13),
-    "ticket's items": (signatures.ticket_items, "'{ticket}'", {"batch_item_pkey"}, 4),
+    "ticket": (
+        signatures.tickets_moved, "ARRAY['{ticket}']::uuid[], ARRAY[0], 40",
+        {"signature_batch_pkey", "holder_transaction_batch", "batch_item_pkey"}, 22,
+    ),
     "session": (auth.find_sessions, "ARRAY[sha256('77')], now(), current_date", {"session_token_sha256_key"}, 1),
 }  # fmt: skip
 """By read: its statement, its arguments, the indexes it must go by, and how many rows of large tables it may touch."""

@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import itertools
+import time
+from collections.abc import AsyncGenerator
 
 import msgspec
 import pytest
@@ -33,9 +35,29 @@ def watching(ground):
         watch.close()
 
 
+async def streamed(ground, watch, who: str, ticket, last_id: int = 0) -> AsyncGenerator[Ticket | Place | None]:
+    """A ticket's stream, read first as its door does."""
+    async with ground.app.reading() as tx:
+        rows = await tickets.read(tx, ground.actor(who), ticket)
+    async for event in tickets.stream(watch, ground.actor(who), rows, last_id):
+        yield event
+
+
 async def now(ground, ticket, who="kynhay") -> Ticket:
     async with ground.app.reading() as tx:
         return await tickets.ticket(tx, await ahead.look(tx), ground.actor(who), ticket)
+
+
+def counted(monkeypatch) -> list[dict]:
+    """What is asked of the database from now on: tickets with the versions known of them."""
+    asked, real = [], tickets.store.tickets_moved
+
+    async def counting(tx, known, most):
+        asked.append(dict(known))
+        return await real(tx, known, most)
+
+    monkeypatch.setattr(tickets.store, "tickets_moved", counting)
+    return asked
 
 
 async def a_batch(ground, count: int):
@@ -48,11 +70,11 @@ async def a_batch(ground, count: int):
 async def test_a_stream_broken_off_at_every_event_misses_and_repeats_nothing(ground):
     requests = await a_batch(ground, 3)
     accepted = await ground.ask("chutich", *requests)
-    chair, seen, work = ground.actor("chutich"), [], None
+    seen, work = [], None
     with watching(ground) as watch:
         async with asyncio.timeout(60):
             while not seen or seen[-1].finished_at is None:
-                stream = tickets.stream(ground.app, watch, chair, accepted.ticket, seen[-1].version if seen else 0)
+                stream = streamed(ground, watch, "chutich", accepted.ticket, seen[-1].version if seen else 0)
                 async for event in stream:
                     if isinstance(event, Ticket):
                         seen.append(event)
@@ -68,8 +90,8 @@ async def test_a_stream_broken_off_at_every_event_misses_and_repeats_nothing(gro
     assert msgspec.structs.asdict(seen[-1]) == msgspec.structs.asdict(last)
     assert last.counts == {"recorded": 3}
     with watching(ground) as watch:
-        rest = [event async for event in tickets.stream(ground.app, watch, chair, accepted.ticket, versions[-1])]
-        again = [event async for event in tickets.stream(ground.app, watch, chair, accepted.ticket, versions[-2])]
+        rest = [event async for event in streamed(ground, watch, "chutich", accepted.ticket, versions[-1])]
+        again = [event async for event in streamed(ground, watch, "chutich", accepted.ticket, versions[-2])]
     assert rest == []
     assert again == [last]
 
@@ -95,35 +117,59 @@ async def test_a_version_never_falls_though_a_request_lives_on_in_another_ticket
 async def test_a_stream_is_its_askers_alone(ground):
     accepted = await ground.ask("kynhay", (await ground.submitted())[0])
     with watching(ground) as watch, pytest.raises(NotFound):
-        await anext(tickets.stream(ground.app, watch, ground.actor("chutich"), accepted.ticket, 0))
+        await anext(streamed(ground, watch, "chutich", accepted.ticket))
 
 
 async def test_one_query_looks_for_all_streams_and_ends_with_none(ground, monkeypatch):
     tickets_asked = [
         (await ground.ask("kynhay", (await ground.submitted(text))[0])).ticket for text in ("mot", "hai", "ba")
     ]
-    asked, real = [], tickets.store.ticket_versions
-
-    async def counting(tx, batch_ids):
-        asked.append(sorted(batch_ids))
-        return await real(tx, batch_ids)
-
-    monkeypatch.setattr(tickets.store, "ticket_versions", counting)
+    asked = counted(monkeypatch)
     monkeypatch.setattr(tickets, "LOOK_EVERY_S", 0.05)
     with watching(ground) as watch:
         await asyncio.gather(*(watch.wait(ticket, 10**9, 0.5) for ticket in tickets_asked * 5))
-        assert asked[-1] == sorted(tickets_asked)
+        assert sorted(asked[-1]) == sorted(tickets_asked)
         assert len(asked) <= 12, "one look for all 15 streams, every 50 ms at most"
         looks = len(asked)
         await asyncio.sleep(0.3)
         assert len(asked) <= looks + 1, "nobody watches, nobody asks"
 
 
+async def test_where_more_have_moved_than_are_read_at_a_look_all_get_their_turn(ground, monkeypatch):
+    tickets_asked = [
+        (await ground.ask("kynhay", (await ground.submitted(text))[0])).ticket for text in ("mot", "hai", "ba", "bon")
+    ]
+    asked = counted(monkeypatch)
+    monkeypatch.setattr(tickets, "LOOK_EVERY_S", 0.05)
+    monkeypatch.setattr(tickets, "AT_ONCE", 1)
+    with watching(ground) as watch:
+        told = await asyncio.gather(*(watch.wait(ticket, 0, 5) for ticket in tickets_asked))
+    assert [rows.row.id for rows in told] == tickets_asked
+    assert [len(wanted) for wanted in asked] == [4, 3, 2, 1]
+
+
+async def test_changes_within_a_second_are_told_together(ground, monkeypatch):
+    monkeypatch.setattr(tickets, "LOOK_EVERY_S", 0.02)
+    monkeypatch.setattr(tickets, "REST", 0)
+    monkeypatch.setattr(tickets, "AGAIN_S", 0.5)
+    accepted = await ground.ask("kynhay", (await ground.submitted())[0])
+    with watching(ground) as watch:
+        stream = streamed(ground, watch, "kynhay", accepted.ticket)
+        await anext(stream)
+        await ground.work()
+        began = time.monotonic()
+        async with asyncio.timeout(10):
+            told = await anext(stream)
+        assert time.monotonic() - began >= 0.5
+        assert told.finished_at is not None, "and nothing in between"
+        await stream.aclose()
+
+
 async def test_a_quiet_stream_gives_signs_of_life_and_tells_of_a_place_that_moved(ground, monkeypatch):
     monkeypatch.setattr(tickets, "KEEP_ALIVE_S", 0.05)
     accepted = await ground.ask("kynhay", (await ground.submitted())[0])
     with watching(ground) as watch:
-        stream = tickets.stream(ground.app, watch, ground.actor("kynhay"), accepted.ticket, 0)
+        stream = streamed(ground, watch, "kynhay", accepted.ticket)
         assert isinstance(await anext(stream), Ticket)
         assert await anext(stream) is None
         await put_before(ground, 25)
@@ -139,18 +185,12 @@ async def test_a_quiet_stream_gives_signs_of_life_and_tells_of_a_place_that_move
 async def test_a_quiet_stream_does_not_read_its_ticket_again(ground, monkeypatch):
     monkeypatch.setattr(tickets, "KEEP_ALIVE_S", 0.02)
     accepted = await ground.ask("kynhay", (await ground.submitted())[0])
-    reads, real = [], tickets.store.ticket_items
-
-    async def counting(tx, batch_id):
-        reads.append(batch_id)
-        return await real(tx, batch_id)
-
-    monkeypatch.setattr(tickets.store, "ticket_items", counting)
+    reads = counted(monkeypatch)
     with watching(ground) as watch:
-        stream = tickets.stream(ground.app, watch, ground.actor("kynhay"), accepted.ticket, 0)
+        stream = streamed(ground, watch, "kynhay", accepted.ticket)
         first = await anext(stream)
         assert [await anext(stream) for _ in range(10)] == [None] * 10
-        assert reads == [accepted.ticket]
+        assert [known for known in reads if known[accepted.ticket] < first.version] == [{accepted.ticket: 0}]
         await ground.work()
         async with asyncio.timeout(10):
             while (event := await anext(stream)) is None:
@@ -158,27 +198,6 @@ async def test_a_quiet_stream_does_not_read_its_ticket_again(ground, monkeypatch
         assert isinstance(event, Ticket)
         assert event.version > first.version
         await stream.aclose()
-
-
-async def test_what_changes_while_a_ticket_is_read_is_told_next(ground, monkeypatch):
-    """Its end comes between two of the statements: a stream that took the end for told would wait for ever."""
-    accepted, real = await ground.ask("kynhay", (await ground.submitted())[0]), tickets.store.ticket
-    ended = asyncio.Event()
-
-    async def ending(tx, batch_id):
-        head = await real(tx, batch_id)
-        if not ended.is_set():
-            await ground.work()
-            ended.set()
-        return head
-
-    monkeypatch.setattr(tickets.store, "ticket", ending)
-    with watching(ground) as watch:
-        stream = tickets.stream(ground.app, watch, ground.actor("kynhay"), accepted.ticket, 0)
-        async with asyncio.timeout(10):
-            events = [event async for event in stream]
-    assert events[0].finished_at is None
-    assert events[-1].finished_at is not None
 
 
 async def put_before(ground, count: int) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from api.signatures import ahead
 from api.signatures.ahead import Line
-from api.signatures.rows import TicketHead, Waiting
+from api.signatures.rows import Asked, Waiting
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 PEOPLE, BATCHES = [UUID(int=n) for n in range(1, 4)], [UUID(int=n) for n in range(100, 106)]
@@ -31,16 +31,12 @@ def waiting(draw) -> Waiting:
 
 
 @st.composite
-def ticket(draw) -> TicketHead:
+def ticket(draw) -> Asked:
     batch = draw(st.sampled_from(BATCHES))
-    return TicketHead(
-        id=batch, account_id=UUID(int=7), person_id=OF[batch], agency_id=UUID(int=8), lane=draw(LANES), item_count=1,
-        complete=False, asked_at=draw(MOMENTS), closed_at=None, authorised_until=NOON, trace_id=None,
-        factor_accepted=None, factor_reason=None, codes=[], at=NOON, session_id=None, pages=[],
-    )  # fmt: skip
+    return Asked(id=batch, person_id=OF[batch], lane=draw(LANES), asked_at=draw(MOMENTS))
 
 
-def counted(line: list[Waiting], mine: TicketHead) -> int:
+def counted(line: list[Waiting], mine: Asked) -> int:
     """Item by item, as the rule says it."""
     lane = [one for one in line if one.lane == mine.lane]
     own = [one.turn for one in lane if one.batch_id == mine.id]
@@ -65,11 +61,7 @@ def test_a_ticket_that_is_not_judged_yet_comes_after_its_own_persons_and_among_t
         return Waiting(lane="normal", turn=turn, batch_id=batch, person_id=OF[batch], since=NOON, items=10)
 
     line = Line([asked(BATCHES[0], 0), asked(BATCHES[0], 1), asked(BATCHES[1], 0), asked(BATCHES[1], 1)], 600)
-    late = TicketHead(
-        id=BATCHES[5], account_id=PEOPLE[2], person_id=PEOPLE[2], agency_id=PEOPLE[0], lane="normal", item_count=1,
-        complete=False, asked_at=NOON + timedelta(seconds=1), closed_at=None, authorised_until=NOON, trace_id=None,
-        factor_accepted=None, factor_reason=None, codes=[], at=NOON, session_id=None, pages=[],
-    )  # fmt: skip
+    late = Asked(id=BATCHES[5], person_id=PEOPLE[2], lane="normal", asked_at=NOON + timedelta(seconds=1))
     assert line.ahead(late) == 20, "a fresh person's first item goes before others' second"
     assert line.rate == 10.0
 
