@@ -1,4 +1,4 @@
-"""Reads by key that are asked for at the same moment, carried to the database together and told apart afterwards.
+"""What is asked for by key at the same moment, carried to the database together and told apart afterwards.
 
 A statement costs the process far more by its round trip than by its rows. Nothing is kept: whoever asks is answered by
 a statement that began after the asking, so what was changed before is seen.
@@ -16,19 +16,20 @@ from api.db.pools import Pools, Tx, no_connection
 K = TypeVar("K")
 V = TypeVar("V")
 Read = Callable[[Tx, Sequence[K]], Awaitable[Mapping[K, V]]]
-"""Reads rows by their keys in one statement; a key that is not there is left out."""
+"""Reads or writes rows by their keys in one statement; a key that is not there is left out."""
 
 AT_ONCE: Final = 2
 """Statements under way for one class of work and budget: with a second, a slow one holds nobody up."""
 
 
 class Gathered(Generic[K, V]):
-    """One kind of read by key."""
+    """One kind of statement by key."""
 
-    def __init__(self, pools: Pools, read: Read[K, V]) -> None:
-        """Say how rows are read, and where connections come from."""
+    def __init__(self, pools: Pools, read: Read[K, V], *, writes: bool = False) -> None:
+        """Say how rows are read, or written by a statement that is a transaction by itself; and over which pools."""
         self._pools = pools
         self._read = read
+        self._writes = writes
         self._lines: dict[tuple[str, float] | None, _Line[K, V]] = {}
 
     async def get(self, key: K) -> V | None:
@@ -41,7 +42,7 @@ class Gathered(Generic[K, V]):
         kind = (mine.work, mine.share.seconds) if mine else None
         line = self._lines.get(kind)
         if line is None:
-            line = self._lines[kind] = _Line(self._pools, self._read, mine)
+            line = self._lines[kind] = _Line(self._pools, self._read, mine, writes=self._writes)
         answer = line.ask(key)
         # Standing in the line, waiting for a connection, and the statement: each has its limit there.
         if mine is None or mine.seconds_left() > 2 * self._pools.budget_s + mine.share.seconds:
@@ -65,8 +66,9 @@ class _Asked(Generic[K, V]):
 class _Line(Generic[K, V]):
     """Those of one class of work and budget who wait. Their statements run in that share, and nobody's deadline."""
 
-    def __init__(self, pools: Pools, read: Read[K, V], mine: Budget | None) -> None:
+    def __init__(self, pools: Pools, read: Read[K, V], mine: Budget | None, *, writes: bool) -> None:
         self._pools, self._read = pools, read
+        self._pool, self._borrow = ("write", pools.writing) if writes else ("read", pools.reading)
         self._mine = Budget(work=mine.work, share=mine.share) if mine else None
         self._loop = asyncio.get_running_loop()
         self._waiting: list[_Asked[K, V]] = []
@@ -99,7 +101,7 @@ class _Line(Generic[K, V]):
 
     async def _answer(self, together: list[_Asked[K, V]]) -> None:
         try:
-            async with self._pools.reading() as tx:
+            async with self._borrow() as tx:
                 found = await self._read(tx, list({asked.key for asked in together}))
         except Exception as error:  # noqa: BLE001 - whatever it is, it is what each of them is told
             for asked in together:
@@ -118,7 +120,7 @@ class _Line(Generic[K, V]):
         late = budget.now() - self._pools.budget_s
         for asked in self._waiting:
             if asked.since <= late and not asked.answer.done():
-                asked.answer.set_exception(no_connection("read", self._mine.work if self._mine else None))
+                asked.answer.set_exception(no_connection(self._pool, self._mine.work if self._mine else None))
         self._waiting = [asked for asked in self._waiting if not asked.answer.done()]
         oldest = min((asked.since for asked in self._waiting), default=None)
         self._alarm = None if oldest is None else self._loop.call_at(oldest + self._pools.budget_s, self._refuse_late)

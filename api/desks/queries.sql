@@ -2,20 +2,22 @@
 -- A page of the open work an officer may take or has taken, what is due first on top; each role's part is read in the order
 -- of the index and no further than the page.
 SELECT t.id, t.kind, t.step, t.unit, t.role, t.state, t.assignee_account_id, t.due_at, t.started_at, t.version,
-       d.code AS dossier_code, d.status, d.due_at AS dossier_due_at, d.urgent, d.procedure_code, p.name AS procedure_name,
-       d.seq AS dossier_version
-  FROM unnest($2::text[]) AS mine (role)
- CROSS JOIN LATERAL (
-       SELECT id, dossier_id, kind, step, unit, role, state, assignee_account_id, due_at, started_at, version
-         FROM task
-        WHERE agency_id = $1 AND task.role = mine.role AND state IN ('open', 'claimed') AND (due_at, id) > ($4, $5)
-          AND (state = 'open' OR assignee_account_id = $3)
-        ORDER BY due_at, id
-        LIMIT $6) t
+       d.code AS dossier_code, d.status, d.due_at AS dossier_due_at, d.urgent, d.procedure_code,
+       (SELECT p.name FROM procedure p WHERE p.code = d.procedure_code) AS procedure_name, d.seq AS dossier_version
+  FROM (SELECT first.id, first.dossier_id, first.kind, first.step, first.unit, first.role, first.state, first.assignee_account_id,
+               first.due_at, first.started_at, first.version
+          FROM unnest($2::text[]) AS mine (role)
+         CROSS JOIN LATERAL (
+               SELECT id, dossier_id, kind, step, unit, role, state, assignee_account_id, due_at, started_at, version
+                 FROM task
+                WHERE agency_id = $1 AND task.role = mine.role AND state IN ('open', 'claimed') AND (due_at, id) > ($4, $5)
+                  AND (state = 'open' OR assignee_account_id = $3)
+                ORDER BY due_at, id
+                LIMIT $6) first
+         ORDER BY first.due_at, first.id
+         LIMIT $6) t
   JOIN dossier d ON d.id = t.dossier_id
-  JOIN procedure p ON p.code = d.procedure_code
- ORDER BY t.due_at, t.id
- LIMIT $6;
+ ORDER BY t.due_at, t.id;
 
 -- name: own_desk
 -- A page of the work an officer has taken, at any agency, what is due first on top.

@@ -14,29 +14,28 @@ RETURNING id;
 DELETE FROM pgqueuer
  WHERE id IN (SELECT id FROM pgqueuer WHERE dedupe_key = ANY ($1::text[]) AND status = 'queued' FOR UPDATE SKIP LOCKED);
 
--- name: unfinished_claims
--- How often this work was begun and neither finished nor failed in order: its process died, or it still runs. What the
--- database's own end broke off does not count; after a crash of one backend all others go too, and the statistics begin
--- anew while the postmaster stays.
-SELECT coalesce(max(claims), 0) FROM job_claim
- WHERE key = $1
-   AND last_claimed_at >= greatest(pg_postmaster_start_time(), pg_stat_get_checkpointer_stat_reset_time());
-
 -- name: claim
--- Count a beginning, committed before the work begins; a parked piece of work is not counted on, and the count begins
--- anew with the database: what its end broke off is no fault of the work.
-INSERT INTO job_claim AS c (key, kind) VALUES ($1, $2)
+-- Count beginnings, committed before the work begins; a parked piece of work is not counted on. Work that was begun $4 times
+-- and neither finished nor failed in order, since its process died or it still runs, is suspect: it is not counted here, and comes
+-- again to run alone ($3). The count begins anew with the database: what its end broke off is no fault of the work; after a
+-- crash of one backend all others go too, and the statistics begin anew while the postmaster stays.
+INSERT INTO job_claim AS c (key, kind)
+SELECT begun.key, begun.kind FROM unnest($1::text[], $2::text[]) AS begun (key, kind)
 ON CONFLICT (key) DO UPDATE
    SET claims = CASE WHEN c.parked_at IS NOT NULL THEN c.claims
                      WHEN c.last_claimed_at
                           < greatest(pg_postmaster_start_time(), pg_stat_get_checkpointer_stat_reset_time()) THEN 1
+                     WHEN c.claims >= $4::integer AND c.key <> ALL ($3::text[]) THEN c.claims
                      ELSE c.claims + 1 END,
        last_claimed_at = now()
-RETURNING claims, failures, parked_at IS NOT NULL AS parked;
+RETURNING c.key, c.claims, c.failures, c.parked_at IS NOT NULL AS parked,
+          coalesce(old.parked_at IS NULL AND old.claims >= $4::integer AND c.key <> ALL ($3::text[])
+                   AND old.last_claimed_at
+                       >= greatest(pg_postmaster_start_time(), pg_stat_get_checkpointer_stat_reset_time()), false) AS suspect;
 
 -- name: settle_done
 -- Forget the claims of work that ended well.
-DELETE FROM job_claim WHERE key = $1 AND parked_at IS NULL;
+DELETE FROM job_claim WHERE key = ANY ($1::text[]) AND parked_at IS NULL;
 
 -- name: settle_failed
 -- Take one claim back, since the process lived to tell, and count the failure where it is the work's own.

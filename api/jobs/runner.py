@@ -28,6 +28,7 @@ from pgqueuer.queries import Queries
 from prometheus_client import Counter, Histogram
 
 from api.db.faults import as_kind
+from api.db.gathering import Gathered
 from api.db.pools import Pools, Tx, open_pools
 from api.errors import Broken, MotcuaError
 from api.failpoints import reach
@@ -89,6 +90,17 @@ Handler = Callable[[JobContext, dict[str, Any]], Awaitable[None]]
 OnParked = Callable[[Tx, ParkedJob], Awaitable[None]]
 
 
+class _Books:
+    """Which work has begun and which has ended: what comes at the same moment is written in one statement."""
+
+    def __init__(self, pools: Pools, suspect_from: int) -> None:
+        self.pools = pools
+        self.beginnings: Gathered[store.Beginning, store.Claim] = Gathered(
+            pools, lambda tx, begun: store.claim(tx, begun, suspect_from), writes=True
+        )
+        self.ends: Gathered[str, None] = Gathered(pools, store.settle_done, writes=True)
+
+
 class Runner:
     """Takes jobs of the given kinds from the queue, under the role of its DSN, until stopped."""
 
@@ -128,7 +140,7 @@ class Runner:
         self._poll = poll
         self._suspects = asyncio.Lock()
         self._stopping = asyncio.Event()
-        self._books: Pools | None = None
+        self._books: _Books | None = None
 
     @property
     def kinds(self) -> frozenset[str]:
@@ -155,8 +167,9 @@ class Runner:
         async with AsyncExitStack() as stack:
             session = await store.open_session(self._dsn)
             stack.push_async_callback(store.close_session, session)
-            self._books = await open_pools(self._dsn, read_size=1, write_size=4, budget_s=30)
-            stack.push_async_callback(self._books.close)
+            pools = await open_pools(self._dsn, read_size=1, write_size=4, budget_s=30)
+            stack.push_async_callback(pools.close)
+            self._books = _Books(pools, self._policy.max_claims - 1)
             manager = QueueManager(Queries(AsyncpgDriver(session)))
             for kind in self._handlers:
                 manager.entrypoint(kind, accepts_context=False, on_failure="hold")(self._do)
@@ -183,14 +196,14 @@ class Runner:
     async def _upkeep(self) -> None:
         while True:
             try:
-                async with self._open_books().transaction() as tx:
+                async with self._open_books().pools.transaction() as tx:
                     await store.release_held(tx, sorted(self._handlers))
                     await store.purge(tx, _LOG_AGE, _CLAIM_AGE)
             except Exception:  # noqa: BLE001 - upkeep is tried again in a minute; the work itself must go on
                 _log.warning("job_upkeep_failed", exc_info=True)
             await asyncio.sleep(_UPKEEP_S)
 
-    def _open_books(self) -> Pools:
+    def _open_books(self) -> _Books:
         if self._books is None:
             raise Broken("Bộ chạy việc chưa khởi động.", "The runner has not been started.")
         return self._books
@@ -198,12 +211,15 @@ class Runner:
     async def _do(self, job: QueuedJob) -> None:
         envelope = msgspec.json.decode(job.payload or b"", type=Envelope)
         key = claim_key(job.entrypoint, envelope.key)
+        begun = store.Beginning(key, job.entrypoint, int(job.id))
         try:
-            if await self._unfinished(key) >= self._policy.max_claims - 1:
-                async with self._suspects:
-                    await self._claim_and_do(job, envelope, key)
-            else:
-                await self._claim_and_do(job, envelope, key)
+            claim = await self._counted(begun)
+            if not claim.suspect:
+                await self._do_claimed(job, envelope, key, claim)
+                return
+            async with self._suspects:
+                claim = await self._counted(msgspec.structs.replace(begun, alone=True))
+                await self._do_claimed(job, envelope, key, claim)
         except RetryRequested:
             raise
         except Exception:  # noqa: BLE001 - an error let out would end the job for good
@@ -211,20 +227,21 @@ class Runner:
             _log.exception("job_bookkeeping_failed", kind=job.entrypoint, key=envelope.key)
             raise RetryRequested(self._policy.first_pause, "book-keeping failed") from None
 
-    async def _unfinished(self, key: str) -> int:
-        async with self._open_books().reading() as connection:
-            return await store.unfinished_claims(connection, key)
+    async def _counted(self, begun: store.Beginning) -> store.Claim:
+        """Count a beginning, together with those of the same moment."""
+        claim = await self._open_books().beginnings.get(begun)
+        if claim is None:
+            raise Broken("Không đếm được lượt nhận việc.", "A claim could not be counted.")
+        return claim
 
-    async def _claim_and_do(self, job: QueuedJob, envelope: Envelope, key: str) -> None:
-        async with self._open_books().writing() as connection:
-            claim = await store.claim(connection, key, job.entrypoint)
+    async def _do_claimed(self, job: QueuedJob, envelope: Envelope, key: str, claim: store.Claim) -> None:
         if claim.parked:
             _ENDED.labels(job.entrypoint, "parked_before").inc()
             _log.warning("job_is_parked", key=key)
             return
         if claim.claims > self._policy.max_claims:
             times = self._policy.max_claims
-            async with self._open_books().transaction() as tx:
+            async with self._open_books().pools.transaction() as tx:
                 await self._park(tx, job, key, f"begun {times} times, and each time its process died")
             return
         context = JobContext(
@@ -251,8 +268,7 @@ class Runner:
             _log.warning("job_failed", key=key, failures=context.failures + 1, error=_name(error), frames=frames)
             await self._settle_failure(job, key, error)
         else:
-            async with self._open_books().writing() as connection:
-                await store.settle_done(connection, key)
+            await self._open_books().ends.get(key)
             await reach("settled", key)
             _ENDED.labels(job.entrypoint, "done").inc()
             _log.info("job", key=key, ms=round((time.perf_counter() - began) * 1000, 1))
@@ -261,7 +277,7 @@ class Runner:
 
     async def _settle_failure(self, job: QueuedJob, key: str, error: Exception) -> None:
         own = not _of_the_surroundings(error)
-        async with self._open_books().transaction() as tx:
+        async with self._open_books().pools.transaction() as tx:
             failures = await store.settle_failed(tx, key, counted=own)
             if own and (isinstance(error, Park) or failures >= self._policy.max_failures):
                 await self._park(tx, job, key, _reason(error, failures))

@@ -9,18 +9,28 @@ import msgspec
 
 from api.db import queries
 from api.db.pools import Tx, as_struct, as_structs
-from api.errors import Broken
 
 _q: Final = queries.load("api.jobs")
 _COMMAND_TIMEOUT_S: Final = 30
 
 
-class Claim(msgspec.Struct, frozen=True, kw_only=True):
-    """The count of a piece of work after this beginning."""
+class Beginning(msgspec.Struct, frozen=True):
+    """Work that is about to begin; `alone` where nothing else runs beside it in its process. `run` tells jobs apart."""
 
+    key: str
+    kind: str
+    run: int
+    alone: bool = False
+
+
+class Claim(msgspec.Struct, frozen=True, kw_only=True):
+    """The count of a piece of work after this beginning; what is suspect has not been counted and must run alone."""
+
+    key: str
     claims: int
     failures: int
     parked: bool
+    suspect: bool
 
 
 class ParkedJob(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,22 +86,20 @@ async def insert(
     return len(await tx.fetch(_q.enqueue, priorities, kinds, payloads, afters, dedupe_keys))
 
 
-async def unfinished_claims(tx: Tx, key: str) -> int:
-    """Return how often this work was begun and not ended."""
-    return await tx.fetchval(_q.unfinished_claims, key)
+async def claim(tx: Tx, begun: Sequence[Beginning], suspect_from: int) -> dict[Beginning, Claim]:
+    """Count these beginnings, each key once a statement; so many unfinished ones make work suspect."""
+    found: dict[Beginning, Claim] = {}
+    while left := {one.key: one for one in begun if one not in found}:
+        keys, alone = sorted(left), [key for key, one in left.items() if one.alone]
+        rows = await tx.fetch(_q.claim, keys, [left[key].kind for key in keys], alone, suspect_from)
+        found |= {left[claim.key]: claim for claim in as_structs(rows, Claim)}
+    return found
 
 
-async def claim(tx: Tx, key: str, kind: str) -> Claim:
-    """Count one beginning."""
-    counted = as_struct(await tx.fetchrow(_q.claim, key, kind), Claim)
-    if counted is None:
-        raise Broken("Không đếm được lượt nhận việc.", "A claim could not be counted.")
-    return counted
-
-
-async def settle_done(tx: Tx, key: str) -> None:
+async def settle_done(tx: Tx, keys: Sequence[str]) -> dict[str, None]:
     """Forget the claims of finished work."""
-    await tx.execute(_q.settle_done, key)
+    await tx.execute(_q.settle_done, keys)
+    return {}
 
 
 async def settle_failed(tx: Tx, key: str, *, counted: bool) -> int:

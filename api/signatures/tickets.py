@@ -36,7 +36,7 @@ STAGES_VI: Final = {
     "finished": "đã xong",
 }
 LOOK_EVERY_S: Final = 0.3
-REST: Final = 10
+REST: Final = 20
 """After each look, so many times as long as it took: however many items are watched, looking takes a part of a core."""
 AGAIN_S: Final = 1.0
 """So long nobody looks at a ticket that has just been told: its items are signed one by one, and read all together."""

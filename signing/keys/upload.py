@@ -6,7 +6,9 @@ answered, and is judged by the signer. What is left for this holder is to know w
 """
 
 import asyncio
+import os
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Final
 
@@ -51,7 +53,7 @@ class UploadHolder:
     def __init__(self, settings: UploadSettings) -> None:
         self._settings = settings
         self._directory = Path(settings.certificates)
-        self._known: dict[Path, _Entry] = {}
+        self._known: dict[str, _Entry] = {}
         if not self._directory.is_dir():
             raise HolderMisconfigured(
                 "Không có thư mục chứng thư của người ký", "The directory of officials' certificates is not there"
@@ -67,23 +69,26 @@ class UploadHolder:
         return await asyncio.to_thread(self._list, owner)
 
     def _list(self, owner: str) -> tuple[HeldCertificate, ...]:
-        entries = {path: self._current(path) for path in sorted(self._directory.glob("*.pem"))}
-        self._known = {path: entry for path, entry in entries.items() if entry is not None}
-        found = tuple(entry.held for entry in self._known.values() if owner in entry.owners)
-        illegible = [path.name for path, entry in entries.items() if entry is None]
-        if illegible and not found:
+        # Named and looked at by scandir: as paths, a hundred files took a tenth of the signer's time.
+        with os.scandir(self._directory) if self._directory.is_dir() else nullcontext(()) as found:
+            files = sorted((each for each in found if each.name.endswith(".pem")), key=lambda each: each.name)
+        entries = {file.name: self._current(file) for file in files}
+        self._known = {name: entry for name, entry in entries.items() if entry is not None}
+        theirs = tuple(entry.held for entry in self._known.values() if owner in entry.owners)
+        illegible = [name for name, entry in entries.items() if entry is None]
+        if illegible and not theirs:
             raise HolderMisconfigured(
                 f"Không đọc được chứng thư {illegible[0]}", f"Certificate {illegible[0]} cannot be read"
             )
-        return found
+        return theirs
 
-    def _current(self, path: Path) -> _Entry | None:
-        known = self._known.get(path)
+    def _current(self, file: os.DirEntry[str]) -> _Entry | None:
+        known = self._known.get(file.name)
         try:
-            changed = path.stat().st_mtime_ns
+            changed = file.stat().st_mtime_ns
             if known is not None and known.changed == changed:
                 return known
-            own, *chain = x509.load_pem_x509_certificates(path.read_bytes())
+            own, *chain = x509.load_pem_x509_certificates(Path(file).read_bytes())
         except (OSError, ValueError):
             return None
         held = HeldCertificate(
@@ -93,7 +98,7 @@ class UploadHolder:
             valid_from=own.not_valid_before_utc,
             valid_to=own.not_valid_after_utc,
         )
-        return _Entry(changed, held, _owners(own) | {path.stem})
+        return _Entry(changed, held, _owners(own) | {Path(file).stem})
 
     async def start(self, order: SignOrder) -> None:
         """Look whether the signatory has such a token; the order lies ready for his program already."""

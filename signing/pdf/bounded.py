@@ -34,7 +34,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
 
     memory_bytes: int = 2 * _GIB
     cpu_s_per_task: int = 60
-    tasks: int = 2000
+    tasks: int = 20_000
 
 
 def _confine(bounds: Bounds, parent: int) -> None:

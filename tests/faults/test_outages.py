@@ -93,17 +93,19 @@ async def test_a_lost_database_is_told_and_comes_back_by_itself(ground, durable,
 async def test_what_the_databases_end_broke_off_is_not_held_against_the_work(durable, crashed):
     async with durable.database() as database:
 
-        async def begun() -> tuple[int, int]:
-            """How often it was begun without an end, before and after beginning it once more."""
+        async def begun() -> tuple[int, bool]:
+            """How often it has been begun without an end, and whether it is suspect of having killed its process."""
             worker = await asyncpg.connect(database.dsn("worker"))
             try:
-                return await store.unfinished_claims(worker, "k"), (await store.claim(worker, "k", "test.file")).claims
+                beginning = store.Beginning("k", "test.file", 1)
+                claim = (await store.claim(worker, [beginning], 2))[beginning]
+                return claim.claims, claim.suspect
             finally:
                 worker.terminate()
 
-        assert [await begun() for _ in range(2)] == [(0, 1), (1, 2)]
+        assert [await begun() for _ in range(3)] == [(1, False), (2, False), (2, True)]
         await (durable.kill() if crashed == "postmaster" else durable.crash_one_backend())
-        assert [await begun() for _ in range(2)] == [(0, 1), (1, 2)]
+        assert [await begun() for _ in range(3)] == [(1, False), (2, False), (2, True)]
 
 
 async def test_a_forgotten_transaction_ends_by_itself_and_whoever_waited_goes_on(ground, province, tmp_path):

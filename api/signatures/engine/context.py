@@ -156,23 +156,21 @@ async def receive(
     await enqueue_many(tx, [finish_job(one) for one in moved])
 
 
-async def move_on(tx: Tx, batch_id: UUID, at: datetime) -> None:
-    """After an item has left `asked`: enqueue the send once none is left behind, close a finished ticket.
-
-    The ticket's lock makes the last two of a batch, ending at once, see each other.
-    """
-    batch = await store.lock_batch(tx, batch_id)
-    if batch is None or batch.closed_at is not None or not batch.complete:
-        return
-    if await store.left_to_prepare(tx, batch_id) == 0:
+async def move_on(tx: Tx, batch_id: UUID) -> None:
+    """After an item has left `asked`: enqueue the send once none is left behind."""
+    if await store.lock_open_batch(tx, batch_id) and await store.left_to_prepare(tx, batch_id) == 0:
         await enqueue_send(tx, batch_id)
-    await store.close_batch(tx, batch_id, at)
+
+
+async def move_on_without(tx: Tx, batch_id: UUID, at: datetime) -> None:
+    """After an item has ended that was `asked`: do not wait for it, and close the ticket with its last one."""
+    await move_on(tx, batch_id)
+    await close_if_done(tx, batch_id, at)
 
 
 async def close_if_done(tx: Tx, batch_id: UUID, at: datetime) -> None:
-    """After an item has ended that had left already: close the ticket with its last one."""
-    if await store.lock_batch(tx, batch_id) is not None:
-        await store.close_batch(tx, batch_id, at)
+    """After an item has ended, which has locked its ticket: close it with its last one."""
+    await store.close_batch(tx, batch_id, at)
 
 
 def demand_another_try(context: JobContext, error: TimedOut | Crashed) -> None:

@@ -164,10 +164,10 @@ async def _record(engine: Engine, work: rows.ToFinish, signed: Signed) -> None:
 async def record(
     dossiers: Dossiers, tx: Tx, work: rows.ToFinish, signed: Signed, at: datetime, wish: Owed | None = None
 ) -> None:
-    """Record one signed revision: two conditional updates, the level it owes, the life cycle, the audit row.
+    """Record one signed revision: a conditional statement, the level it owes, the life cycle, the audit row.
 
     Raises:
-        HeadMoved: either conditional update found nothing; the caller's transaction must roll back.
+        HeadMoved: the request or the head is not where it was; the caller's transaction must roll back.
         AuthorityEnded: the right to sign does not hold at this moment.
         Stopped: the asking account was blocked since.
         MotcuaError: the dossier's state does not allow the step.
@@ -180,11 +180,8 @@ async def record(
         if not any(row.id == work.mandate_id and row.holds(at) for row in mandates):
             raise AuthorityEnded
     origin = "sealed" if work.role == "seal" else "signed"
-    await store.insert_signed_blob(tx, signed.sha256, signed.size, at)
-    if not await store.move_to_recorded(tx, work.id, work.attempt, at, signed.sha256):
-        raise HeadMoved
-    revision_id = await store.insert_signed_revision(tx, work, signed, origin, at)
-    if not await store.move_head(tx, work.document_id, work.base_sha256, revision_id, signed.sha256):
+    revision_id = await store.record_revision(tx, work, signed, origin, at)
+    if revision_id is None:
         raise HeadMoved
     if wish is not None:
         await level_store.owe_level(tx, revision_id, work.document_id, work.id, wish, signed.sha256, at)

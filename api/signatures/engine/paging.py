@@ -55,6 +55,6 @@ async def answered(engine: Engine, _context: JobContext, ids: dict[str, Any]) ->
     answer = PageAnswer(state=brought.state, code=brought.code, error=brought.error, issuer=brought.issuer)
     with calls.ticket(transaction.batch_id, transaction.trace_id):
         await holder.take_answer(transaction.id, answer)
-    async with engine.pools.transaction() as tx:
-        await store.next_poll(tx, transaction.id, engine.clock())
+    async with engine.pools.writing() as connection:
+        await store.next_polls(connection, {transaction.id: engine.clock()})
     engine.kick(transaction.holder)

@@ -6,7 +6,7 @@ from api.audit import append
 from api.db.pools import Tx
 from api.jobs.queue import ParkedJob
 from api.signatures.engine import store
-from api.signatures.engine.context import FINISH, JUDGE, PREPARE, Engine, detail, move_on, set_aside
+from api.signatures.engine.context import FINISH, JUDGE, PREPARE, Engine, detail, move_on_without, set_aside
 from api.signatures.engine.judging import complete
 
 
@@ -47,7 +47,7 @@ async def _set_request_aside(engine: Engine, tx: Tx, request_id: UUID, attempt: 
         return
     why = detail("parked", f"Tạm giữ, cần người xem: {reason}", f"Parked, a person must look: {reason}")
     await set_aside(tx, parked.batch_id, parked.id, parked.number_id, why, engine.clock())
-    await move_on(tx, parked.batch_id, engine.clock())
+    await move_on_without(tx, parked.batch_id, engine.clock())
 
 
 async def _end_unjudged(engine: Engine, tx: Tx, batch_id: UUID, reason: str) -> None:

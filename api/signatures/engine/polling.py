@@ -1,7 +1,7 @@
 """Ask the holders where their transactions stand, and turn what they say into values: one poller per holder."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -54,18 +54,22 @@ async def run(engine: Engine, holder: str, stopping: asyncio.Event) -> None:
 async def look(engine: Engine, holder: str) -> bool:
     """Take the transactions that are due and ask for each; return whether there were any."""
     at = engine.clock()
-    async with engine.pools.transaction() as tx:
-        due = await store.claim_transactions(tx, holder, at, at + LOST_AFTER, AT_ONCE)
-    await asyncio.gather(*(_ask(engine, transaction) for transaction in due))
+    async with engine.pools.writing() as connection:
+        due = await store.claim_transactions(connection, holder, at, at + LOST_AFTER, AT_ONCE)
+    became = await asyncio.gather(*(_ask(engine, transaction) for transaction in due), return_exceptions=True)
+    await _look_again(engine, [one for one, what in zip(due, became, strict=True) if what == "waiting"])
+    for failed in (what for what in became if isinstance(what, BaseException)):
+        raise failed
     return bool(due)
 
 
-async def _ask(engine: Engine, transaction: rows.Transaction) -> None:
+async def _ask(engine: Engine, transaction: rows.Transaction) -> str:
     with calls.ticket(transaction.batch_id, transaction.trace_id):
-        await _ask_for(engine, transaction)
+        return await _ask_for(engine, transaction)
 
 
-async def _ask_for(engine: Engine, transaction: rows.Transaction) -> None:
+async def _ask_for(engine: Engine, transaction: rows.Transaction) -> str:
+    """Ask for one transaction and act on the answer; return what became of it."""
     holder = engine.holders[transaction.holder]
     try:
         with calls.calling(transaction.holder, "poll", calls.place(transaction)) as span:
@@ -75,20 +79,25 @@ async def _ask_for(engine: Engine, transaction: rows.Transaction) -> None:
             span.quiet = outcome.state == "waiting"
     except (SigningError, TimeoutError) as error:
         _log.warning("holder_does_not_answer", holder=transaction.holder, error=type(error).__name__)
-        if engine.clock() > transaction.expires_at + SILENCE_GRACE:
-            await refuse(engine, transaction, _SILENT, outcome="expired")
-        else:
-            await _look_again(engine, transaction)
+        if engine.clock() <= transaction.expires_at + SILENCE_GRACE:
+            return "waiting"
+        await refuse(engine, transaction, _SILENT, outcome="expired")
+        return "expired"
+    return await settle(engine, transaction, outcome, "poll")
+
+
+async def _look_again(engine: Engine, waiting: Sequence[rows.Transaction]) -> None:
+    """Have those looked at again for which their holder still waits, in one statement."""
+    if not waiting:
         return
-    await settle(engine, transaction, outcome, "poll")
-
-
-async def _look_again(engine: Engine, transaction: rows.Transaction) -> None:
-    at = engine.clock() + next_interval(transaction.polls)
-    if engine.holders[transaction.holder].capabilities.carried:  # it would say nothing new until the window has ended
-        at = max(at, transaction.expires_at + SILENCE_GRACE)
-    async with engine.pools.transaction() as tx:
-        await store.next_poll(tx, transaction.id, at)
+    now, again = engine.clock(), dict[str, datetime]()
+    for transaction in waiting:
+        at = now + next_interval(transaction.polls)
+        if engine.holders[transaction.holder].capabilities.carried:  # says nothing new until the window has ended
+            at = max(at, transaction.expires_at + SILENCE_GRACE)
+        again[transaction.id] = at
+    async with engine.pools.writing() as connection:
+        await store.next_polls(connection, again)
 
 
 async def settle(engine: Engine, transaction: rows.Transaction, outcome: Outcome, source: str) -> str:
@@ -105,7 +114,6 @@ async def settle(engine: Engine, transaction: rows.Transaction, outcome: Outcome
         if at > transaction.expires_at + SILENCE_GRACE:
             await refuse(engine, transaction, _EXPIRED, outcome="expired")
             return "expired"
-        await _look_again(engine, transaction)
         return "waiting"
     why = {"expired": _EXPIRED, "refused": _REFUSED, "failed": _FAILED}[outcome.state]
     await refuse(engine, transaction, _ON_ITS_PAGE.get(outcome.detail, why), outcome=outcome.state)
@@ -206,8 +214,8 @@ async def answer(engine: Engine, _context: JobContext, ids: dict[str, Any]) -> N
     if row is None or row.verdict is not None:
         return
     verdict = await _judge_answer(engine, row)
-    async with engine.pools.transaction() as tx:
-        await store.insert_answer_verdict(tx, row.id, verdict, engine.clock())
+    async with engine.pools.writing() as connection:
+        await store.insert_answer_verdict(connection, row.id, verdict, engine.clock())
 
 
 async def _judge_answer(engine: Engine, row: rows.Answer) -> str:

@@ -18,6 +18,7 @@ from api.signatures.engine.context import (
     detail,
     give_back,
     move_on,
+    move_on_without,
     set_aside,
 )
 from api.signatures.engine.store import Detail
@@ -42,7 +43,7 @@ async def prepare(engine: Engine, context: JobContext, ids: dict[str, Any]) -> N
     if why is not None:
         async with engine.pools.transaction() as tx:
             await give_back(tx, work.batch_id, work.id, work.number_id, outcome, why, at)
-            await move_on(tx, work.batch_id, at)
+            await move_on_without(tx, work.batch_id, at)
         return
     try:
         base = await engine.blobs.local_path(Sha256(work.head_sha256))
@@ -55,7 +56,7 @@ async def prepare(engine: Engine, context: JobContext, ids: dict[str, Any]) -> N
     except SigningError as error:
         async with engine.pools.transaction() as tx:
             await set_aside(tx, work.batch_id, work.id, work.number_id, detail(error.code, error.vi, error.en), at)
-            await move_on(tx, work.batch_id, at)
+            await move_on_without(tx, work.batch_id, at)
         return
     await reach("prepared-in-memory", work.batch_id)
     async with engine.pools.transaction() as tx:
@@ -63,7 +64,7 @@ async def prepare(engine: Engine, context: JobContext, ids: dict[str, Any]) -> N
         if new_attempt is None:
             return
         await store.insert_preparation(tx, work.id, new_attempt, prepared, work.certificate_id)
-        await move_on(tx, work.batch_id, at)
+        await move_on(tx, work.batch_id)
     await reach("prepared", work.batch_id)
 
 

@@ -168,8 +168,11 @@ UPDATE signature_request
  WHERE id = $1 AND state = 'to_sign';
 
 -- name: end_item
--- The terminal result of one item of a ticket.
-UPDATE batch_item SET outcome = $3, detail = $4, ended_at = $5 WHERE batch_id = $1 AND request_id = $2 AND outcome IS NULL;
+-- The terminal result of one item of a ticket. The ticket stays locked, so that the last two, ending at once, see each other.
+WITH ticket AS MATERIALIZED (SELECT id FROM signature_batch WHERE id = $1 FOR UPDATE)
+UPDATE batch_item item SET outcome = $3, detail = $4, ended_at = $5
+  FROM ticket
+ WHERE item.batch_id = ticket.id AND item.request_id = $2 AND item.outcome IS NULL;
 
 -- name: end_unjudged_items
 -- End what nobody could judge; items that were asked go on.
@@ -190,6 +193,10 @@ UPDATE signature_batch batch
  WHERE id = ANY ($1::uuid[]) AND closed_at IS NULL AND complete
    AND NOT EXISTS (SELECT 1 FROM batch_item item WHERE item.batch_id = batch.id AND item.outcome IS NULL)
 RETURNING id;
+
+-- name: lock_open_batch
+-- A ticket on which work goes on, every item of it judged, locked: the last two of a batch, ending at once, see each other.
+SELECT true FROM signature_batch WHERE id = $1 AND complete AND closed_at IS NULL FOR UPDATE;
 
 -- name: left_to_prepare
 -- How many items of a ticket are still to be prepared.
@@ -324,9 +331,11 @@ UPDATE holder_transaction taken
 RETURNING taken.id, taken.holder, taken.batch_id, taken.credential_id, taken.person_id, taken.state, taken.started_at, taken.expires_at,
        taken.polls, batch.trace_id;
 
--- name: next_poll
--- Look again at this time.
-UPDATE holder_transaction SET poll_at = $2 WHERE id = $1 AND state <> 'ended';
+-- name: next_polls
+-- Look again at these times.
+UPDATE holder_transaction due SET poll_at = next.at
+  FROM unnest($1::text[], $2::timestamptz[]) AS next (id, at)
+ WHERE due.id = next.id AND due.state <> 'ended';
 
 -- name: end_transaction
 -- The holder has said its last word; says whether this call ended it.
@@ -412,22 +421,25 @@ SELECT id FROM dossier WHERE id = $1 FOR NO KEY UPDATE;
 -- The signed file, already on disk.
 INSERT INTO blob (sha256, size, media_type, stored_at) VALUES ($1, $2, 'application/pdf', $3) ON CONFLICT (sha256) DO NOTHING;
 
--- name: insert_signed_revision
--- The signed revision; the unique index on its request lets this happen once.
-INSERT INTO revision (document_id, ordinal, sha256, base_sha256, origin, reason, author_account_id, request_id, verdict, created_at)
-SELECT $1, 1 + coalesce(max(ordinal), 0), $2, $3, $4, $5, $6, $7, $8, $9 FROM revision WHERE document_id = $1
-RETURNING id;
-
--- name: move_head
--- The document's head moves only from the base that was signed.
-UPDATE document SET head_revision_id = $3, head_sha256 = $4, version = version + 1 WHERE id = $1 AND head_sha256 = $2 RETURNING id;
-
--- name: move_to_recorded
--- The request is recorded only from the attempt whose value was embedded.
-UPDATE signature_request
-   SET state = 'recorded', recorded_at = $3, recorded_sha256 = $4, state_at = $3, version = version + 1
- WHERE id = $1 AND attempt = $2 AND state = 'value_received'
-RETURNING id;
+-- name: record_revision
+-- A signed file, already on disk, becomes its document's head: recorded only from the attempt whose value was embedded, once
+-- by the unique index on its request, and only on the base that was signed. Returns nothing where either is not as it was.
+WITH stored AS (
+     INSERT INTO blob (sha256, size, media_type, stored_at) VALUES ($5, $6, 'application/pdf', $3) ON CONFLICT (sha256) DO NOTHING),
+recorded AS (
+     UPDATE signature_request
+        SET state = 'recorded', recorded_at = $3, recorded_sha256 = $5, state_at = $3, version = version + 1
+      WHERE id = $1 AND attempt = $2 AND state = 'value_received'
+     RETURNING id),
+added AS (
+     INSERT INTO revision (document_id, ordinal, sha256, base_sha256, origin, reason, author_account_id, request_id, verdict, created_at)
+     SELECT $4, 1 + (SELECT coalesce(max(ordinal), 0) FROM revision WHERE document_id = $4), $5, $7, $8, $9, $10, recorded.id, $11, $3
+       FROM recorded
+     RETURNING id)
+UPDATE document SET head_revision_id = added.id, head_sha256 = $5, version = version + 1
+  FROM added
+ WHERE document.id = $4 AND document.head_sha256 = $7
+RETURNING added.id;
 
 -- name: left_in_chain
 -- How many requests of a chain are not recorded, and how many of those are persons' signatures.

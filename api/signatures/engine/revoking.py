@@ -47,8 +47,8 @@ class AnswerShelf:
 
     async def put(self, key: str, value: bytes, until: datetime) -> None:
         """Keep an answer."""
-        async with self._pools.transaction() as tx:
-            await level_store.keep_answer(tx, key, value, until, self._clock())
+        async with self._pools.writing() as connection:
+            await level_store.keep_answer(connection, key, value, until, self._clock())
 
 
 async def look(engine: Engine) -> None:
@@ -56,8 +56,8 @@ async def look(engine: Engine) -> None:
     if engine.revocation is None:
         return
     source, at = engine.revocation, engine.clock()
-    async with engine.pools.transaction() as tx:
-        due = await level_store.certificates_to_ask(tx, at, at - EVERY, AT_ONCE)
+    async with engine.pools.writing() as connection:
+        due = await level_store.certificates_to_ask(connection, at, at - EVERY, AT_ONCE)
     together = asyncio.Semaphore(TOGETHER)
 
     async def one(asked: level_store.ToAsk) -> None:
@@ -105,10 +105,14 @@ async def _write(engine: Engine, certificate_id: UUID, status: CertificateStatus
     """Write what was answered; a certificate that was revoked signs nothing from now on."""
     _STATUS.labels(status.problem.code if status.problem else status.state).inc()
     at = engine.clock()
+    if status.state != "revoked":
+        async with engine.pools.writing() as connection:
+            await level_store.write_status(connection, certificate_id, status, at)
+        return
     async with engine.pools.transaction() as tx:
         await level_store.write_status(tx, certificate_id, status, at)
         since = status.revoked_at or at
-        if status.state != "revoked" or not await level_store.certificate_revoked(tx, certificate_id, since):
+        if not await level_store.certificate_revoked(tx, certificate_id, since):
             return
         _log.warning("certificate_revoked", certificate=str(certificate_id))
         await append(

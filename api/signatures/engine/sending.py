@@ -122,8 +122,8 @@ async def start(engine: Engine, transaction: rows.Transaction) -> None:
         items = await store.items_of_transaction(connection, transaction.id)
     open_items = [item for item in items if item.state == "sent"]
     if not open_items:
-        async with engine.pools.transaction() as tx:
-            await store.end_transaction(tx, transaction.id, "nothing-open", engine.clock())
+        async with engine.pools.writing() as connection:
+            await store.end_transaction(connection, transaction.id, "nothing-open", engine.clock())
         return
     order = SignOrder(
         transaction_id=transaction.id,
@@ -140,8 +140,8 @@ async def start(engine: Engine, transaction: rows.Transaction) -> None:
             span.attributes["items"] = len(open_items)
             begun = await engine.holder(transaction.holder).start(order) or Begun()
     except (HolderUnavailable, HolderMisconfigured):
-        async with engine.pools.transaction() as tx:
-            await store.next_poll(tx, transaction.id, engine.clock() + AFTER_FAILURE)
+        async with engine.pools.writing() as connection:
+            await store.next_polls(connection, {transaction.id: engine.clock() + AFTER_FAILURE})
         return
     except HolderRefused as error:
         await refuse(engine, transaction, detail(error.code, error.vi, error.en))

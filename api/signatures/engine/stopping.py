@@ -9,7 +9,7 @@ from uuid import UUID
 
 from api.jobs.runner import JobContext
 from api.signatures.engine import factor_store, store
-from api.signatures.engine.context import STOPPED, Engine, give_back, move_on
+from api.signatures.engine.context import STOPPED, Engine, give_back, move_on_without
 
 
 async def stop(engine: Engine, _context: JobContext, ids: dict[str, Any]) -> None:
@@ -23,4 +23,4 @@ async def stop(engine: Engine, _context: JobContext, ids: dict[str, Any]) -> Non
                 continue
             for one in group:
                 await give_back(tx, batch_id, one.id, one.number_id, "expired", STOPPED, at)
-            await move_on(tx, batch_id, at)
+            await move_on_without(tx, batch_id, at)

@@ -99,7 +99,7 @@ async def record_approval(tx: Tx, request_id: UUID, batch_id: UUID, sha256: byte
 
 
 async def end_item(tx: Tx, batch_id: UUID, request_id: UUID, outcome: str, detail: Detail | None, at: datetime) -> None:
-    """Write the terminal result of an item; the first one stays."""
+    """Write the terminal result of an item, its ticket locked; the first one stays."""
     await tx.execute(_q.end_item, batch_id, request_id, outcome, detail, at)
 
 
@@ -121,6 +121,11 @@ async def close_batches(tx: Tx, batch_ids: Sequence[UUID], at: datetime) -> None
 async def close_batch(tx: Tx, batch_id: UUID, at: datetime) -> bool:
     """Close a ticket whose every item has ended."""
     return await tx.fetchval(_q.close_batches, [batch_id], at) is not None
+
+
+async def lock_open_batch(tx: Tx, batch_id: UUID) -> bool:
+    """Lock a ticket whose every item has been judged; False where not all have been, or the ticket is closed."""
+    return await tx.fetchval(_q.lock_open_batch, batch_id) is not None
 
 
 async def left_to_prepare(tx: Tx, batch_id: UUID) -> int:
@@ -230,9 +235,9 @@ async def claim_transactions(
     return as_structs(await tx.fetch(_q.claim_transactions, holder, at, next_look, limit), rows.Transaction)
 
 
-async def next_poll(tx: Tx, transaction_id: str, at: datetime) -> None:
-    """Look again at this time."""
-    await tx.execute(_q.next_poll, transaction_id, at)
+async def next_polls(tx: Tx, due: Mapping[str, datetime]) -> None:
+    """Look again at these times, by transaction."""
+    await tx.execute(_q.next_polls, list(due), list(due.values()))
 
 
 async def end_transaction(tx: Tx, transaction_id: str, outcome: str, at: datetime) -> UUID | None:
@@ -278,30 +283,22 @@ async def insert_signed_blob(tx: Tx, sha256: bytes, size: int, at: datetime) -> 
     await tx.execute(_q.insert_signed_blob, sha256, size, at)
 
 
-async def insert_signed_revision(tx: Tx, work: rows.ToFinish, signed: Signed, origin: str, at: datetime) -> UUID:
-    """Write the signed revision of a request."""
+async def record_revision(tx: Tx, work: rows.ToFinish, signed: Signed, origin: str, at: datetime) -> UUID | None:
+    """Record a request from its attempt and make its file the head; None where either has moved: roll back then."""
     return await tx.fetchval(
-        _q.insert_signed_revision,
+        _q.record_revision,
+        work.id,
+        work.attempt,
+        at,
         work.document_id,
         signed.sha256,
+        signed.size,
         work.base_sha256,
         origin,
         work.role,
         work.account_id,
-        work.id,
         msgspec.to_builtins(signed.verdict),
-        at,
     )
-
-
-async def move_head(tx: Tx, document_id: UUID, base: bytes, revision_id: UUID, sha256: bytes) -> bool:
-    """Move the head from the base that was signed; False when it is elsewhere."""
-    return await tx.fetchval(_q.move_head, document_id, base, revision_id, sha256) is not None
-
-
-async def move_to_recorded(tx: Tx, request_id: UUID, attempt: int, at: datetime, sha256: bytes) -> bool:
-    """Record a request from this attempt; False when it has moved."""
-    return await tx.fetchval(_q.move_to_recorded, request_id, attempt, at, sha256) is not None
 
 
 async def left_in_chain(tx: Tx, chain_id: UUID) -> rows.Left:

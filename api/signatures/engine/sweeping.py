@@ -13,7 +13,7 @@ from api.db.pools import Tx
 from api.jobs.queue import enqueue, enqueue_many
 from api.jobs.runner import JobContext
 from api.signatures.engine import calls, rows, store
-from api.signatures.engine.context import JUDGE, Engine, detail, enqueue_send, finish_job, give_back, move_on
+from api.signatures.engine.context import JUDGE, Engine, detail, enqueue_send, finish_job, give_back, move_on_without
 from api.signatures.engine.judging import prepare_job
 
 _log: Final = structlog.get_logger("signer.sweep")
@@ -71,7 +71,7 @@ async def _push(tx: Tx, stuck: rows.Stuck, engine: Engine) -> None:
     if ended and stuck.state in {"asked", "prepared"}:
         why = detail("authorisation-ended", "Quá nửa đêm, cần ký lại.", "The authorisation ended at midnight.")
         await give_back(tx, stuck.batch_id, stuck.id, stuck.number_id, "expired", why, at)
-        await move_on(tx, stuck.batch_id, at)
+        await move_on_without(tx, stuck.batch_id, at)
         _SWEPT.labels("expired").inc()
     elif stuck.state == "asked":
         await enqueue_many(tx, [prepare_job(stuck.id, stuck.attempt, stuck.batch_id, 0)])
