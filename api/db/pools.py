@@ -206,7 +206,7 @@ class Pools:
             return await work(connection)
 
     def writing(self) -> AbstractAsyncContextManager[Tx]:
-        """Borrow a connection for one statement that writes and is a transaction by itself: one round trip, not three.
+        """Borrow a connection for statements that write and are each a transaction: one round trip, not three.
 
         Raises:
             Busy: no connection came free within the budget, or it was kept too long.

@@ -15,6 +15,7 @@ from api.documents.ranges import Unsatisfiable, matches, pick
 from api.documents.rows import FileRow
 from api.errors import Invalid
 from api.http.auth.guards import requires
+from api.http.hot import HOT
 from api.http.openapi.answers import ANSWERS, FILE
 from api.kernel import Actor
 
@@ -32,7 +33,9 @@ class FileController(Controller):
     tags: Sequence[str] | None = ("documents",)
     opt: Mapping[str, Any] | None = {ANSWERS: FILE}
 
-    @get("/documents/{document_id:uuid}/file", guards=_READ, summary="Tệp hiện hành / The current file")
+    @get(
+        "/documents/{document_id:uuid}/file", guards=_READ, opt={HOT: True}, summary="Tệp hiện hành / The current file"
+    )
     async def head(
         self,
         request: Request[Any, Any, Any],

@@ -30,8 +30,8 @@ async def file_for(pools: Pools, actor: Actor, find: _Find, row_id: UUID) -> Fil
 
 async def note_view(pools: Pools, actor: Actor, row: FileRow, at: datetime, *, kind: str = "document") -> None:
     """Record that an official saw this document or print; a browser that has it already sees nothing new."""
-    async with pools.transaction() as tx:
-        await audit.log_view(tx, actor, kind, row.document_id, f"{kind}.read", at=at)
+    async with pools.writing() as connection:
+        await audit.log_view(connection, actor, kind, row.document_id, f"{kind}.read", at=at)
 
 
 async def released(tx: Tx, result_id: UUID, dossier_id: UUID, ordinal: int | None = None) -> FileRow:

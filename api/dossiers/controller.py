@@ -106,19 +106,29 @@ class DossierController(Controller):
         )
         return await with_secret(answer, vault, edge_of(request).pools)
 
-    @get("/{code:str}", guards=[requires("dossier.read")], opt=_OFFICERS, summary="Một hồ sơ / One dossier")
+    @get(
+        "/{code:str}",
+        guards=[requires("dossier.read")],
+        opt={**_OFFICERS, HOT: True},
+        summary="Một hồ sơ / One dossier",
+    )
     async def show(self, request: AnyRequest, dossiers: Dossiers, code: Code, actor: Actor, at: datetime) -> Dossier:
         """Show a dossier with what may be done now; the view is logged."""
-        async with edge_of(request).pools.transaction() as tx:
-            return await Views(dossiers).show(tx, actor, code, at=at)
+        async with edge_of(request).pools.writing() as connection:
+            return await Views(dossiers).show(connection, actor, code, at=at)
 
-    @get("/{code:str}/journal", guards=[requires("dossier.read")], opt=_OFFICERS, summary="Nhật ký / Journal")
+    @get(
+        "/{code:str}/journal",
+        guards=[requires("dossier.read")],
+        opt={**_OFFICERS, HOT: True},
+        summary="Nhật ký / Journal",
+    )
     async def journal(
         self, request: AnyRequest, dossiers: Dossiers, code: Code, actor: Actor, at: datetime, after: After = 0
     ) -> Journal:
         """Read the journal, a hundred lines at a time; the view is logged."""
-        async with edge_of(request).pools.transaction() as tx:
-            return await Views(dossiers).journal(tx, actor, code, after, at=at)
+        async with edge_of(request).pools.writing() as connection:
+            return await Views(dossiers).journal(connection, actor, code, after, at=at)
 
     @get(
         "/{code:str}/forms/{form:str}",

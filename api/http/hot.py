@@ -49,6 +49,7 @@ class HotRoutes:
         routes = [route for route in app.routes if isinstance(route, HTTPRoute)]
         self._plain: dict[tuple[str, str], _Hot] = {}
         self._patterns: dict[tuple[str, int], list[_Hot]] = {}
+        self._literal = {route.path_format for route in routes if None not in _pattern(route)}
         for hot in (
             _Hot(route, method) for route in routes for method in route.route_handler_map if _is_hot(route, method)
         ):
@@ -88,7 +89,7 @@ class HotRoutes:
         method, path = scope["method"], scope["path"]
         hot = self._plain.get((method, path))
         segments: list[str] = []
-        if hot is None:
+        if hot is None and path not in self._literal:
             segments = path.split("/")
             known = self._patterns.get((method, len(segments)), ())
             hot = next((one for one in known if one.fits(segments)), None)
@@ -233,6 +234,8 @@ def _require_own_address(hot: _Hot, routes: list[HTTPRoute]) -> None:
     for other in routes:
         theirs = _pattern(other)
         if other.path_format == hot.template or len(theirs) != len(hot.pattern) or not hot.parameters:
+            continue
+        if None not in theirs:  # comes before all patterns, here as there
             continue
         if all(one is None or two is None or one == two for one, two in zip(hot.pattern, theirs, strict=True)):
             raise RuntimeError(f"{hot.template} cannot be hot beside {other.path_format}")

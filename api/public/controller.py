@@ -58,7 +58,7 @@ class OnlineController(Controller):
     path = "/online"
     tags: Sequence[str] | None = ("public",)
 
-    @post("/", opt=_CITIZENS, summary="Nộp hồ sơ trực tuyến / Hand in online")
+    @post("/", opt={**_CITIZENS, HOT: True}, summary="Nộp hồ sơ trực tuyến / Hand in online")
     async def submit(
         self, request: Request[Any, Any, Any], dossiers: Dossiers, vault: Vault, data: OnlineDossier, at: datetime
     ) -> Response[FiledWithSecret]:

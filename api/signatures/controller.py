@@ -169,7 +169,7 @@ class BatchController(Controller):
     tags: Sequence[str] | None = ("signatures",)
     opt: Mapping[str, Any] | None = {"work": "signing"}
 
-    @post("/", guards=[signed_in], opt={"seconds": 10.0}, status_code=202, summary="Ký / Sign or seal these")
+    @post("/", guards=[signed_in], opt={"seconds": 10.0, HOT: True}, status_code=202, summary="Ký / Sign or seal these")
     async def ask(
         self, request: AnyRequest, watch: Watch, data: contract.Ask, actor: Actor, at: datetime
     ) -> Response[contract.Accepted]:
@@ -206,7 +206,7 @@ class BatchController(Controller):
         async with edge_of(request).pools.reading() as tx:
             return await store.my_tickets(tx, actor.account_id, 20)
 
-    @get("/{batch_id:uuid}", guards=[signed_in], summary="Một lượt ký / A ticket")
+    @get("/{batch_id:uuid}", guards=[signed_in], opt={HOT: True}, summary="Một lượt ký / A ticket")
     async def ticket(self, request: AnyRequest, watch: Watch, batch_id: UUID, actor: Actor) -> contract.Ticket:
         """Return stage, position, estimate and the result of each item."""
         line = await watch.line()

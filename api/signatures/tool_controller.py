@@ -17,6 +17,7 @@ from api.documents.controller import ANY_FILE, body_of, refuse_declared_excess
 from api.errors import Invalid
 from api.failpoints import reach
 from api.http.auth.guards import NO_KEY, signed_in
+from api.http.hot import HOT
 from api.http.openapi.answers import ANSWERS, BODY, FILE, Answer
 from api.kernel import Actor, Sha256
 from api.settings import Settings
@@ -41,7 +42,7 @@ class ToolController(Controller):
     tags: Sequence[str] | None = ("signatures",)
     opt: Mapping[str, Any] | None = {"work": "signing"}
 
-    @get("/", guards=[signed_in], summary="Văn bản chờ công cụ ký / What waits for my signing tool")
+    @get("/", guards=[signed_in], opt={HOT: True}, summary="Văn bản chờ công cụ ký / What waits for my signing tool")
     async def waiting(self, pools: Pools, settings: Settings, actor: Actor, at: datetime) -> list[SigningTransaction]:
         """Return all that waits, with everything the program needs: one call for a whole batch."""
         async with pools.reading() as tx:
