@@ -165,8 +165,8 @@ def _people(options: argparse.Namespace) -> int:
 
 
 def _backfill(owner: str) -> None:
-    from api import turns  # noqa: PLC0415
     from api.db import backfill  # noqa: PLC0415
+    from signing import turns  # noqa: PLC0415
 
     turns.stand_back()
     for each in backfill.ALL:

@@ -55,6 +55,7 @@ from api.signatures.engine.context import Engine
 from api.signatures.engine.passkeys import RelyingParty
 from api.telemetry import process
 from signing import holders as keys
+from signing import turns
 from signing.contract import KeyHolder, Trust
 from signing.errors import SigningError
 from signing.levels import TimestampSource
@@ -269,6 +270,7 @@ def main(settings: Settings) -> int:
     """Run the signer; return its exit status."""
     logs.set_up("signer")
     with process.sending_spans("signer", settings.otlp_url):
+        turns.stand_back(niceness=0)
         uvloop.run(serve(settings))
     return 0
 

@@ -39,6 +39,7 @@ from api.operating import forgetting, sampling
 from api.settings import Settings
 from api.signatures import laying
 from api.telemetry import process
+from signing import turns
 from signing.contract import LintLimits
 from signing.pdf.bounded import BoundedPool
 
@@ -207,5 +208,6 @@ def main(settings: Settings) -> int:
     """Run the worker; return its exit status."""
     logs.set_up("worker")
     with process.sending_spans("worker", settings.otlp_url):
+        turns.stand_back(niceness=0)
         uvloop.run(serve(settings))
     return 0

@@ -20,9 +20,9 @@ from typing import Final
 import asyncpg
 import msgspec
 
-from api import turns
 from api.db import queries
 from api.errors import Conflict
+from signing import turns
 
 _q: Final = queries.load("api.db", "backfill.sql")
 BURST_S: Final = 0.001

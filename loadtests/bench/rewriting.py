@@ -10,9 +10,9 @@ from typing import Final
 
 import msgspec
 
-from api import turns
 from api.db import backfill, queries
 from loadtests.bench.backfill_report import Stretch
+from signing import turns
 
 q: Final = queries.load("loadtests.bench", "rewrite.sql")
 REWRITE: Final = backfill.Backfill(name="dossier.folded", statement=q.rewrite)

@@ -20,6 +20,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
+from signing import turns
 from signing.errors import Crashed, SigningError, TimedOut
 
 _R = TypeVar("_R")
@@ -38,11 +39,12 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _confine(bounds: Bounds, parent: int) -> None:
-    """Die with the parent, ignore Ctrl-C (the parent decides), and never take more memory than allowed."""
+    """Die with the parent, ignore Ctrl-C (the parent decides), let pass who wakes, take no more memory than allowed."""
     ctypes.CDLL(None).prctl(_SET_DEATH_SIGNAL, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    turns.stand_back(niceness=turns.BEHIND)
     resource.setrlimit(resource.RLIMIT_AS, (bounds.memory_bytes, bounds.memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 

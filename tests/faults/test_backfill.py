@@ -7,9 +7,9 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from api import turns
 from api.db import backfill
 from api.db.backfill import Backfill, Progress
+from signing import turns
 from tests.slices import slice_of
 
 BATCHES, EVERY = 60, 15

@@ -12,9 +12,11 @@ import pytest
 import uvloop
 
 import signing
+from signing import turns
 from signing.errors import Crashed, NotSignable, TimedOut
 from signing.pdf.bounded import BoundedPool, Bounds
 from tests.paper import AT, page, sign_and_seal, trust
+from tests.slices import slice_of
 
 
 def add(left, right):
@@ -90,6 +92,13 @@ async def test_a_cancelled_caller_leaves_no_worker_behind(pool):
     with pytest.raises(asyncio.CancelledError):
         await task
     assert await pool.run(add, 1, 2, timeout_s=20) == 3
+
+
+async def test_a_worker_lets_pass_whoever_wakes():
+    async with BoundedPool(1) as pool:
+        pid = await pool.run(os.getpid, timeout_s=20)
+        assert os.getpriority(os.PRIO_PROCESS, pid) == max(turns.BEHIND, os.getpriority(os.PRIO_PROCESS, 0))
+        assert slice_of(pid) == (turns.SLICE_NS if slice_of(0) else 0)
 
 
 async def test_workers_are_renewed_and_nothing_stays_after_closing():

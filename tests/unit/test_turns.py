@@ -5,7 +5,7 @@ import subprocess
 import sys
 from contextlib import contextmanager
 
-from api import turns
+from signing import turns
 from tests.slices import slice_of
 
 
@@ -31,7 +31,7 @@ def test_who_stands_back_has_a_lower_priority_and_a_long_slice():
 
 
 def test_a_machine_that_is_not_known_keeps_the_nice_value_alone(monkeypatch):
-    monkeypatch.setattr("api.turns._SCHED_SETATTR", {})
+    monkeypatch.setattr("signing.turns._SCHED_SETATTR", {})
     with _other() as pid:
         turns.stand_back(pid)
         assert _of(pid) == (turns.NICENESS, slice_of(0))
