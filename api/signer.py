@@ -25,7 +25,8 @@ from api.db.pools import Pools, open_pools
 from api.db.privacy import Vault
 from api.documents.blobs import open_store
 from api.dossiers.service import Dossiers
-from api.jobs.runner import JobContext, RetryPolicy, Runner
+from api.jobs import JobContext
+from api.jobs.runner import RetryPolicy, Runner
 from api.kernel import Clock, system_clock
 from api.people.engine import steps as people
 from api.registry.service import Registry

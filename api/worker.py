@@ -33,7 +33,8 @@ from api.documents.rendering import Drafter
 from api.documents.sweep import Sweeper
 from api.documents.verification import FileVerifier
 from api.documents.workshop import Workshop
-from api.jobs import Handler, OnParked, ParkedJob, Runner, enqueue
+from api.jobs import Handler, ParkedJob, enqueue
+from api.jobs.runner import OnParked, Runner
 from api.kernel import Clock, system_clock
 from api.operating import forgetting, sampling
 from api.settings import Settings

@@ -4,12 +4,16 @@ All functions are synchronous and made for a process pool (`signing.pdf.bounded.
 that runs an event loop. They touch no network and no database, and the clock is an argument. Whatever a hostile file
 makes a library raise, only the kinds of `signing.errors` leave this door. Keys are behind the second door,
 `signing.holders`.
+
+Each door loads what is behind it when it is first gone through: whoever hands orders to a pool of processes, as the web
+process does, holds none of it (45 MB). A process that works loads all of it before its first order (`load`).
 """
 
+import importlib
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from typing import Final, ParamSpec, TypeVar
 
 from signing.contract import (
     CertificateFacts,
@@ -42,20 +46,14 @@ from signing.levels import (
     StampOrder,
     Standing,
 )
-from signing.pdf import cms as _cms
-from signing.pdf import fields as _fields
-from signing.pdf import finish as _finish
-from signing.pdf import handed as _handed
-from signing.pdf import levels as _levels
-from signing.pdf import lint as _lint
-from signing.pdf import places as _places
-from signing.pdf import prepare as _prepare
-from signing.pdf import scans as _scans
-from signing.pdf import verify as _verify
 from signing.report import report as report
-from signing.trust import fitness as _fitness
 from signing.trust.anchors import load_trust as load_trust
 
+_BEHIND: Final = (
+    "signing.pdf.cms", "signing.pdf.fields", "signing.pdf.finish", "signing.pdf.handed", "signing.pdf.levels",
+    "signing.pdf.lint", "signing.pdf.places", "signing.pdf.prepare", "signing.pdf.scans", "signing.pdf.verify",
+    "signing.trust.fitness",
+)  # fmt: skip
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
@@ -78,6 +76,12 @@ def _guarded(work: Callable[_P, _R]) -> Callable[_P, _R]:
     return door
 
 
+def load() -> None:
+    """Load what is behind all doors."""
+    for name in _BEHIND:
+        importlib.import_module(name)
+
+
 @_guarded
 def lint(
     source: str, profile: LintProfile, limits: LintLimits | None = None, *, at: datetime, trust: Trust | None = None
@@ -86,6 +90,8 @@ def lint(
 
     A file `to_sign` whose report says `repairable` should be given to `repair` first, also where it was accepted.
     """
+    from signing.pdf import lint as _lint
+
     return _lint.lint(source, profile, limits or LintLimits(), at=at, trust=trust or Trust())
 
 
@@ -95,6 +101,8 @@ def repair(source: str, target: str, limits: LintLimits | None = None, *, at: da
 
     `target` exists afterwards only if the report says `accepted`.
     """
+    from signing.pdf import lint as _lint
+
     return _lint.repair(source, target, limits or LintLimits(), at=at)
 
 
@@ -106,6 +114,8 @@ def default_plan(
 
     What `found` (by `find_places`) lacks is put where Decree 30/2020 has it for this layout.
     """
+    from signing.pdf import places as _places
+
     return _places.plan_draft(source, chain, layout, found)
 
 
@@ -116,6 +126,8 @@ def find_places(source: str, wanted: Sequence[Placing]) -> FieldPlan:
     Raises:
         NotSignable: not found, found more than once, or not on the page; the text says what to do.
     """
+    from signing.pdf import places as _places
+
     return _places.find(source, wanted)
 
 
@@ -126,18 +138,24 @@ def check_scan(source: str) -> None:
     Raises:
         NotSignable: with the pages, and what to set on the scanner (Decree 30/2020, Appendix I).
     """
+    from signing.pdf import scans as _scans
+
     _scans.check(source)
 
 
 @_guarded
 def lay_fields(source: str, target: str, plan: FieldPlan, *, mark: str | None = None) -> Laid:
     """Lay all fields of a document, once and before its first signature; print `mark` across every page."""
+    from signing.pdf import fields as _fields
+
     return _fields.lay(source, target, plan, mark)
 
 
 @_guarded
 def prepare(order: PrepareOrder) -> Prepared:
     """Return the increment of one signature and the hash to be signed; writes nothing."""
+    from signing.pdf import prepare as _prepare
+
     return _prepare.prepare(order)
 
 
@@ -148,12 +166,16 @@ def check_value(certificate: Der, signed_attrs: bytes, mechanism: Mechanism, val
     Raises:
         ValueMismatch: somebody else's value, another hash's, or none at all.
     """
+    from signing.pdf import cms as _cms
+
     _cms.check_value(certificate, signed_attrs, value, mechanism)
 
 
 @_guarded
 def finish(order: FinishOrder, target: str) -> Signed:
     """Embed a returned value, verify the output with the trust given, and write it durably; refuse otherwise."""
+    from signing.pdf import finish as _finish
+
     return _finish.finish(order, target)
 
 
@@ -167,6 +189,8 @@ def accept(order: HandedOrder) -> HandedBack:
         NotSignable: its time of signing is not now.
         OutputInvalid: it holds no signature in the field, or does not verify.
     """
+    from signing.pdf import handed as _handed
+
     return _handed.accept(order)
 
 
@@ -176,34 +200,46 @@ def verify(source: str, trust: Trust, *, at: datetime, known: Evidence | None = 
 
     Revocation is judged by what the file brings and by `known`; nothing is fetched.
     """
+    from signing.pdf import verify as _verify
+
     return _verify.verify(source, trust, at, known)
 
 
 @_guarded
 def stand(source: str, trust: Trust, *, at: datetime) -> Standing:
     """Say which level a signed file has reached, and whose evidence it needs to rise."""
+    from signing.pdf import levels as _levels
+
     return _levels.stand(source, trust, at)
 
 
 @_guarded
 def prepare_stamp(order: StampOrder) -> PreparedStamp:
     """Return the increment of a document timestamp and the digest to ask it for; writes nothing."""
+    from signing.pdf import levels as _levels
+
     return _levels.prepare(order)
 
 
 @_guarded
 def finish_stamp(order: FinishStampOrder, target: str) -> Raised:
     """Embed a timestamp token, verify the output with the trust given, and write it durably; refuse otherwise."""
+    from signing.pdf import levels as _levels
+
     return _levels.finish(order, target)
 
 
 @_guarded
 def add_evidence(order: EvidenceOrder, target: str) -> Raised:
     """Append evidence without a timestamp over it, verify the output, and write it durably; refuse otherwise."""
+    from signing.pdf import levels as _levels
+
     return _levels.add_evidence(order, target)
 
 
 @_guarded
 def examine(held: HeldCertificate, trust: Trust, image_png: bytes | None = None, *, at: datetime) -> CertificateFacts:
     """Return what a certificate says of itself that somebody is to sign with from now on; refuse one that is unfit."""
+    from signing.trust import fitness as _fitness
+
     return _fitness.examine(held, trust, image_png, at=at)

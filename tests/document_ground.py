@@ -19,7 +19,7 @@ from api.dossiers.intake import Intake
 from api.dossiers.service import Dossiers
 from api.dossiers.words import Action
 from api.embedded.province import data, rows
-from api.jobs import RetryPolicy, Runner
+from api.jobs.runner import RetryPolicy, Runner
 from api.kernel import Actor
 from api.registry.service import Registry
 from api.worker import STEPS, note_parked

@@ -218,6 +218,14 @@ def _app(extra=()):
     return create_app(settings_for("postgresql://app@/nowhere", REPOSITORY / "var"), extra=extra)
 
 
+def test_the_web_process_holds_no_library_for_pdfs_nor_the_queues():
+    """It hands orders over; what it does not hold is room for connections."""
+    heavy = ["PIL", "aiohttp", "fontTools", "pgqueuer", "pikepdf", "pyhanko", "pyhanko_certvalidator", "typst"]
+    script = f"import sys, api.app; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=REPOSITORY, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 def test_every_route_has_a_guard_or_stands_in_the_public_list():
     routes = {(method, path): handler for method, path, handler in handlers_of(_app())}
     assert set(PUBLIC) <= set(routes), "the public list names a route that does not exist"

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-from api.jobs.runner import JobContext
+from api.jobs import JobContext
 from api.signatures.engine import polling
 from api.signer import STEPS
 from loadtests.journeys.holders import lay_certificates

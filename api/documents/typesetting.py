@@ -10,13 +10,15 @@ from datetime import datetime
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
 import segno
-import typst
 
 from signing.contract import CORNERS, Field, FieldKind, FieldPlan, Layout
+
+if TYPE_CHECKING:
+    import typst
 
 PAGE_HEIGHT: Final = 841.89
 FAMILY: Final = "Liberation Serif"
@@ -99,6 +101,8 @@ def check_fonts() -> None:
 
 def render(template: str, sheet: Sheet, at: datetime, target: str) -> Rendered:
     """Write the document to `target` and return its hash and places; a fault of the data comes back as text."""
+    import typst  # noqa: PLC0415 - 7 MB, which only the processes hold that set type
+
     inputs = {"data": msgspec.json.encode(_with_qr(sheet)).decode()}
     root = _templates()
     source = root / f"{template}.typ"
@@ -168,7 +172,9 @@ def _with_qr(sheet: Sheet) -> dict[str, Any]:
 
 
 @cache
-def _fonts() -> typst.Fonts:
+def _fonts() -> "typst.Fonts":
+    import typst  # noqa: PLC0415 - as above
+
     directory = Path(str(files("signing.pdf.fonts")))
     return typst.Fonts(include_system_fonts=False, include_embedded_fonts=False, font_paths=[directory])
 

@@ -1,23 +1,19 @@
 """Jobs: put in by the transaction that needs them, done at least once, parked with a name when they cannot be done.
 
 This package knows no slice. A kind is called `slice.verb`; its handler is idempotent, with a natural key of its own in
-the transaction of its effect, because a job may run twice. Payloads hold ids only.
+the transaction of its effect, because a job may run twice. Payloads hold ids only. `runner` is for who does them.
 """
 
 from api.jobs.queue import Depth, Job, ParkedJob, depths, drop, enqueue, enqueue_many, parked, unpark
-from api.jobs.runner import ConnectionLost, Handler, JobContext, OnParked, Park, RetryPolicy, Runner
+from api.jobs.work import Handler, JobContext, Park
 
 __all__ = [
-    "ConnectionLost",
     "Depth",
     "Handler",
     "Job",
     "JobContext",
-    "OnParked",
     "Park",
     "ParkedJob",
-    "RetryPolicy",
-    "Runner",
     "depths",
     "drop",
     "enqueue",

@@ -14,7 +14,6 @@ import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from datetime import timedelta
-from math import inf
 from typing import Any, Final
 
 import msgspec
@@ -34,6 +33,7 @@ from api.errors import Broken, MotcuaError
 from api.failpoints import reach
 from api.jobs import store
 from api.jobs.queue import Envelope, ParkedJob, claim_key
+from api.jobs.work import Handler, JobContext, Park
 from api.telemetry import spans
 
 _log: Final = structlog.get_logger("jobs")
@@ -48,19 +48,6 @@ _PAUSE_AS_AFTER: Final = 4
 _UPKEEP_S: Final = 60.0
 _LOG_AGE: Final = timedelta(hours=6)
 _CLAIM_AGE: Final = timedelta(days=7)
-
-
-class JobContext(msgspec.Struct, frozen=True, kw_only=True):
-    """What a handler may know of its job. `claim` fences: a later claim means that somebody else took over.
-
-    At `ends_at`, an instant of the monotonic clock in seconds, this run is broken off.
-    """
-
-    kind: str
-    key: str
-    claim: int
-    failures: int
-    ends_at: float = inf
 
 
 class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,15 +65,10 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
         return min(doubled, self.longest_pause) * random.uniform(0.75, 1.25)  # noqa: S311 - spreads load, guards nothing
 
 
-class Park(Exception):
-    """Raised by a handler for work that no repetition can mend; the text is the named reason, without personal data."""
-
-
 class ConnectionLost(ConnectionError):
     """The queue's session to the database is gone; the process ends and its supervisor starts it again."""
 
 
-Handler = Callable[[JobContext, dict[str, Any]], Awaitable[None]]
 OnParked = Callable[[Tx, ParkedJob], Awaitable[None]]
 
 

@@ -13,7 +13,7 @@ from api.db.pools import Pools, Tx, as_struct
 from api.documents.blobs import BlobStore
 from api.documents.laying import lay_document
 from api.documents.workshop import ProcessPool
-from api.jobs.runner import Handler, JobContext, Park
+from api.jobs import Handler, JobContext, Park
 from api.kernel import Clock, Sha256
 from api.registry.procedures import LAYOUT_OF, Certification
 from signing.contract import FieldPlan

@@ -58,7 +58,7 @@ def _allow_cpu(seconds: int) -> None:
 def _serve(channel: multiprocessing.connection.Connection, bounds: Bounds, parent: int) -> None:
     """Answer tasks until the pipe closes; what takes long to import is there before the first one."""
     _confine(bounds, parent)
-    importlib.import_module("signing")
+    importlib.import_module("signing").load()
     gc.freeze()  # what stands since the start is not looked through again and again: a quarter of a verification
     with suppress(EOFError, OSError):
         channel.send((True, None))

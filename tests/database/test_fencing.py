@@ -11,7 +11,7 @@ import pytest_asyncio
 from api.backup import store
 from api.backup.fencing import between, fence, numbers_to_pass
 from api.backup.store import Counter, Seen
-from api.jobs import Runner
+from api.jobs.runner import Runner
 from api.signatures.engine import sweeping
 from api.signatures.engine.context import JUDGE
 from api.signer import STEPS

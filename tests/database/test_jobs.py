@@ -13,20 +13,8 @@ import pytest
 
 from api.documents.blobs import StoreUnavailable
 from api.errors import NotFound
-from api.jobs import (
-    ConnectionLost,
-    Job,
-    JobContext,
-    Park,
-    ParkedJob,
-    RetryPolicy,
-    Runner,
-    depths,
-    enqueue,
-    enqueue_many,
-    parked,
-    unpark,
-)
+from api.jobs import Job, JobContext, Park, ParkedJob, depths, enqueue, enqueue_many, parked, unpark
+from api.jobs.runner import ConnectionLost, RetryPolicy, Runner
 
 QUICK = RetryPolicy(max_failures=3, first_pause=timedelta(milliseconds=20), longest_pause=timedelta(milliseconds=40))
 
@@ -161,7 +149,7 @@ PROCESS = textwrap.dedent(
     f"""
     import asyncio, os, sys
     from datetime import timedelta
-    from api.jobs import Runner
+    from api.jobs.runner import Runner
 
     async def main(dsn, mode):
         async def work(context, payload):

@@ -12,7 +12,7 @@ import structlog
 
 import signing
 from api.documents.store import released_file
-from api.jobs.runner import JobContext
+from api.jobs import JobContext
 from api.operating import sampling
 from api.operating import store as operating
 from api.signatures.engine import quotas, repaying

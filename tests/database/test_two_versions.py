@@ -14,7 +14,7 @@ import pytest_asyncio
 
 from api.db import migrate as migrations
 from api.db.migrate import migrate, packaged_versions, pending
-from api.jobs import Runner
+from api.jobs.runner import Runner
 from api.signatures.engine.context import JUDGE, PREPARE
 from api.signer import STEPS
 from tests.database.test_schema import QUERIES, _squawk

@@ -16,7 +16,8 @@ import pytest_asyncio
 
 import signing
 from api.documents.workshop import Workshop
-from api.jobs import RetryPolicy, Runner, parked
+from api.jobs import parked
+from api.jobs.runner import RetryPolicy, Runner
 from api.signatures import returning, submitting
 from api.signatures.contract import SubmitForSignature
 from api.signatures.engine import parking, sweeping

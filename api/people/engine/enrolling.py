@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from api.audit import append
 from api.db.pools import Tx
 from api.errors import Conflict, Invalid
-from api.jobs.runner import JobContext
+from api.jobs import JobContext
 from api.people import changes, rules
 from api.people.changes import EnrolFactor
 from api.people.engine import store

@@ -10,7 +10,7 @@ import msgspec
 from api.audit import append
 from api.db.pools import Tx
 from api.errors import MotcuaError, NotFound
-from api.jobs.runner import JobContext
+from api.jobs import JobContext
 from api.people import changes, proposing, rules
 from api.people import store as people
 from api.people.changes import Change

@@ -13,8 +13,8 @@ from api.db.privacy import Vault
 from api.documents.blobs import BlobStore
 from api.documents.workshop import ProcessPool
 from api.dossiers.service import Dossiers
+from api.jobs import JobContext, Park
 from api.jobs.queue import Job, enqueue, enqueue_many
-from api.jobs.runner import JobContext, Park
 from api.kernel import Clock
 from api.signatures import cutting
 from api.signatures.engine import measures, store

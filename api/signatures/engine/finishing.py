@@ -12,8 +12,8 @@ from api.db.pools import Tx
 from api.dossiers.service import Dossiers
 from api.errors import Broken, MotcuaError
 from api.failpoints import reach
+from api.jobs import JobContext
 from api.jobs.queue import enqueue_many
-from api.jobs.runner import JobContext
 from api.kernel import Sha256
 from api.signatures.engine import factor_store, level_store, measures, releasing, repaying, rows, store
 from api.signatures.engine.context import (

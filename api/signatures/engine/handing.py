@@ -9,7 +9,7 @@ import msgspec
 
 import signing
 from api.failpoints import reach
-from api.jobs.runner import JobContext
+from api.jobs import JobContext
 from api.kernel import Sha256
 from api.signatures.engine import calls, handing_store, rows, store
 from api.signatures.engine.context import TIMES, Engine, close_if_done, detail, receive, set_aside

@@ -8,8 +8,8 @@ from uuid import UUID
 from api.audit import append
 from api.db.pools import Tx
 from api.failpoints import reach
+from api.jobs import JobContext
 from api.jobs.queue import Job, enqueue_many
-from api.jobs.runner import JobContext
 from api.kernel import AccountId, Actor, AgencyId, PersonId, PostId
 from api.registry.authority import Mandate, Role
 from api.registry.procedures import NUMBERED

@@ -8,7 +8,7 @@ import structlog
 
 from api.db import queries
 from api.db.pools import Tx, as_struct
-from api.jobs.runner import JobContext
+from api.jobs import JobContext
 from api.signatures.engine import calls, store
 from api.signatures.engine.context import Engine
 from signing.pages import Page, PageAnswer, PageHolder

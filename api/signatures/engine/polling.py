@@ -10,7 +10,7 @@ import structlog
 
 import signing
 from api.failpoints import reach
-from api.jobs.runner import JobContext
+from api.jobs import JobContext
 from api.signatures.engine import calls, rows, store
 from api.signatures.engine.context import Engine, close_if_done, detail, give_back, receive, set_aside
 from api.signatures.engine.sending import refuse, send_rest, start

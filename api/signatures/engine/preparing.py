@@ -8,7 +8,7 @@ import msgspec
 
 import signing
 from api.failpoints import reach
-from api.jobs.runner import JobContext
+from api.jobs import JobContext
 from api.kernel import VIETNAM, Sha256, vn_day
 from api.signatures.engine import revoking, rows, stamp, store
 from api.signatures.engine.context import (

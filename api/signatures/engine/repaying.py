@@ -19,8 +19,8 @@ from api.db.pools import Tx
 from api.dossiers.service import Dossiers
 from api.errors import Broken
 from api.failpoints import reach
+from api.jobs import JobContext, Park
 from api.jobs.queue import Job, depths, enqueue_many
-from api.jobs.runner import JobContext, Park
 from api.kernel import Sha256
 from api.signatures import levels
 from api.signatures.engine import level_store, measures, quotas, releasing, rows, store

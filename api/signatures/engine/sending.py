@@ -9,8 +9,8 @@ from uuid import UUID
 
 from api.db.pools import Tx
 from api.failpoints import reach
+from api.jobs import JobContext
 from api.jobs.queue import enqueue_many
-from api.jobs.runner import JobContext
 from api.signatures import cutting
 from api.signatures.engine import calls, paging, rows, store
 from api.signatures.engine.context import (

@@ -7,7 +7,7 @@ import itertools
 from typing import Any
 from uuid import UUID
 
-from api.jobs.runner import JobContext
+from api.jobs import JobContext
 from api.signatures.engine import factor_store, store
 from api.signatures.engine.context import STOPPED, Engine, give_back, move_on_without
 

@@ -10,8 +10,8 @@ import structlog
 from prometheus_client import Counter
 
 from api.db.pools import Tx
+from api.jobs import JobContext
 from api.jobs.queue import enqueue, enqueue_many
-from api.jobs.runner import JobContext
 from api.signatures.engine import calls, rows, store
 from api.signatures.engine.context import JUDGE, Engine, detail, enqueue_send, finish_job, give_back, move_on_without
 from api.signatures.engine.judging import prepare_job
