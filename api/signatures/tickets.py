@@ -36,8 +36,10 @@ STAGES_VI: Final = {
     "finished": "đã xong",
 }
 LOOK_EVERY_S: Final = 0.3
-REST: Final = 20
+REST: Final = 10
 """After each look, so many times as long as it took: however many items are watched, looking takes a part of a core."""
+LONGEST_REST_S: Final = 1.0
+"""And no longer: where a look takes long because everybody waits, nobody shall be told of a ticket's end much later."""
 AGAIN_S: Final = 1.0
 """So long nobody looks at a ticket that has just been told: its items are signed one by one, and read all together."""
 AT_ONCE: Final = 40
@@ -161,14 +163,16 @@ class Watch:
 
     async def _look(self) -> None:
         while True:
-            began = time.monotonic()
+            began, found = time.monotonic(), dict[UUID, Rows]()
             try:
                 if wanted := self._wanted(began):
                     async with self._pools.reading() as tx:
-                        self._tell(await moved(tx, wanted))
+                        found = await moved(tx, wanted)
+                    self._tell(found)
             except Exception:  # noqa: BLE001 - streams go on when the database is back
                 _log.warning("watch_failed", exc_info=True)
-            await asyncio.sleep(max(LOOK_EVERY_S, REST * (time.monotonic() - began)))
+            rest_s = min(LONGEST_REST_S, REST * (time.monotonic() - began))
+            await asyncio.sleep(LOOK_EVERY_S if len(found) == AT_ONCE else max(LOOK_EVERY_S, rest_s))
 
     def _wanted(self, now: float) -> dict[UUID, int]:
         """Return the least version that is known of each ticket for which somebody waits by now.

@@ -148,6 +148,22 @@ async def test_where_more_have_moved_than_are_read_at_a_look_all_get_their_turn(
     assert [len(wanted) for wanted in asked] == [4, 3, 2, 1]
 
 
+async def test_looks_that_take_long_rest_no_longer_than_a_ticket_may_be_told_late(ground, monkeypatch):
+    asked = counted(monkeypatch)
+    counting = tickets.store.tickets_moved
+
+    async def slowly(tx, known, most):
+        await asyncio.sleep(0.1)
+        return await counting(tx, known, most)
+
+    monkeypatch.setattr(tickets.store, "tickets_moved", slowly)
+    monkeypatch.setattr(tickets, "LONGEST_REST_S", 0.2)
+    ticket = (await ground.ask("kynhay", (await ground.submitted())[0])).ticket
+    with watching(ground) as watch:
+        await watch.wait(ticket, 10**9, 3.0)
+    assert len(asked) >= 4, "one each 0.4 s; by ten times 0.1 s there were three"
+
+
 async def test_changes_within_a_second_are_told_together(ground, monkeypatch):
     monkeypatch.setattr(tickets, "LOOK_EVERY_S", 0.02)
     monkeypatch.setattr(tickets, "REST", 0)

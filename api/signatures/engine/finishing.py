@@ -186,9 +186,6 @@ async def record(
     if wish is not None:
         await level_store.owe_level(tx, revision_id, work.document_id, work.id, wish, signed.sha256, at)
     await _step_dossier(dossiers, tx, work, at)
-    await store.end_item(tx, work.batch_id, work.id, "recorded", None, at)
-    if work.role == "seal":
-        await finish_annexes(tx, work.batch_id, work.id)
     await append(
         tx,
         releasing.actor_of(work),
@@ -200,6 +197,10 @@ async def record(
         at=at,
         trace_id=work.trace_id,
     )
+    # Locks the ticket, for which its other items wait: last.
+    await store.end_item(tx, work.batch_id, work.id, "recorded", None, at)
+    if work.role == "seal":
+        await finish_annexes(tx, work.batch_id, work.id)
     await close_if_done(tx, work.batch_id, at)
 
 
