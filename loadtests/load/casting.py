@@ -28,6 +28,7 @@ _ROLES: Final = {
     "entering": ("thuly", "xahoi", "dothi", "tiepnhan", "quay"),
 }
 """Posts of a ward by persona, those that come first in front."""
+_NAMED: Final = frozenset(post for posts in _ROLES.values() for post in posts)
 _CODES: Final = "SELECT code FROM dossier WHERE code LIKE '%-250701-%' ORDER BY id LIMIT 5000"
 _LOCKED: Final = "UPDATE account SET state = 'locked' WHERE login = ANY ($1)"
 _DOCUMENTS: Final = """
@@ -77,9 +78,10 @@ def _of(people: Sequence[DemoPerson], posts: Sequence[str]) -> list[DemoPerson]:
     found: list[tuple[int, int, DemoPerson]] = []
     for number, person in enumerate(one for one in people if one.committee):
         post = person.slug.rpartition(".")[0]
-        rank = next((n for n, name in enumerate(posts) if name in (post, post.rstrip("0123456789"))), None)
-        if rank is not None:
-            found.append((rank, number, person))
+        # The second of a post sits as the first does, but for who is named: the second deputy signs by token alone.
+        post = post if post in _NAMED else post.rstrip("0123456789")
+        if post in posts:
+            found.append((posts.index(post), number, person))
     return [person for _, _, person in sorted(found, key=lambda one: one[:2])]
 
 

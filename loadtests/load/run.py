@@ -317,7 +317,7 @@ def evidence_of(
         longest_wait_s=max((tap.took_s for tap in found.taps), default=0.0),
         durability=durability,
         machine=machine,
-        model=tuple(told()),
+        model=(*told(), generating.told()),
         not_simulated=dict(NOT_SIMULATED),
         series=gather.series(written, samples, began),
         statements=loaded.heavy,
