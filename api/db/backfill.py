@@ -28,7 +28,7 @@ _q: Final = queries.load("api.db", "backfill.sql")
 BURST_S: Final = 0.001
 REST: Final = 19.0
 """Times the duration of a batch: at most a twentieth of one core is ever ours. How long a burst is counts for
-more: on kernels without slices whoever meets it waits for its end (`api.turns`)."""
+more: on kernels without slices whoever meets it waits for its end (`signing.turns`)."""
 LONGEST_REST_S: Final = 0.1
 SMALLEST_BATCH: Final = 10
 LARGEST_BATCH: Final = 1000

@@ -69,7 +69,7 @@ class UploadHolder:
         return await asyncio.to_thread(self._list, owner)
 
     def _list(self, owner: str) -> tuple[HeldCertificate, ...]:
-        # Named and looked at by scandir: as paths, a hundred files took a tenth of the signer's time.
+        # Named and looked at by scandir: as paths, a hundred files took 7 % of the signer's Python in a load.
         with os.scandir(self._directory) if self._directory.is_dir() else nullcontext(()) as found:
             files = sorted((each for each in found if each.name.endswith(".pem")), key=lambda each: each.name)
         entries = {file.name: self._current(file) for file in files}
